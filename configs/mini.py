@@ -1,0 +1,137 @@
+"""The embedded default: a real EmoLA, small enough for two CPU cores, on rendered faces.
+
+SmolLM2-135M with LoRA, a small ViT trained by the project, and 106 landmarks as the facial prior:
+
+    python -m emola_jax.main --config=configs/mini.py --workdir=runs/mini
+
+`configs/mini.py:long` trains longer on more faces, for who has the time or a GPU. The ablation's
+rows are `mini.py:prior_only` and `mini.py:vision_only`.
+"""
+
+from __future__ import annotations
+
+from ml_collections import ConfigDict
+
+PRESETS = ('default', 'long', 'prior_only', 'vision_only')
+
+
+def get_config(preset: str = 'default') -> ConfigDict:
+    """The experiment's values; `preset` is one of `PRESETS`."""
+    if preset not in PRESETS:
+        raise ValueError(f'configs/mini.py knows the presets {PRESETS}, not {preset!r}')
+    vision = ConfigDict(
+        {
+            'image_size': 96,
+            'patch_size': 16,
+            'width': 128,
+            'layers': 5,
+            'heads': 4,
+            'mlp': 512,
+            'feature_layer': -2,
+            'spatial_merge': 2,
+        }
+    )
+    prior = ConfigDict({'standardize': True, 'enabled': True})
+    config = ConfigDict()
+    config.seed = 0
+    config.cpu_devices = 2  # data parallel over the cores; faster than one device with two threads
+
+    config.model = ConfigDict(
+        {
+            'vision': vision,
+            'llm': {
+                'vocab': 49152,
+                'width': 576,
+                'layers': 30,
+                'heads': 9,
+                'kv_heads': 3,
+                'head_dim': 64,
+                'mlp': 1536,
+                'rope_theta': 100000.0,
+                'norm_eps': 1e-5,
+                'tied_embeddings': True,
+            },
+            'lora': {'rank': 16, 'alpha': 32.0, 'dropout': 0.0},
+            'prior': prior,
+            'dtype': 'float32',  # bf16 is slower on a CPU
+            'param_dtype': 'float32',
+        }
+    )
+    config.base = ConfigDict(
+        {
+            'kind': 'embedded',
+            'vision': vision.to_dict(),
+            'prior': prior.to_dict(),
+            'tower': {
+                'steps': 1200,
+                'batch_size': 32,
+                'lr': 1.2e-3,
+                'weight_decay': 0.05,
+                'max_shift': 4,
+                'align_steps': 600,
+                'align_batch_size': 32,
+                'align_lr': 1e-3,
+                'landmark_noise': 0.03,
+                'seed': 1,
+            },
+        }
+    )
+    config.data = ConfigDict(
+        {
+            'dataset': 'synthetic_faces',
+            'train_split': 'train',
+            'synthetic_faces': {
+                'image_size': 96,
+                'train_faces': 2000,
+                'validation_faces': 60,
+                'test_faces': 140,
+                'form': 'short',
+                'seed': 0,
+            },
+            'template': 'chatml',
+            'length': 256,
+            'segments': 3,
+            'packing_bins': 8,
+            'landmark_noise': 0.03,
+            'on_bad_record': 'drop',
+            'processes': 2,
+            'read_threads': 2,
+        }
+    )
+    config.train = ConfigDict(
+        {
+            'steps': 320,
+            'batch_size': 2,
+            'optimiser': {
+                'lr': 1e-3,
+                'projector_lr': 1e-3,
+                'b2': 0.98,
+                'warmup_ratio': 0.03,
+                'final_ratio': 0.03,
+                'clip_norm': 1.0,
+            },
+            'log_every': 5,
+            'checkpoint_every': 40,
+            'keep_checkpoints': 2,
+        }
+    )
+    config.eval = ConfigDict(
+        {
+            'split': 'test',
+            'limit': 0,
+            'batch_size': 70,
+            'max_new_tokens': {'emotion': 96, 'au': 224},
+            'sampler': {'temperature': 0.0},
+        }
+    )
+    config.mesh = ConfigDict({'data': -1, 'fsdp': 1, 'tensor': 1})
+
+    if preset == 'long':
+        config.data.synthetic_faces.train_faces = 8000
+        config.train.steps = 4000
+    if preset == 'prior_only':
+        config.model.vision = None
+    if preset == 'vision_only':
+        config.model.prior = config.model.prior.copy_and_resolve_references()
+        config.model.prior.enabled = False
+    return config

@@ -1,0 +1,45 @@
+"""Everything in seconds: random weights, two dozen rendered faces. It learns nothing worth showing.
+
+    python -m emola_jax.main --config=configs/tiny.py --workdir=/tmp/tiny
+"""
+
+from __future__ import annotations
+
+from ml_collections import ConfigDict
+
+from configs import mini
+
+
+def get_config() -> ConfigDict:
+    """The experiment's values: the embedded default's, at toy size."""
+    config = mini.get_config()
+    config.model = ConfigDict(
+        {
+            'vision': {
+                'image_size': 28,
+                'patch_size': 14,
+                'width': 16,
+                'layers': 3,
+                'heads': 2,
+                'mlp': 32,
+            },
+            'llm': {
+                'vocab': 264,
+                'width': 32,
+                'layers': 2,
+                'heads': 4,
+                'kv_heads': 2,
+                'head_dim': 8,
+                'mlp': 48,
+            },
+            'lora': {'rank': 4, 'alpha': 8.0, 'dropout': 0.0},
+        }
+    )
+    config.base = ConfigDict({'kind': 'random'})
+    config.data.synthetic_faces.update(
+        {'image_size': 48, 'train_faces': 16, 'validation_faces': 4, 'test_faces': 8}
+    )
+    config.data.update({'length': 1024, 'segments': 2, 'packing_bins': 2})
+    config.train.update({'steps': 6, 'log_every': 1, 'checkpoint_every': 2})
+    config.eval.update({'batch_size': 4, 'max_new_tokens': {'emotion': 16, 'au': 16}})
+    return config

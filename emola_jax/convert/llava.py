@@ -1,0 +1,1 @@
+"""placeholder so that imports work; replaced below"""

@@ -1,0 +1,85 @@
+"""A config turned into the objects of a run: data, tokenizer, model, mesh and base weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_collections
+from jax.sharding import Mesh
+
+from emola_jax import bases, data, sharding
+from emola_jax.bases import Base
+from emola_jax.data import Data
+from emola_jax.errors import UserError
+from emola_jax.models.config import EmolaConfig
+from emola_jax.models.emola import Emola
+from emola_jax.tokenizer import Tokenizer
+from emola_jax.train_state import Params
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Everything that training and evaluation share.
+
+    Attributes:
+      config: the config file's values.
+      workdir: the run's folder.
+      model: the Flax module; holds sizes, no weights.
+      mesh: the devices.
+      tokenizer: of the language model.
+      data: the checked records of every split and how they become batches.
+      base: where the frozen weights came from.
+      frozen: frozen parameters on the mesh.
+      trainable: trainable parameters as a new run starts with them, on the mesh.
+    """
+
+    config: ml_collections.ConfigDict
+    workdir: Path
+    model: Emola
+    mesh: Mesh
+    tokenizer: Tokenizer
+    data: Data
+    base: Base
+    frozen: Params
+    trainable: Params
+
+
+def prepare(config: ml_collections.ConfigDict, workdir: Path) -> Experiment:
+    """Builds it all; what is at fault in config, data or weights is a UserError from here."""
+    model_config = EmolaConfig.from_config_dict(config.model)
+    missing = bases.missing(config) + data.missing(config)
+    if missing:
+        raise UserError('files that this config needs are missing:\n  ' + '\n  '.join(missing))
+    mesh = sharding.make_mesh(config.mesh)
+    tokenizer = bases.load_tokenizer(config)
+    run_data = data.load(config, model_config, tokenizer, workdir)
+    base = bases.load(config, model_config, run_data, tokenizer, mesh)
+    frozen, trainable = bases.place(model_config, base, mesh, seed=config.seed)
+    return Experiment(
+        config=config,
+        workdir=workdir,
+        model=Emola(model_config),
+        mesh=mesh,
+        tokenizer=tokenizer,
+        data=run_data,
+        base=base,
+        frozen=frozen,
+        trainable=trainable,
+    )
+
+
+def metadata(experiment: Experiment) -> dict[str, Any]:
+    """What a checkpoint and a report say of the run: the whole config, the base, the versions."""
+    return {
+        'config': json.loads(experiment.config.to_json_best_effort()),
+        'base': {
+            'fingerprint': experiment.base.fingerprint,
+            'description': experiment.base.description,
+        },
+        'data': experiment.data.summary(),
+        'versions': {'jax': jax.__version__},
+    }

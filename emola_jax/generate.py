@@ -1,0 +1,141 @@
+"""Writing answers: one compiled program of prefill and a decoding loop over a KV cache."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+from emola_jax.models.emola import Batch, Emola
+from emola_jax.models.llama import Cache
+from emola_jax.samplers import Sampler
+
+
+class _State(NamedTuple):
+    step: Array  # i32, tokens written so far
+    answers: Int[Array, 'B M']
+    done: Bool[Array, 'B']
+    cache: Cache
+    rng: Array
+
+
+def generate(
+    model: Emola,
+    params: Mapping[str, Any],
+    batch: Batch,
+    *,
+    max_new_tokens: int,
+    eos_id: int,
+    pad_id: int | None = None,
+    sampler: Sampler | None = None,
+    rng: Array | None = None,
+) -> Int[Array, 'B M']:
+    """Answers every prompt of a batch.
+
+    Compiles once for each model, batch shape, length and sampler; merge LoRA before
+    (`merge_lora`), since adapters cost time at every token. Shard the batch axis to decode in
+    parallel.
+
+    Args:
+        model: the model.
+        params: its parameters.
+        batch: prompts padded on the LEFT (segment_ids 0), one conversation a row (S = 1).
+        max_new_tokens: M.
+        eos_id: ends an answer.
+        pad_id: fills what is behind the eos of a finished row; None repeats the eos.
+        sampler: None is greedy.
+        rng: needed unless greedy.
+
+    Returns:
+        i32 ids: each answer, its eos if it ended by itself, then padding. The loop ends when all
+        rows have ended.
+    """
+    return _generate(
+        model,
+        params,
+        dict(batch),
+        max_new_tokens,
+        eos_id,
+        eos_id if pad_id is None else pad_id,
+        sampler or Sampler(),
+        jax.random.key(0) if rng is None else rng,
+    )
+
+
+@functools.partial(
+    jax.jit, static_argnames=('model', 'max_new_tokens', 'eos_id', 'pad_id', 'sampler')
+)
+def _generate(
+    model: Emola,
+    params: Mapping[str, Any],
+    batch: Batch,
+    max_new_tokens: int,
+    eos_id: int,
+    pad_id: int,
+    sampler: Sampler,
+    rng: Array,
+) -> Int[Array, 'B M']:
+    variables = {'params': params}
+    prompt_mask = batch['segment_ids'] != 0
+    rows, prompt_length = prompt_mask.shape
+    # The last token's keys are never read, so the cache holds one position less.
+    room = max_new_tokens - 1
+    slots = jnp.arange(prompt_length + room)
+    last_position = batch['positions'][:, -1]
+
+    def decode(state: _State) -> _State:
+        """Feeds the newest token, appends its successor."""
+        written = prompt_length + state.step - 1
+        past_mask = jnp.pad(prompt_mask, ((0, 0), (0, room)))
+        past_mask |= (slots >= prompt_length) & (slots < written)
+        newest = jax.lax.dynamic_index_in_dim(state.answers, state.step - 1, 1, keepdims=False)
+        logits, own = model.apply(
+            variables,
+            newest,
+            last_position + state.step,
+            state.cache,
+            past_mask,
+            method=Emola.decode_step,
+        )
+        cache = jax.tree.map(
+            lambda all_, one: jax.lax.dynamic_update_slice_in_dim(all_, one, written, axis=-3),
+            state.cache,
+            own,
+        )
+        rng, draw = jax.random.split(state.rng)
+        return _append(state._replace(cache=cache, rng=rng), sampler(logits, draw), eos_id, pad_id)
+
+    def unfinished(state: _State) -> Array:
+        return (state.step < max_new_tokens) & ~state.done.all()
+
+    logits, cache = model.apply(variables, batch, method=Emola.prefill)
+    cache = jax.tree.map(lambda leaf: _pad_axis(leaf, room, axis=-3), cache)
+    rng, draw = jax.random.split(rng)
+    state = _State(
+        step=jnp.int32(0),
+        answers=jnp.full((rows, max_new_tokens), pad_id, jnp.int32),
+        done=jnp.zeros(rows, bool),
+        cache=cache,
+        rng=rng,
+    )
+    state = _append(state, sampler(logits, draw), eos_id, pad_id)
+    return jax.lax.while_loop(unfinished, decode, state).answers
+
+
+def _append(state: _State, tokens: Int[Array, 'B'], eos_id: int, pad_id: int) -> _State:
+    tokens = jnp.where(state.done, pad_id, tokens)
+    return state._replace(
+        step=state.step + 1,
+        answers=state.answers.at[:, state.step].set(tokens),
+        done=state.done | (tokens == eos_id),
+    )
+
+
+def _pad_axis(x: Array, amount: int, axis: int) -> Array:
+    widths = [(0, 0)] * x.ndim
+    widths[axis] = (0, amount)
+    return jnp.pad(x, widths)

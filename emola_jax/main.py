@@ -1,0 +1,58 @@
+"""The command: train, evaluate and report one experiment.
+
+    python -m emola_jax.main --config=configs/mini.py --workdir=runs/mini
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import jax
+from absl import app, flags
+from ml_collections import config_flags
+
+from emola_jax import config_files, runtime, workflow
+from emola_jax.errors import UserError
+
+CONFIG = config_flags.DEFINE_config_file(
+    'config', None, 'The experiment: a file of configs/, with an argument after a colon.'
+)
+WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run; a killed run goes on in it.')
+MODE = flags.DEFINE_enum(
+    'mode',
+    'run',
+    ['run', 'train', 'eval', 'report'],
+    'run = train, eval and report; a finished run is shown, not redone.',
+)
+flags.mark_flags_as_required(['config', 'workdir'])
+
+
+def main(argv: list[str]) -> None:
+    """Prepares the devices, then does what `--mode` says."""
+    if len(argv) > 1:
+        raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
+    workdir = Path(WORKDIR.value)
+    runtime.start(CONFIG.value)
+    if MODE.value == 'run':
+        workflow.run(CONFIG.value, workdir)
+    elif MODE.value == 'train':
+        workflow.train(CONFIG.value, workdir)
+    elif MODE.value == 'eval':
+        workflow.evaluate(CONFIG.value, workdir)
+    else:
+        workflow.report(workdir)
+    if jax.process_index() == 0:
+        workflow.show(workdir)
+
+
+def cli() -> None:
+    """Runs `main`; what is the user's to mend is one sentence and exit status 1."""
+    try:
+        app.run(main, argv=config_files.resolve_flag(sys.argv))
+    except UserError as error:
+        sys.exit(f'emola_jax: {error}')
+
+
+if __name__ == '__main__':
+    cli()

@@ -1,0 +1,1 @@
+"""FABA-Bench metrics: pure functions of text and labels."""

@@ -1,0 +1,1 @@
+"""The model: vision tower, projectors, face prior, LLaMA with LoRA."""

@@ -1,0 +1,148 @@
+"""EmoLA (ECCV 2024): LLaVA with one facial-prior token behind the patches of each face."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from emola_jax.models.clip_vit import ClipVit, normalize_images
+from emola_jax.models.config import VISUAL_TOKEN, EmolaConfig
+from emola_jax.models.face_prior import FacePrior
+from emola_jax.models.llama import Cache, Llama
+from emola_jax.models.projector import Projector
+from emola_jax.ops.attention import packed_mask
+
+Batch = Mapping[str, Array]
+"""What the model reads of a batch: tokens, positions, segment_ids i32[B, L] and, as far as it uses
+them, images u8[B, S, H, W, 3] and landmarks f32[B, S, 212]."""
+
+
+class Emola(nn.Module):
+    """The whole model. Parameters: `vision`, `visual_projector`, `face_prior`, `llm`.
+
+    `apply(variables, batch)` gives the logits of teacher forcing; `prefill` and `decode_step`
+    (through `method=`) write an answer token by token.
+    """
+
+    cfg: EmolaConfig
+
+    def setup(self) -> None:
+        """Creates the parts that the configuration asks for."""
+        cfg, dtype = self.cfg, jnp.dtype(self.cfg.dtype)
+        width = cfg.llm.width
+        if cfg.vision is not None:
+            self.vision = ClipVit(cfg.vision, dtype, jnp.dtype(cfg.param_dtype), cfg.remat)
+            self.visual_projector = Projector(
+                width, width, 'vision_embed', cfg.projector_rms, dtype
+            )
+        if cfg.prior.enabled:
+            self.face_prior = FacePrior(cfg.prior, width, cfg.projector_rms, dtype)
+        self.llm = Llama(cfg)
+
+    def __call__(self, batch: Batch, deterministic: bool = True) -> Float[Array, 'B L V']:
+        """Logits (float32) of the next token at every position of packed rows.
+
+        A token sees the past of its own conversation only. What stands at padding positions is
+        without meaning. `deterministic=False` needs an rng stream named 'dropout'.
+        """
+        return self.llm.logits(self.hidden(batch, deterministic))
+
+    def hidden(self, batch: Batch, deterministic: bool = True) -> Float[Array, 'B L D']:
+        """What `__call__` computes before the output head; `logits` maps it on."""
+        mask = packed_mask(batch['segment_ids'])
+        x, _ = self.llm(
+            self.embed(batch), batch['positions'], mask, deterministic=deterministic
+        )
+        return x
+
+    def logits(self, hidden: Float[Array, '*rows D']) -> Float[Array, '*rows V']:
+        """Output head: hidden states -> float32 logits."""
+        return self.llm.logits(hidden)
+
+    def embed(self, batch: Batch) -> Float[Array, 'B L D']:
+        """Token embeddings with the visual vectors in place of the VISUAL_TOKENs."""
+        tokens = batch['tokens']
+        x = self.llm.embed_tokens(jnp.maximum(tokens, 0))
+        if not self.cfg.visual_tokens:
+            return x
+        return splice(x, self.visual(batch), tokens)
+
+    def visual(self, batch: Batch) -> Float[Array, 'B visual D']:
+        """Visual vectors of a row: for each segment its patches, then its prior."""
+        parts = []
+        if self.cfg.use_vision:
+            parts.append(self.patches(batch['images']))
+        if self.cfg.prior.enabled:
+            parts.append(self.face_prior(batch['landmarks'])[:, :, None])
+        visual = jnp.concatenate(parts, axis=2)
+        return visual.reshape(visual.shape[0], -1, visual.shape[-1])
+
+    def patches(self, images: Array) -> Float[Array, 'B S T D']:
+        """Raw images u8[B, S, H, W, 3] -> projected patch features."""
+        rows = images.shape[:2]
+        pixels = normalize_images(images.reshape(-1, *images.shape[2:]), self.vision.cfg)
+        features = self.visual_projector(self.vision(pixels))
+        return features.reshape(*rows, *features.shape[1:])
+
+    def prefill(self, batch: Batch) -> tuple[Float[Array, 'B V'], Cache]:
+        """Reads left-padded prompts: logits after the last position, and the cache of all."""
+        x, cache = self.llm(
+            self.embed(batch),
+            batch['positions'],
+            packed_mask(batch['segment_ids']),
+            with_cache=True,
+        )
+        return self.llm.logits(x[:, -1]), cache
+
+    def decode_step(
+        self,
+        tokens: Int[Array, 'B'],
+        positions: Int[Array, 'B'],
+        past: Cache,
+        past_mask: Bool[Array, 'B P'],
+    ) -> tuple[Float[Array, 'B V'], Cache]:
+        """One token a row on top of a cache.
+
+        Returns:
+            (float32 logits of the next token, cache of this one token: [.., B, 1, K, H] leaves).
+        """
+        x, cache = self.llm(
+            self.llm.embed_tokens(tokens[:, None]),
+            positions[:, None],
+            None,
+            past,
+            past_mask,
+            with_cache=True,
+        )
+        return self.llm.logits(x[:, 0]), cache
+
+
+def splice(
+    x: Float[Array, 'B L D'], visual: Float[Array, 'B visual D'], tokens: Int[Array, 'B L']
+) -> Float[Array, 'B L D']:
+    """Puts visual[b, k] at the k-th VISUAL_TOKEN of row b; all other positions keep x."""
+    here = tokens == VISUAL_TOKEN
+    order = jnp.clip(jnp.cumsum(here, axis=1) - 1, 0, visual.shape[1] - 1)
+    spread = jnp.take_along_axis(visual, order[..., None], axis=1)
+    return jnp.where(here[..., None], spread.astype(x.dtype), x)
+
+
+def example_batch(cfg: EmolaConfig, rows: int = 1) -> dict[str, np.ndarray]:
+    """The smallest batch that `Emola.init` takes: one segment a row, all zeros.
+
+    Under `jax.jit` or `jax.eval_shape` the forward pass behind the parameters costs nothing.
+    """
+    length = cfg.visual_tokens + 1
+    batch = {
+        name: np.zeros((rows, length), np.int32) for name in ('tokens', 'positions', 'segment_ids')
+    }
+    if cfg.vision is not None:
+        size = cfg.vision.image_size
+        batch['images'] = np.zeros((rows, 1, size, size, 3), np.uint8)
+    if cfg.prior.enabled:
+        batch['landmarks'] = np.zeros((rows, 1, cfg.prior.inputs), np.float32)
+    return batch

@@ -1,0 +1,46 @@
+"""The facial-prior expert's landmark vector as one token (EmoLA, section 4.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from emola_jax.models.config import PriorConfig
+from emola_jax.models.projector import Projector
+
+
+class FacePrior(nn.Module):
+    """Landmarks -> optional fixed standardisation -> projector -> one embedding vector.
+
+    Parameters: `projector`, and with `standardize` the frozen `mean` and `std` [inputs], which start
+    at 0 and 1 and are set from the training data.
+    """
+
+    cfg: PriorConfig
+    features: int
+    rms: float | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, landmarks: Float[Array, '*rows inputs']) -> Float[Array, '*rows D']:
+        """Landmarks are x0, y0, x1, y1, … in [-1, 1]; a NaN comes out as NaN."""
+        if self.cfg.standardize:
+            shape = (self.cfg.inputs,)
+            mean = self.param('mean', self._fixed(nn.initializers.zeros), shape, jnp.float32)
+            std = self.param('std', self._fixed(nn.initializers.ones), shape, jnp.float32)
+            landmarks = (landmarks - mean) / std
+        projector = Projector(
+            self.cfg.hidden or self.features,
+            self.features,
+            'prior',
+            self.rms,
+            self.dtype,
+            name='projector',
+        )
+        return projector(landmarks)
+
+    def _fixed(self, init: Any) -> Any:
+        return nn.with_logical_partitioning(init, ('prior',))

@@ -1,0 +1,168 @@
+"""LLaMA (Touvron et al., 2023) in Hugging Face's conventions, with optional LoRA."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from emola_jax.models.config import EmolaConfig
+from emola_jax.models.layers import RmsNorm, remat_layer
+from emola_jax.models.lora import LoraDense
+from emola_jax.ops.attention import attention
+from emola_jax.ops.rope import apply_rope, rope_tables
+
+Cache = dict[str, Any]
+"""Keys and values: {'k', 'v'}: [layers, B, P, K, H] each; unrolled, {'0': {'k', 'v'}, …} of [B, P, K, H] each."""
+
+# deterministic and with_cache of LlamaLayer are Python values (the module is argument 0).
+_STATIC = (6, 7)
+
+
+class Llama(nn.Module):
+    """The decoder stack between embeddings and hidden states, and both ends as methods.
+
+    Parameters: `embed` [V, D], `layers`, `norm`, and unless tied `head` [D, V].
+    """
+
+    cfg: EmolaConfig
+
+    def setup(self) -> None:
+        """Declares the parameters."""
+        cfg, dtype = self.cfg.llm, jnp.dtype(self.cfg.param_dtype)
+        init = nn.initializers.normal(0.02)
+        self.embedding = self.param(
+            'embed',
+            nn.with_logical_partitioning(init, ('vocab', 'embed')),
+            (cfg.vocab, cfg.width),
+            dtype,
+        )
+        self.layers = (
+            _scanned_layers(self.cfg) if self.cfg.scan else _UnrolledLayers(self.cfg)
+        )
+        self.norm = RmsNorm(cfg.norm_eps, dtype)
+        if not cfg.tied_embeddings:
+            self.head = self.param(
+                'head',
+                nn.with_logical_partitioning(init, ('embed', 'vocab')),
+                (cfg.width, cfg.vocab),
+                dtype,
+            )
+
+    def embed_tokens(self, tokens: Int[Array, 'B L']) -> Float[Array, 'B L D']:
+        """Looks ids up in the embedding table; ids are not checked."""
+        return self.embedding[tokens].astype(self.cfg.dtype)
+
+    def logits(self, x: Float[Array, '*rows D']) -> Float[Array, '*rows V']:
+        """Normed hidden states -> float32 logits."""
+        dtype = jnp.dtype(self.cfg.dtype)
+        table = self.embedding.T if self.cfg.llm.tied_embeddings else self.head
+        return jnp.matmul(x, table.astype(dtype), preferred_element_type=jnp.float32)
+
+    def __call__(
+        self,
+        x: Float[Array, 'B L D'],
+        positions: Int[Array, 'B L'],
+        mask: Bool[Array, 'B L L'] | None,
+        past: Cache | None = None,
+        past_mask: Bool[Array, 'B P'] | None = None,
+        *,
+        deterministic: bool = True,
+        with_cache: bool = False,
+    ) -> tuple[Float[Array, 'B L D'], Cache | None]:
+        """Runs all layers and the last norm.
+
+        Args:
+            x: embeddings.
+            positions: for RoPE.
+            mask: mask[b, query, key] among the present tokens.
+            past: keys and values that every query may attend to as well.
+            past_mask: which of them exist.
+            deterministic: False applies LoRA dropout.
+            with_cache: whether to return this call's own keys and values.
+
+        Returns:
+            (hidden states [B, L, D], cache of the present tokens or None).
+        """
+        tables = rope_tables(positions, self.cfg.llm.head_dim, self.cfg.llm.rope_theta)
+        x, cache = self.layers(x, past, past_mask, mask, tables, deterministic, with_cache)
+        return self.norm(x), cache
+
+
+class _UnrolledLayers(nn.Module):
+    """The layers one by one, each with a parameter subtree of its own ('0', '1', …)."""
+
+    cfg: EmolaConfig
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, 'B L D'], past: Cache | None, *shared: Any
+    ) -> tuple[Float[Array, 'B L D'], Cache]:
+        """Same arguments and results as the scanned `LlamaLayer`, but caches come by name."""
+        layer = remat_layer(LlamaLayer, self.cfg.remat, _STATIC)
+        cache = {}
+        for name in map(str, range(self.cfg.llm.layers)):
+            own = None if past is None else past[name]
+            x, cache[name] = layer(self.cfg, name=name)(x, own, *shared)
+        return x, cache
+
+
+def _scanned_layers(config: EmolaConfig) -> Any:
+    scanned = nn.scan(
+        remat_layer(LlamaLayer, config.remat, _STATIC),
+        variable_axes={'params': 0},
+        split_rngs={'params': True, 'dropout': True},
+        in_axes=(0,) + (nn.broadcast,) * 5,
+        length=config.llm.layers,
+        metadata_params={nn.PARTITION_NAME: 'layers'},
+    )
+    return scanned(config)
+
+
+class LlamaLayer(nn.Module):
+    """x + attention(norm(x)), then x + SwiGLU(norm(x))."""
+
+    cfg: EmolaConfig
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, 'B L D'],
+        past: Cache | None,
+        past_mask: Bool[Array, 'B P'] | None,
+        mask: Bool[Array, 'B L L'] | None,
+        tables: tuple[Float[Array, 'B L half'], Float[Array, 'B L half']],
+        deterministic: bool,
+        with_cache: bool,
+    ) -> tuple[Float[Array, 'B L D'], Cache | None]:
+        """Returns (output, {'k', 'v'} [B, L, K, H] of the present tokens or None)."""
+        cfg = self.cfg.llm
+        rows = x.shape[:2]
+        h = self._norm('attention_norm')(x)
+        q = self._dense('q', cfg.heads * cfg.head_dim, ('embed', 'heads'))(h, deterministic)
+        k = self._dense('k', cfg.kv_heads * cfg.head_dim, ('embed', 'kv_heads'))(h, deterministic)
+        v = self._dense('v', cfg.kv_heads * cfg.head_dim, ('embed', 'kv_heads'))(h, deterministic)
+        q = apply_rope(q.reshape(*rows, cfg.heads, cfg.head_dim), *tables)
+        k = apply_rope(k.reshape(*rows, cfg.kv_heads, cfg.head_dim), *tables)
+        v = v.reshape(*rows, cfg.kv_heads, cfg.head_dim)
+        known = None if past is None else (past['k'], past['v'], past_mask)
+        mixed = attention(q, k, v, mask, known).reshape(*rows, -1)
+        x += self._dense('o', cfg.width, ('heads', 'embed'))(mixed, deterministic)
+        h = self._norm('mlp_norm')(x)
+        gate = self._dense('gate', cfg.mlp, ('embed', 'mlp'))(h, deterministic)
+        up = self._dense('up', cfg.mlp, ('embed', 'mlp'))(h, deterministic)
+        x += self._dense('down', cfg.width, ('mlp', 'embed'))(jax.nn.silu(gate) * up, deterministic)
+        return x, {'k': k, 'v': v} if with_cache else None
+
+    def _norm(self, name: str) -> RmsNorm:
+        return RmsNorm(self.cfg.llm.norm_eps, jnp.dtype(self.cfg.param_dtype), name=name)
+
+    def _dense(self, name: str, features: int, axes: tuple[str, str]) -> LoraDense:
+        cfg = self.cfg
+        lora = cfg.lora if cfg.lora is not None and name in cfg.lora.targets else None
+        return LoraDense(
+            features, axes, lora, jnp.dtype(cfg.dtype), jnp.dtype(cfg.param_dtype), name=name
+        )

@@ -1,0 +1,1 @@
+"""Array operations below the model: attention, rotary positions."""

@@ -1,0 +1,69 @@
+"""Attention over grouped key/value heads, and the masks of packed rows."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+# Finite, so that a query which may attend to nothing (padding) yields numbers and not NaN.
+MASKED = -1e30
+
+
+def packed_mask(segment_ids: Int[Array, 'B L']) -> Bool[Array, 'B L L']:
+    """Who may attend to whom in packed rows: the past of the same segment; padding (0) to nobody.
+
+    Returns:
+        mask[b, query, key].
+    """
+    length = segment_ids.shape[1]
+    causal = jnp.tril(jnp.ones((length, length), bool))
+    same = segment_ids[:, :, None] == segment_ids[:, None, :]
+    return causal & same & (segment_ids != 0)[:, None, :]
+
+
+def attention(
+    q: Float[Array, 'B L N H'],
+    k: Float[Array, 'B L K H'],
+    v: Float[Array, 'B L K H'],
+    mask: Bool[Array, 'B L L'] | None,
+    past: tuple[Float[Array, 'B P K H'], Float[Array, 'B P K H'], Bool[Array, 'B P']] | None = None,
+) -> Float[Array, 'B L N H']:
+    """softmax(q kᵀ / √H) v with a float32 softmax; query head n reads key head n // (N/K).
+
+    Keys and values are never repeated to N heads, and `past` is read where it lies: its scores,
+    not its vectors, are joined to those of the present.
+
+    Args:
+        q: queries.
+        k: keys of the present tokens.
+        v: values of the present tokens.
+        mask: mask[b, query, key]; None lets everyone attend to everyone.
+        past: cached keys, values and which of them exist; all queries may attend to these.
+
+    Returns:
+        In q's dtype.
+    """
+    batch, length, heads, dim = q.shape
+    q = q.reshape(batch, length, k.shape[2], heads // k.shape[2], dim)
+    scores = _scores(q, k, None if mask is None else mask[:, None, None])
+    if past is not None:
+        past_k, past_v, past_mask = past
+        past_scores = _scores(q, past_k, past_mask[:, None, None, None])
+        scores = jnp.concatenate([past_scores, scores], axis=-1)
+    weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
+    if past is None:
+        out = jnp.einsum('bkgls,bskh->blkgh', weights, v)
+    else:
+        split = past_k.shape[1]
+        out = jnp.einsum('bkgls,bskh->blkgh', weights[..., :split], past_v)
+        out += jnp.einsum('bkgls,bskh->blkgh', weights[..., split:], v)
+    return out.reshape(batch, length, heads, dim).astype(q.dtype)
+
+
+def _scores(
+    q: Float[Array, 'B L K G H'], k: Float[Array, 'B S K H'], mask: Bool[Array, '...'] | None
+) -> Float[Array, 'B K G L S']:
+    scores = jnp.einsum('blkgh,bskh->bkgls', q, k, preferred_element_type=jnp.float32)
+    scores *= q.shape[-1] ** -0.5
+    return scores if mask is None else jnp.where(mask, scores, MASKED)

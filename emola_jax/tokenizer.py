@@ -1,0 +1,126 @@
+"""One tokenizer type for every language model: text to ids and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers
+
+from emola_jax.convert.gguf import open_gguf, read_field
+from emola_jax.errors import UserError
+
+# Values of tokenizer.ggml.token_type (llama.cpp's llama_token_type).
+_CONTROL, _USER_DEFINED = 3, 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Tokenizer:
+    """Text to ids and back.
+
+    Attributes:
+        backend: does the work.
+        vocab: number of ids.
+        bos_id: stands before a prompt; None where the model was trained without.
+        eos_id: ends an answer.
+        pad_id: fills rows.
+    """
+
+    backend: tokenizers.Tokenizer
+    vocab: int
+    bos_id: int | None
+    eos_id: int
+    pad_id: int
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text, without BOS or EOS; special tokens written out in it become their ids."""
+        return self.backend.encode(text, add_special_tokens=False).ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Text of ids; special tokens are left out."""
+        return self.backend.decode(list(ids), skip_special_tokens=True)
+
+    @classmethod
+    def from_gguf(cls, path: Path) -> Tokenizer:
+        """Builds the byte-level BPE of SmolLM2 from a GGUF file's metadata.
+
+        Raises:
+            UserError: another kind of tokenizer.
+        """
+        reader = open_gguf(path)
+
+        def field(name: str, default: object = None) -> object:
+            return read_field(reader, path, f'tokenizer.ggml.{name}', default)
+
+        kind = (field('model'), field('pre'))
+        if kind != ('gpt2', 'smollm'):
+            raise UserError(f'{path}: tokenizer is {kind}, expected (gpt2, smollm).')
+        tokens, kinds, merges = field('tokens'), field('token_type'), field('merges')
+        backend = tokenizers.Tokenizer(
+            models.BPE(
+                vocab={token: index for index, token in enumerate(tokens)},
+                merges=[tuple(merge.split(' ', 1)) for merge in merges],
+            )
+        )
+        backend.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Digits(individual_digits=True),
+                pre_tokenizers.ByteLevel(add_prefix_space=False),
+            ]
+        )
+        backend.decoder = decoders.ByteLevel()
+        special = [t for t, kind in zip(tokens, kinds, strict=True) if kind == _CONTROL]
+        backend.add_special_tokens(special)
+        backend.add_tokens(
+            [t for t, kind in zip(tokens, kinds, strict=True) if kind == _USER_DEFINED]
+        )
+        eos_id = field('eos_token_id')
+        return cls(
+            backend=backend,
+            vocab=len(tokens),
+            bos_id=field('bos_token_id') if field('add_bos_token', False) else None,
+            eos_id=eos_id,
+            pad_id=field('padding_token_id', eos_id),
+        )
+
+    @classmethod
+    def byte_level(cls, extra: Iterable[str] = ()) -> Tokenizer:
+        """One id a byte, after <pad> 0, <s> 1, </s> 2 and the `extra` special tokens. For tests."""
+        special = ['<pad>', '<s>', '</s>', *extra]
+        alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+        vocab = {token: index for index, token in enumerate([*special, *alphabet])}
+        backend = tokenizers.Tokenizer(models.BPE(vocab=vocab, merges=[]))
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        backend.decoder = decoders.ByteLevel()
+        backend.add_special_tokens(special)
+        return cls(backend, vocab=len(vocab), bos_id=1, eos_id=2, pad_id=0)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path) -> Tokenizer:
+        """Loads a Hugging Face tokenizer (for LLaMA: tokenizer.model or tokenizer.json).
+
+        Padding is the unknown token where the folder names none, as the reference does.
+
+        Raises:
+            UserError: the folder holds no tokenizer, or one without BOS or EOS.
+        """
+        from transformers import AutoTokenizer  # takes seconds to import
+
+        if not Path(folder).is_dir():
+            raise UserError(f'{folder}: no such folder; expected one with a tokenizer.')
+        try:
+            loaded = AutoTokenizer.from_pretrained(folder, use_fast=True, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise UserError(f'{folder}: no readable tokenizer ({error}).') from error
+        pad_id = loaded.pad_token_id if loaded.pad_token_id is not None else loaded.unk_token_id
+        if loaded.eos_token_id is None or pad_id is None:
+            raise UserError(f'{folder}: the tokenizer names no eos token, or no pad or unk token.')
+        return cls(
+            backend=loaded.backend_tokenizer,
+            vocab=len(loaded),
+            bos_id=loaded.bos_token_id,
+            eos_id=loaded.eos_token_id,
+            pad_id=pad_id,
+        )

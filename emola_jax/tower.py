@@ -1,0 +1,106 @@
+"""The embedded default's stand-in for CLIP: trained once by the project, then cached and frozen.
+
+No pretrained CLIP can be had from a package index, so the embedded default trains a small vision
+tower of CLIP's architecture itself, in a minute or two, and aligns both projectors with the language
+model's words. It has seen rendered faces only: figures made with it are never figures of EmoLA's
+CLIP.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from flax import traverse_util
+from jax.sharding import Mesh
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from emola_jax.files import atomic_write
+from emola_jax.models.config import EmolaConfig
+from emola_jax.tower_training import (
+    Faces,
+    Params,
+    TowerConfig,
+    WordTargets,
+    align_projectors,
+    train_vision,
+)
+
+RECIPE_VERSION = 1
+"""Part of the cache key: raised whenever the code would make other weights."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tower:
+    """What the recipe makes.
+
+    Attributes:
+      params: 'vision', 'visual_projector' and 'face_prior' of the model's parameter tree.
+      sha256: of the cached file.
+      report: how well the tower's own heads read held-out faces, in percent.
+    """
+
+    params: Params
+    sha256: str
+    report: dict[str, float]
+
+
+def load_or_train(
+    config: TowerConfig,
+    model: EmolaConfig,
+    *,
+    load_faces: Callable[[], tuple[Faces, Faces]],
+    data_key: str,
+    words: WordTargets,
+    mesh: Mesh,
+    cache: Path,
+) -> Tower:
+    """Returns the cached tower of exactly this recipe, or trains and caches it.
+
+    Args:
+      config: the recipe.
+      model: sizes of the vision tower, the projectors and the prior.
+      load_faces: gives (training, held-out) faces; called only when no tower is cached.
+      data_key: names the data set and its settings; part of the cache key.
+      words: what the projectors are aligned with.
+      mesh: batches are spread over its devices.
+      cache: the folder of cached towers.
+    """
+    recipe = {
+        'version': RECIPE_VERSION,
+        'config': dataclasses.asdict(config),
+        'vision': dataclasses.asdict(model.vision),
+        'prior': dataclasses.asdict(model.prior),
+        'width': model.llm.width,
+        'data': data_key,
+    }
+    key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
+    path = cache / f'tower-{key}.safetensors'
+    if not path.exists():
+        faces, held_out = load_faces()
+        vision, report = train_vision(config, model, faces, held_out, mesh)
+        params = {
+            'vision': vision,
+            **align_projectors(config, model, vision, faces, words, mesh),
+        }
+        flat = {'/'.join(name): leaf for name, leaf in traverse_util.flatten_dict(params).items()}
+        with atomic_write(path) as partial:
+            save_file(
+                flat, partial, metadata={'recipe': json.dumps(recipe), 'report': json.dumps(report)}
+            )
+    return _read(path)
+
+
+def _read(path: Path) -> Tower:
+    with safe_open(path, framework='numpy') as file:
+        report = json.loads(file.metadata()['report'])
+        flat = {tuple(name.split('/')): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    return Tower(
+        params=traverse_util.unflatten_dict(flat),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        report=report,
+    )

@@ -1,0 +1,165 @@
+"""The training loop, read from top to bottom."""
+
+from __future__ import annotations
+
+import functools
+import time
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from emola_jax import experiment as experiments
+from emola_jax import optim, sharding, train_state
+from emola_jax.checkpoint import Checkpoints, abstract_state
+from emola_jax.experiment import Experiment
+from emola_jax.files import write_json
+from emola_jax.losses import next_token_loss
+from emola_jax.models.emola import Emola
+from emola_jax.train_log import TrainLog
+from emola_jax.train_state import Params, TrainState
+from input_pipeline.pipeline import train_batches
+
+Metrics = dict[str, jax.Array]
+
+
+def train(experiment: Experiment) -> TrainState:
+    """Trains for `total_steps`, going on from the newest checkpoint if there is one.
+
+    Writes checkpoints, config.json, metrics.jsonl and TensorBoard events into the workdir.
+
+    Raises:
+      UserError: the loss or the gradient norm is not finite; says at which step, on which records.
+    """
+    config, workdir = experiment.config.train, experiment.workdir
+    split = experiment.data.splits[experiment.config.data.train_split]
+
+    # ---------------------------------------------------------------- data
+    batches = train_batches(
+        split.source,
+        split.selection.indices,
+        experiment.data.encoder,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+    iterator = iter(batches)
+
+    # --------------------------------------------------------------- state
+    steps = total_steps(experiment)
+    settings = optim.OptimiserConfig(**config.optimiser)
+    optimiser = optim.make_optimiser(settings, steps)
+    state = new_state(experiment, optimiser)
+    do_step = jax.jit(
+        functools.partial(train_step, model=experiment.model, optimiser=optimiser),
+        donate_argnums=0,
+    )
+
+    # ----------------------------------------------------- resume, or start
+    metadata = experiments.metadata(experiment)
+    checkpoints = Checkpoints(workdir, keep=config.keep_checkpoints, metadata=metadata)
+    if checkpoints.latest_step() is not None:
+        state = checkpoints.restore(abstract_state(state), iterator)
+    start = int(state.step)
+    write_json(workdir / 'config.json', metadata)
+    log = TrainLog(
+        workdir,
+        start=start,
+        steps=steps,
+        every=config.log_every,
+        rate=optim.schedule(settings, settings.lr, steps),
+        name_record=lambda index: split.source[index].id,
+    )
+
+    # ---------------------------------------------------------------- loop
+    dropout_key = jax.random.key(experiment.config.seed)
+    for step in range(start + 1, steps + 1):
+        asked = time.perf_counter()
+        batch = next(iterator)
+        waited = time.perf_counter() - asked
+        record_index = batch.pop('record_index')
+        on_mesh = sharding.shard_batch(batch, experiment.mesh)
+        key = jax.random.fold_in(dropout_key, step)
+        state, metrics = do_step(state, experiment.frozen, on_mesh, key)
+        log.add(step, metrics, record_index, waited)
+        if step % config.checkpoint_every == 0 or step == steps:
+            log.flush()  # a state that isn't finite is never saved
+            checkpoints.save(state, iterator)
+
+    # ----------------------------------------------------------------- end
+    log.close()
+    checkpoints.close()
+    iterator.close()
+    return state
+
+
+def train_step(
+    state: TrainState,
+    frozen: Params,
+    batch: dict[str, jax.Array],
+    dropout_key: jax.Array,
+    *,
+    model: Emola,
+    optimiser: optax.GradientTransformation,
+) -> tuple[TrainState, Metrics]:
+    """One optimiser step on the trainable subtree; the frozen part gets no gradient.
+
+    Args:
+      state: donated.
+      frozen: the rest of the parameters.
+      batch: see `input_pipeline.pipeline`.
+      dropout_key: for LoRA's dropout.
+      model: the Flax module.
+      optimiser: over the trainable subtree.
+
+    Returns:
+      The new state, and scalars: 'loss' in nats a token, 'grad_norm' before clipping, 'tokens' that
+      aren't padding.
+    """
+
+    def loss_of(trainable: Params) -> jax.Array:
+        params = train_state.merge(frozen, trainable)
+        logits = model.apply(
+            {'params': params}, batch, deterministic=False, rngs={'dropout': dropout_key}
+        )
+        return next_token_loss(logits, batch['targets'], batch['loss_weights'])
+
+    loss, gradients = jax.value_and_grad(loss_of)(state.trainable)
+    updates, opt_state = optimiser.update(gradients, state.opt_state, state.trainable)
+    new = TrainState(
+        step=state.step + 1,
+        trainable=optax.apply_updates(state.trainable, updates),
+        opt_state=opt_state,
+    )
+    metrics = {
+        'loss': loss,
+        'grad_norm': optax.global_norm(gradients),
+        'tokens': (batch['segment_ids'] > 0).sum(),
+    }
+    return new, metrics
+
+
+def total_steps(experiment: Experiment) -> int:
+    """Optimiser steps of the run: `train.steps`, or `train.epochs` over the usable records."""
+    config = experiment.config.train
+    if 'steps' in config:
+        return config.steps
+    split = experiment.data.splits[experiment.config.data.train_split]
+    return config.epochs * len(split.selection.indices) // config.batch_size
+
+
+def new_state(experiment: Experiment, optimiser: optax.GradientTransformation) -> TrainState:
+    """The state of a run that has done no step; moments lie where their parameters do."""
+    trainable = experiment.trainable
+    replicated = sharding.replicated(experiment.mesh)
+    shardings = optax.tree.map_params(
+        optimiser,
+        lambda _, parameter: parameter.sharding,
+        jax.eval_shape(optimiser.init, trainable),
+        trainable,
+        transform_non_params=lambda _: replicated,
+    )
+    return TrainState(
+        step=jax.device_put(jnp.zeros((), jnp.int32), replicated),
+        trainable=trainable,
+        opt_state=jax.jit(optimiser.init, out_shardings=shardings)(trainable),
+    )

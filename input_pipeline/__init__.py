@@ -1,0 +1,1 @@
+"""Records, images and texts into batches (no jax in here)."""

@@ -1,0 +1,113 @@
+"""One prompt builder for training and evaluation: an instruction becomes tokens and a loss mask.
+
+The picture always stands in front of the instruction, as in LLaVA: text before it, the visual
+positions, text behind it. The texts around the picture and the answer are tokenised apart, so the
+prompt of evaluation is token for token the prompt of training.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float32, Int32
+
+VISUAL_TOKEN = -1
+"""Stands for one visual embedding (an image patch or the prior token) in `tokens`."""
+
+
+class TextEncoder(Protocol):
+    """What the prompt builder needs of a tokenizer."""
+
+    bos_id: int | None
+    eos_id: int
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text`, no special token added."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Template:
+    """The words around the picture, the instruction and the answer.
+
+    Attributes:
+      before_image: text in front of the visual tokens.
+      after_image: text behind them; `{instruction}` is filled in.
+      starts_with_bos: whether the tokenizer's BOS opens the prompt.
+    """
+
+    before_image: str
+    after_image: str
+    starts_with_bos: bool
+
+
+_VICUNA_SYSTEM = (
+    'A chat between a curious user and an artificial intelligence assistant. '
+    "The assistant gives helpful, detailed, and polite answers to the user's questions."
+)
+
+TEMPLATES: dict[str, Template] = {
+    'vicuna_v1': Template(
+        before_image=f'{_VICUNA_SYSTEM} USER: ',
+        after_image='\n{instruction} ASSISTANT:',
+        starts_with_bos=True,
+    ),
+    'chatml': Template(
+        before_image='<|im_start|>user\n',
+        after_image='\n{instruction}<|im_end|>\n<|im_start|>assistant\n',
+        starts_with_bos=False,
+    ),
+}
+"""Named in a config's `data.template`; 'vicuna_v1' is the paper's."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversation:
+    """One tokenised training example.
+
+    Attributes:
+      tokens: i32[L]; `VISUAL_TOKEN` at the visual positions.
+      targets: i32[L]; the token that follows, 0 where `loss_weights` is 0.
+      loss_weights: f32[L]; 1 where the answer or its end is predicted, else 0.
+    """
+
+    tokens: Int32[np.ndarray, 'L']
+    targets: Int32[np.ndarray, 'L']
+    loss_weights: Float32[np.ndarray, 'L']
+
+
+def prompt_tokens(
+    tokenizer: TextEncoder, template: Template, instruction: str, visual_tokens: int
+) -> list[int]:
+    """The prompt up to where the answer starts: what evaluation feeds and training masks."""
+    bos = [tokenizer.bos_id] if template.starts_with_bos and tokenizer.bos_id is not None else []
+    after = template.after_image.format(instruction=instruction.strip())
+    return [
+        *bos,
+        *tokenizer.encode(template.before_image),
+        *[VISUAL_TOKEN] * visual_tokens,
+        *tokenizer.encode(after),
+    ]
+
+
+def conversation(
+    tokenizer: TextEncoder,
+    template: Template,
+    instruction: str,
+    response: str,
+    visual_tokens: int,
+) -> Conversation:
+    """A training example: everything before the answer is masked; answer and EOS are trained.
+
+    The last token is never an input (nothing follows EOS), so L is one less than the text's length.
+    """
+    prompt = prompt_tokens(tokenizer, template, instruction, visual_tokens)
+    answer = [*tokenizer.encode(response.strip()), tokenizer.eos_id]
+    ids = np.asarray(prompt + answer, np.int32)
+    trained = np.arange(len(ids)) >= len(prompt)
+    targets = np.where(trained, ids, 0)[1:]
+    return Conversation(
+        tokens=ids[:-1], targets=targets, loss_weights=trained[1:].astype(np.float32)
+    )

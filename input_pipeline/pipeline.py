@@ -1,0 +1,137 @@
+"""The grain graph: records -> conversations -> rows -> batches.
+
+A batch is a dict of numpy arrays, S conversations a row (S = 1 unless packed):
+
+    images       u8[B, S, H, W, 3]   square, padded; normalised on the device
+    landmarks    f32[B, S, 212]      in [-1, 1]
+    tokens       i32[B, L]           VISUAL_TOKEN where a patch or the prior token goes
+    targets      i32[B, L]           the next token where the loss is, else 0
+    loss_weights f32[B, L]           1 where the loss is, else 0
+    positions    i32[B, L]           restarting at every conversation
+    segment_ids  i32[B, L]           1.. per conversation, 0 = padding
+    record_index i32[B, S]           index into the source, -1 = empty (kept on the host)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+
+import grain
+import numpy as np
+
+from input_pipeline import packing
+from input_pipeline.conversation import Conversation, Template, TextEncoder, conversation
+from input_pipeline.images import square_pixels
+from input_pipeline.landmarks import noisy_landmarks
+from input_pipeline.records import Record, RecordSource
+
+
+@dataclasses.dataclass(frozen=True)
+class PipelineConfig:
+    """What turns records into batches.
+
+    Attributes:
+      batch_size: rows a step over all hosts.
+      length: tokens a row, L.
+      segments: conversations a row at most, S; 1 switches packing off.
+      packing_bins: rows filled at the same time when packing.
+      image_size: pixels a side.
+      visual_tokens: visual positions a conversation: T patches + 1 prior token.
+      landmark_noise: standard deviation of the detector-like noise put on the landmarks, as a
+        share of the inter-ocular distance; 0 for landmarks that a detector made.
+      seed: of shuffling, packing and noise.
+      read_threads: threads that read and encode ahead.
+    """
+
+    batch_size: int
+    length: int
+    segments: int
+    packing_bins: int
+    image_size: int
+    visual_tokens: int
+    landmark_noise: float
+    seed: int
+    read_threads: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoder:
+    """Record -> conversation with its picture and landmarks."""
+
+    config: PipelineConfig
+    tokenizer: TextEncoder
+    template: Template
+
+    def conversation(self, record: Record) -> Conversation:
+        """The record's texts as tokens, targets and loss weights."""
+        return conversation(
+            self.tokenizer,
+            self.template,
+            record.instruction,
+            record.response,
+            self.config.visual_tokens,
+        )
+
+    def pixels(self, record: Record) -> np.ndarray:
+        """The record's picture, u8[H, W, 3]."""
+        return square_pixels(record.image, size=self.config.image_size, name=record.id)
+
+    def landmarks(self, record: Record, rng: np.random.Generator) -> np.ndarray:
+        """The record's landmarks, f32[212], with the configured noise."""
+        if not self.config.landmark_noise:
+            return record.landmarks
+        return noisy_landmarks(record.landmarks, rng, self.config.landmark_noise)
+
+
+def fixed_rng(record_id: str) -> np.random.Generator:
+    """A generator that depends on the record alone: evaluation's noise never changes."""
+    return np.random.default_rng(zlib.crc32(record_id.encode('utf-8')))
+
+
+def train_batches(
+    source: RecordSource,
+    indices: np.ndarray,
+    encoder: Encoder,
+    *,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> grain.IterDataset:
+    """An endless stream of shuffled batches over the records named by `indices`.
+
+    Each host reads every `process_count`-th record of the same shuffled order. The iterator's state
+    (`get_state`) restores it to the exact next batch.
+    """
+    config = encoder.config
+
+    def encode(index: int, rng: np.random.Generator) -> packing.Element:
+        record = source[int(index)]
+        talk = encoder.conversation(record)
+        return {
+            'tokens': talk.tokens,
+            'targets': talk.targets,
+            'loss_weights': talk.loss_weights,
+            'images': encoder.pixels(record)[None],
+            'landmarks': encoder.landmarks(record, rng)[None].astype(np.float32),
+            'record_index': np.asarray([index], np.int32),
+        }
+
+    order = grain.MapDataset.source(np.asarray(indices, np.int64)).seed(config.seed)
+    order = order.shuffle().repeat()[process_index::process_count]
+    rows = order.random_map(encode).to_iter_dataset(
+        grain.ReadOptions(
+            num_threads=config.read_threads, prefetch_buffer_size=4 * max(config.read_threads, 1)
+        )
+    )
+    if config.segments > 1:
+        rows = packing.pack(
+            rows,
+            length=config.length,
+            segments=config.segments,
+            bins=config.packing_bins,
+            seed=config.seed,
+        )
+    else:
+        rows = rows.map(lambda element: packing.pad(element, length=config.length))
+    batches = rows.batch(config.batch_size // process_count, drop_remainder=True)
+    return grain.experimental.ThreadPrefetchIterDataset(batches, prefetch_buffer_size=2)

@@ -1,0 +1,88 @@
+"""Which records of a split are fit for use: every one is looked at before anything is trained."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from emola_jax.errors import UserError
+from emola_jax.files import write_json
+from input_pipeline.pipeline import Encoder
+from input_pipeline.records import Record, RecordSource
+from input_pipeline.validate import Problem, problems
+
+POLICIES = ('drop', 'stop')
+"""What a bad record does: it is dropped and counted, or it stops the run."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """The usable records of a split, and the others with their reasons.
+
+    Attributes:
+      indices: i64[n] into the source.
+      dropped: what is wrong with each record that is left out, in source order.
+    """
+
+    indices: np.ndarray
+    dropped: tuple[Problem, ...]
+
+    def reasons(self) -> dict[str, int]:
+        """Number of dropped records by the kind of their first problem."""
+        first = {problem.record: problem.kind for problem in reversed(self.dropped)}
+        return dict(collections.Counter(first.values()))
+
+
+def select(
+    source: RecordSource,
+    encoder: Encoder,
+    *,
+    known_aus: Sequence[int],
+    needs_landmarks: bool,
+    policy: str,
+    report: Path,
+    split: str,
+) -> Selection:
+    """Checks every record of `source`; writes the problems to the JSON file `report`.
+
+    Raises:
+      UserError: a record is bad and `policy` is 'stop', or no record is left.
+    """
+    if policy not in POLICIES:
+        raise UserError(f'data.on_bad_record is {policy!r}; expected one of {POLICIES}')
+    kept: list[int] = []
+    dropped: list[Problem] = []
+    for index in tqdm(range(len(source)), desc=f'check {split}', unit='record', leave=False):
+        record = source[index]
+        found = problems(record, known_aus=known_aus, needs_landmarks=needs_landmarks)
+        if not found:
+            found = _length_problem(record, encoder)
+        dropped.extend(found)
+        if not found:
+            kept.append(index)
+    write_json(report, [dataclasses.asdict(problem) for problem in dropped])
+    selection = Selection(np.asarray(kept, np.int64), tuple(dropped))
+    if dropped and policy == 'stop':
+        raise UserError(
+            f'split {split}: {len(source) - len(kept)} bad records, the first: '
+            f"{dropped[0].message} (all in {report}; data.on_bad_record = 'drop' leaves them out)"
+        )
+    if not kept:
+        raise UserError(f'split {split}: no usable record is left of {len(source)}; see {report}')
+    return selection
+
+
+def _length_problem(record: Record, encoder: Encoder) -> list[Problem]:
+    length = len(encoder.conversation(record).tokens)
+    if length <= encoder.config.length:
+        return []
+    message = (
+        f"record '{record.id}': its text has {length} tokens with the visual ones; "
+        f'data.length allows {encoder.config.length}'
+    )
+    return [Problem(record.id, 'over-long text', message)]

