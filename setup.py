@@ -17,7 +17,7 @@ RUNTIME = [
     'jax>=0.10,<0.13',
     'jaxtyping',
     'jinja2',
-    'matplotlib',
+    'markupsafe',
     'ml-collections',
     'numpy>=2',
     'opencv-python-headless',
@@ -60,7 +60,7 @@ setup(
     packages=find_packages(
         include=['emola_jax', 'emola_jax.*', 'input_pipeline', 'input_pipeline.*', 'configs*']
     ),
-    package_data={'': ['*.json', '*.npy', '*.npz', '*.txt', '*.html', '*.css']},
+    package_data={'': ['*.json', '*.npy', '*.npz', '*.txt'], 'emola_jax': ['templates/*']},
     install_requires=RUNTIME,
     extras_require={
         'gpu': ['jax[cuda12]>=0.10,<0.13'],

@@ -85,6 +85,7 @@ def get_config(preset: str = 'default') -> ConfigDict:
                 'train_faces': 2000,
                 'validation_faces': 60,
                 'test_faces': 140,
+                'faces_per_person': 1,
                 'form': 'short',
                 'seed': 0,
             },

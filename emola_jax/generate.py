@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from emola_jax.models.emola import Batch, Emola
-from emola_jax.models.llama import Cache
+from emola_jax.models.llama import Cache, grow_cache, write_cache
 from emola_jax.samplers import Sampler
 
 
@@ -36,8 +36,8 @@ def generate(
 ) -> Int[Array, 'B M']:
     """Answers every prompt of a batch.
 
-    Compiles once for each model, batch shape, length and sampler; merge LoRA before
-    (`merge_lora`), since adapters cost time at every token. Shard the batch axis to decode in
+    Compiles once for each model, batch shape, length and sampler. Call `merge_lora` before, since
+    adapters cost time at every token; on a CPU also `unroll`. Shard the batch axis to decode in
     parallel.
 
     Args:
@@ -101,11 +101,7 @@ def _generate(
             past_mask,
             method=Emola.decode_step,
         )
-        cache = jax.tree.map(
-            lambda all_, one: jax.lax.dynamic_update_slice_in_dim(all_, one, written, axis=-3),
-            state.cache,
-            own,
-        )
+        cache = write_cache(state.cache, own, written)
         rng, draw = jax.random.split(state.rng)
         return _append(state._replace(cache=cache, rng=rng), sampler(logits, draw), eos_id, pad_id)
 
@@ -113,7 +109,7 @@ def _generate(
         return (state.step < max_new_tokens) & ~state.done.all()
 
     logits, cache = model.apply(variables, batch, method=Emola.prefill)
-    cache = jax.tree.map(lambda leaf: _pad_axis(leaf, room, axis=-3), cache)
+    cache = grow_cache(cache, room)
     rng, draw = jax.random.split(rng)
     state = _State(
         step=jnp.int32(0),
@@ -133,9 +129,3 @@ def _append(state: _State, tokens: Int[Array, 'B'], eos_id: int, pad_id: int) ->
         answers=state.answers.at[:, state.step].set(tokens),
         done=state.done | (tokens == eos_id),
     )
-
-
-def _pad_axis(x: Array, amount: int, axis: int) -> Array:
-    widths = [(0, 0)] * x.ndim
-    widths[axis] = (0, amount)
-    return jnp.pad(x, widths)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 import time
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from flax.traverse_util import flatten_dict
+from jax.sharding import NamedSharding
 
 from emola_jax import experiment as experiments
 from emola_jax import optim, sharding, train_state
@@ -151,13 +154,16 @@ def new_state(experiment: Experiment, optimiser: optax.GradientTransformation) -
     """The state of a run that has done no step; moments lie where their parameters do."""
     trainable = experiment.trainable
     replicated = sharding.replicated(experiment.mesh)
-    shardings = optax.tree.map_params(
-        optimiser,
-        lambda _, parameter: parameter.sharding,
-        jax.eval_shape(optimiser.init, trainable),
-        trainable,
-        transform_non_params=lambda _: replicated,
-    )
+    places = {path: leaf.sharding for path, leaf in flatten_dict(trainable).items()}
+
+    def place(path: tuple[Any, ...], _: Any) -> NamedSharding:
+        # A moment's path ends with the path of its parameter.
+        keys = tuple(key.key for key in path if isinstance(key, jax.tree_util.DictKey))
+        ends = (keys[start:] for start in range(len(keys)))
+        return next((places[end] for end in ends if end in places), replicated)
+
+    shapes = jax.eval_shape(optimiser.init, trainable)
+    shardings = jax.tree_util.tree_map_with_path(place, shapes)
     return TrainState(
         step=jax.device_put(jnp.zeros((), jnp.int32), replicated),
         trainable=trainable,

@@ -36,7 +36,7 @@ GROUPS: dict[str, slice] = {
 # Shares of the mean square displacement: shift, scale, rotation, smooth, independent.
 _SHARES = (0.27, 0.145, 0.145, 0.17, 0.27)
 # Mean square distance of the points from their centre, in inter-ocular distances.
-_SPREAD = 1.2
+_SPREAD = 0.84
 _WAVES = 4
 
 

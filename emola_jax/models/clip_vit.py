@@ -88,7 +88,8 @@ class VitLayer(nn.Module):
         heads = (*x.shape[:2], cfg.heads, cfg.width // cfg.heads)
         h = _layer_norm(cfg, self.param_dtype, 'norm_1')(x)
         q, k, v = (
-            self._dense(cfg.width, ('vision_embed', 'vision_heads'), n)(h).reshape(heads) for n in ('q', 'k', 'v')
+            self._dense(cfg.width, ('vision_embed', 'vision_heads'), n)(h).reshape(heads)
+            for n in ('q', 'k', 'v')
         )
         mixed = attention(q, k, v, mask=None).reshape(x.shape)
         x += self._dense(cfg.width, ('vision_heads', 'vision_embed'), 'o')(mixed)

@@ -16,7 +16,32 @@ from emola_jax.ops.attention import attention
 from emola_jax.ops.rope import apply_rope, rope_tables
 
 Cache = dict[str, Any]
-"""Keys and values: {'k', 'v'}: [layers, B, P, K, H] each; unrolled, {'0': {'k', 'v'}, …} of [B, P, K, H] each."""
+"""{'k': [layers, B, K, H, P], 'v': [layers, B, K, P, H]}; unrolled, {'0': {'k', 'v'}, …} without the
+axis of layers. Both lie as the products with them read them."""
+
+_POSITION_AXIS = {'k': -1, 'v': -2}
+
+
+def grow_cache(cache: Cache, room: int) -> Cache:
+    """Appends `room` empty positions."""
+
+    def grow(path: tuple[Any, ...], leaf: Array) -> Array:
+        widths = [(0, 0)] * leaf.ndim
+        widths[_POSITION_AXIS[path[-1].key]] = (0, room)
+        return jnp.pad(leaf, widths)
+
+    return jax.tree_util.tree_map_with_path(grow, cache)
+
+
+def write_cache(cache: Cache, new: Cache, position: Int[Array, '']) -> Cache:
+    """Puts the positions of `new` into `cache`, from `position` on."""
+
+    def write(path: tuple[Any, ...], old: Array, part: Array) -> Array:
+        axis = _POSITION_AXIS[path[-1].key]
+        return jax.lax.dynamic_update_slice_in_dim(old, part, position, axis)
+
+    return jax.tree_util.tree_map_with_path(write, cache, new)
+
 
 # deterministic and with_cache of LlamaLayer are Python values (the module is argument 0).
 _STATIC = (6, 7)
@@ -40,9 +65,7 @@ class Llama(nn.Module):
             (cfg.vocab, cfg.width),
             dtype,
         )
-        self.layers = (
-            _scanned_layers(self.cfg) if self.cfg.scan else _UnrolledLayers(self.cfg)
-        )
+        self.layers = _scanned_layers(self.cfg) if self.cfg.scan else _UnrolledLayers(self.cfg)
         self.norm = RmsNorm(cfg.norm_eps, dtype)
         if not cfg.tied_embeddings:
             self.head = self.param(
@@ -138,7 +161,7 @@ class LlamaLayer(nn.Module):
         deterministic: bool,
         with_cache: bool,
     ) -> tuple[Float[Array, 'B L D'], Cache | None]:
-        """Returns (output, {'k', 'v'} [B, L, K, H] of the present tokens or None)."""
+        """Returns (output, keys and values of the present tokens as a `Cache` or None)."""
         cfg = self.cfg.llm
         rows = x.shape[:2]
         h = self._norm('attention_norm')(x)
@@ -155,7 +178,9 @@ class LlamaLayer(nn.Module):
         gate = self._dense('gate', cfg.mlp, ('embed', 'mlp'))(h, deterministic)
         up = self._dense('up', cfg.mlp, ('embed', 'mlp'))(h, deterministic)
         x += self._dense('down', cfg.width, ('mlp', 'embed'))(jax.nn.silu(gate) * up, deterministic)
-        return x, {'k': k, 'v': v} if with_cache else None
+        if not with_cache:
+            return x, None
+        return x, {'k': k.transpose(0, 2, 3, 1), 'v': v.transpose(0, 2, 1, 3)}
 
     def _norm(self, name: str) -> RmsNorm:
         return RmsNorm(self.cfg.llm.norm_eps, jnp.dtype(self.cfg.param_dtype), name=name)

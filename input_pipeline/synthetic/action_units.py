@@ -50,7 +50,7 @@ APPEARANCE: dict[int, AuAppearance] = {
         paired={'cheekSquint': 0.7, 'eyeSquint': 0.2},
         wrinkles={'crow_feet': 1.0, 'cheek_raise': 1.0},
     ),
-    7: AuAppearance(paired={'eyeSquint': 0.85}, wrinkles={'lid_tight': 1.0}),
+    7: AuAppearance(paired={'eyeSquint': 1.0}, wrinkles={'lid_tight': 1.0}),
     9: AuAppearance(
         paired={'noseSneer': 0.9, 'browDown': 0.2}, wrinkles={'nose': 1.0, 'nose_wing': 0.8}
     ),
@@ -200,7 +200,7 @@ def wrinkle_weights(aus: AuIntensities) -> dict[str, tuple[float, float]]:
     for au, sides in sorted(aus.items()):
         for name, gain in APPEARANCE[au].wrinkles.items():
             # A present action unit is visible: half of the full depth from the start.
-            drawn = tuple(gain * (0.4 + 0.6 * i) if i >= PRESENCE else gain * i for i in sides)
+            drawn = tuple(gain * (0.5 + 0.5 * i) if i >= PRESENCE else gain * i for i in sides)
             before = strengths.get(name, (0.0, 0.0))
             strengths[name] = (max(before[0], drawn[0]), max(before[1], drawn[1]))
     return strengths

@@ -23,8 +23,9 @@ Form = Literal['short', 'long']
 
 # The weaker side of an asymmetric action unit has at most this share of the stronger one.
 _ASYMMETRY = 0.6
-# From this many action units on, the short form says each in two or three words.
-_MANY_AUS = 7
+# From this many action units on, the short form says each in two or three words, and how the
+# strongest one leads is left out.
+_MANY_AUS = 6
 
 
 def describe(
@@ -77,7 +78,7 @@ def _emotion_cues(name: str, aus: AuIntensities, rng: np.random.Generator, form:
     """Clauses on the strongest action units; parts at rest fill up a neutral face."""
     wanted = 3 if form == 'short' else 4
     present = present_aus(aus)
-    chosen = sorted(present, key=lambda au: -_intensity(aus, au))[:wanted]
+    chosen = _strongest_first(present, aus)[:wanted]
     cues = [_clause(au, aus, rng, form) for au in chosen]
     if name == 'neutral':
         cues += _resting_cues(present, wanted - len(cues), rng)
@@ -108,10 +109,10 @@ def _describe_aus(present: Sequence[int], aus: AuIntensities, rng: np.random.Gen
             seen = _clause(au, aus, rng, 'short')
             seen += _side(au, aus, ' ({side} only)', ' (mostly {side})')
         lines.append(f'{number}. AU{au} - {AU_NAMES[au]}: {seen}.')
-    closing = [_relation(present, aus, rng), _emphasis(present, aus, rng)]
     if len(present) == 1:
         lines.append(sentence(_single(present[0], rng)))
     else:
+        closing = [_relation(present, aus, rng), _emphasis(present, aus, rng)]
         order = [0, 1] if rng.integers(2) else [1, 0]
         link = pick((', and ', ', while ', ', whereas '), rng)
         lines.append(sentence(link.join(closing[i] for i in order)))
@@ -123,12 +124,13 @@ def _describe_aus_at_length(
 ) -> str:
     regions = [AU_PHRASES[au].region for au in present]
     region = max(phrases.REGION_NAMES, key=regions.count)
+    span = f'[|ranging |reaching ]from AU{present[0]} to AU{present[-1]}'
+    if len(present) == 1:
+        span = f'AU{present[0]}'
     opening = phrases.LONG_OPENING.format(
-        count=phrases.COUNTS[len(present)],
+        count=_count(present),
         units='unit' if len(present) == 1 else 'units',
-        span=f'AU{present[0]}'
-        if len(present) == 1
-        else f'[|ranging |reaching ]from AU{present[0]} to AU{present[-1]}',
+        span=span,
         region=phrases.REGION_NAMES[region],
     )
     lines = [_capitalise(expand(opening, rng)), '']
@@ -152,17 +154,15 @@ def _explain(au: int, aus: AuIntensities, rng: np.random.Generator) -> str:
 
 
 def _clause(au: int, aus: AuIntensities, rng: np.random.Generator, form: Form) -> str:
-    how = '' if form == 'short' else _level(_intensity(aus, au))
+    how = '' if form == 'short' else _below(_intensity(aus, au), phrases.LEVELS)
     return expand(AU_PHRASES[au].clause.format(how=how), rng)
 
 
 def _relation(present: Sequence[int], aus: AuIntensities, rng: np.random.Generator) -> str:
-    """How the clearest group of related units acts together; '' for a single unit."""
-    if len(present) < 2:
-        return ''
+    """How the clearest group of related units, or the two strongest, act on the face."""
     related = [group for group in RELATIONS if set(group) <= set(present)]
     if not related:
-        first, second = sorted(sorted(present, key=lambda au: -_intensity(aus, au))[:2])
+        first, second = sorted(_strongest_first(present, aus)[:2])
         frame = phrases.REGION_FRAME.format(
             first=f'AU{first}',
             second=f'AU{second}',
@@ -177,10 +177,14 @@ def _relation(present: Sequence[int], aus: AuIntensities, rng: np.random.Generat
 
 
 def _emphasis(present: Sequence[int], aus: AuIntensities, rng: np.random.Generator) -> str:
-    strongest = max(present, key=lambda au: _intensity(aus, au))
-    frames = phrases.STRONGEST if len(present) > 2 else phrases.STRONGER
-    frame = pick(frames, rng)
-    return expand(frame.format(strongest=f'AU{strongest}', count=_count(len(present))), rng)
+    """Which of several units is strongest and, unless they are two or many, by how much."""
+    strongest, second = _strongest_first(present, aus)[:2]
+    frame = pick(phrases.STRONGEST if len(present) > 2 else phrases.STRONGER, rng)
+    if 2 < len(present) < _MANY_AUS:
+        lead = _intensity(aus, strongest) - _intensity(aus, second)
+        frame += ', ' + _below(lead, phrases.LEADS)
+    names = {'strongest': f'AU{strongest}', 'second': f'AU{second}'}
+    return expand(frame.format(**names, count=_count(present)), rng)
 
 
 def _single(au: int, rng: np.random.Generator) -> str:
@@ -202,11 +206,17 @@ def _intensity(aus: AuIntensities, au: int) -> float:
     return max(aus[au])
 
 
-def _level(intensity: float) -> str:
-    return next(word for bound, word in phrases.LEVELS if intensity < bound)
+def _strongest_first(present: Sequence[int], aus: AuIntensities) -> list[int]:
+    return sorted(present, key=lambda au: -_intensity(aus, au))
 
 
-def _count(number: int) -> str:
+def _below(value: float, steps: Sequence[tuple[float, str]]) -> str:
+    """The text of the first step whose bound is above `value`."""
+    return next(text for bound, text in steps if value < bound)
+
+
+def _count(present: Sequence[int]) -> str:
+    number = len(present)
     return phrases.COUNTS[number] if number < len(phrases.COUNTS) else str(number)
 
 

@@ -15,7 +15,8 @@ from input_pipeline.synthetic.rig import EYE, LASHES, SKIN, TEETH, TONGUE, Rig
 from input_pipeline.synthetic.texture import hair_height
 
 _HAIR_THICKNESS = {'bald': 0.0, 'buzz': 0.015, 'short': 0.09, 'long': 0.13}
-_SKULL_TOP = 8.15
+# The base mesh's lids hang low; a rested face has them higher.
+_RESTING_LIDS = {'fu/eyeWideLeft': 0.2, 'fu/eyeWideRight': 0.2}
 _LASH_LENGTH = (0.10, 0.20)
 _AXIS_Z = 0.55
 
@@ -63,7 +64,7 @@ class HeadShaper:
     def shape(self, person: Identity, aus: AuIntensities) -> HeadShape:
         """Shapes the head of a person who shows the action units."""
         rig = self._rig
-        neutral = rig.vertices + rig.displacement(person.shape)
+        neutral = rig.vertices + rig.displacement({**person.shape, **_RESTING_LIDS})
         whole, halves = face_unit_weights(aus)
         vertices = neutral + rig.displacement({f'fu/{n}': w for n, w in whole.items()})
         for name, (left, right) in halves.items():
@@ -93,9 +94,6 @@ class HeadShaper:
         """Lifts the scalp along its normals by the volume of the hair; ears stay where they are."""
         thickness = _HAIR_THICKNESS[person.hair_style]
         scalp = vertices[self._skin]
-        # Some combinations of targets raise the crown to a point.
-        above = np.maximum(scalp[:, 1] - _SKULL_TOP, 0)
-        scalp[:, 1] -= 0.35 * above
         if thickness:
             rest = self._rig.vertices[self._skin]
             height = hair_height(rest, self._skin_angle, person)

@@ -50,7 +50,7 @@ _IRIS_ODDS = {False: (0.7, 0.3, 0.0, 0.0, 0.0), True: (0.25, 0.25, 0.25, 0.15, 0
 # Standard deviation of the targets of each folder, in target weights.
 _SPREAD = {
     'head': 0.12,
-    'nose': 0.35,
+    'nose': 0.28,
     'eyes': 0.22,
     'chin': 0.28,
     'mouth': 0.25,
@@ -125,8 +125,8 @@ def sample_identity(rig: Rig, seed: int) -> Identity:
     pigment = _HAIR_COLOURS[rng.choice(5, p=_HAIR_ODDS[european])]
     hair = pigment * (1 - grey) + np.array([0.42, 0.41, 0.40]) * grey
     brow = np.minimum(pigment, [0.10, 0.055, 0.03]) * 0.8 * (1 - grey * 0.5) + 0.08 * grey
-    lipstick = sex < 0.45 and rng.random() < 0.4
-    painted = np.array([0.50, 0.10, 0.10]) * rng.uniform(0.6, 1.1)
+    lipstick = sex < 0.45 and rng.random() < 0.2
+    painted = np.array([0.50, 0.10, 0.10]) * rng.uniform(0.9, 1.2)
     return Identity(
         seed=seed,
         shape={name: weight for name, weight in shape.items() if abs(weight) > 1e-3},
@@ -165,9 +165,8 @@ def _build_weights(
         for era, a in ages.items():
             for m, muscle_share in _split(muscle, 'muscle').items():
                 for w, weight_share in _split(weight, 'weight').items():
-                    if (m, w) != ('averagemuscle', 'averageweight'):
-                        name = f'build/{gender}-{era}-{m}-{w}'
-                        weights[name] = float(s * a * muscle_share * weight_share)
+                    name = f'build/{gender}-{era}-{m}-{w}'
+                    weights[name] = float(s * a * muscle_share * weight_share)
     return weights
 
 

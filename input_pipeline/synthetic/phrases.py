@@ -86,7 +86,7 @@ EMOTION_OPENINGS: tuple[str, ...] = (
     'a [person|face|subject|individual] with {emotion}',
     '[this|the] [person|face|subject|individual] [shows|expresses|conveys|displays|exhibits] '
     '{emotion} [here|in this image|in the picture]',
-    'the [expression|emotion] [seen|visible|displayed|expressed] [on|in] [this|the] face '
+    'the [expression|emotion] [seen|visible|displayed|shown] [on|in] [this|the] face '
     '[can be read as|is best described as|comes across as|appears to be] {emotion}',
 )
 """First sentences, both forms; `{emotion}` is the naming."""
@@ -103,7 +103,7 @@ MOODS: dict[str, str] = {
     'happiness': 'a [joyful|cheerful|sunny|glad|delighted|merry] [mood|state|spirit|moment] '
     '[after|over|because of|thanks to] [good|welcome|lovely|great] [news|company|fun|luck|fortune]',
     'sadness': 'a [heavy|downcast|sorrowful|gloomy|dejected|mournful] [mood|state|heart|spirit] '
-    '[after|over|because of|due to] a [painful|deep|recent|bitter|hard] '
+    '[after|over|because of|due to] a [painful|heavy|recent|bitter|hard] '
     '[loss|farewell|setback|disappointment|blow]',
     'surprise': 'a [startled|astonished|amazed|stunned|staggered] [state|reaction|response|moment] '
     '[at|before|because of|due to] [some|an] [unexpected|unforeseen|incredible] '
@@ -181,7 +181,8 @@ COUNTS: tuple[str, ...] = (
 )  # fmt: skip
 
 RELATION_FRAMES: tuple[str, ...] = (
-    '[together|jointly|as a pair|in combination|side by side|acting together|hand in hand], '
+    '[together|jointly|as a pair|in combination|side by side|acting together|'
+    'hand in hand|in unison|in concert], '
     '{aus} {effect}',
     '{aus} [work|act|combine|join|unite|interact|cooperate] to {effect}',
 )
@@ -213,6 +214,13 @@ STRONGER: tuple[str, ...] = (
     '[more|more clearly|better|more strongly] '
     '[of|among] [the|these] two [units|actions|movements|contractions]',
 )
+LEADS: tuple[tuple[float, str], ...] = (
+    (0.08, '[just|barely|hardly|narrowly] ahead of {second}'),
+    (0.25, '[|somewhat |rather |plainly ]ahead of {second}'),
+    (float('inf'), '[well|far|clearly|widely] ahead of {second}'),
+)
+"""Intensity by which the strongest unit leads, below the bound -> how it compares."""
+
 SINGLE = (
     '[since|as|because] {au} [acts|works|appears|shows] [alone|by itself|on its own|in isolation], '
     '[the other|all other|the remaining] [features|parts|regions|areas] '

@@ -23,12 +23,16 @@ class Fragments:
     triangle: NDArray[np.int32]
     weights: NDArray[np.float32]
 
+    def part(self, chosen: NDArray[np.intp]) -> Fragments:
+        """The fragments at these positions."""
+        return Fragments(self.pixel[chosen], self.triangle[chosen], self.weights[chosen])
+
     def interpolate(self, corner_values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Values at the pixels, float32[N, C], from values at corners, float32[F, 3, C]."""
-        corners = corner_values[self.triangle]
-        mixed = corners[:, 0] * self.weights[:, :1]
-        mixed += corners[:, 1] * self.weights[:, 1:2]
-        mixed += corners[:, 2] * self.weights[:, 2:]
+        weights = self.weights.T[..., None]
+        mixed = corner_values[self.triangle, 0] * weights[0]
+        mixed += corner_values[self.triangle, 1] * weights[1]
+        mixed += corner_values[self.triangle, 2] * weights[2]
         return mixed
 
 

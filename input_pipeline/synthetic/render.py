@@ -39,10 +39,10 @@ _CAMERA_DISTANCE = 9.0
 _FRAME_HEIGHT = 1.42
 _FRAME_RAISE = 0.09
 _TYPICAL_FACE = 1.36
-_RELIEF_DEPTH = 0.0065
+_RELIEF_DEPTH = 0.006
 _MOUTH_COLOURS = {
-    INNER_MOUTH: (0.22, 0.045, 0.045),
-    TONGUE: (0.42, 0.11, 0.11),
+    INNER_MOUTH: (0.13, 0.025, 0.025),
+    TONGUE: (0.36, 0.09, 0.09),
     LASHES: (0.03, 0.02, 0.016),
 }
 
@@ -111,28 +111,28 @@ class FaceRenderer:
     ) -> NDArray[np.float32]:
         rig = self._rig
         material = rig.material[fragments.triangle]
-        normal = fragments.interpolate(head.normals[rig.triangles])
         closed, opened = rig.occlusion
         occlusion = closed + np.float32(head.jaw_open) * (opened - closed)
-        occlusion = fragments.interpolate(occlusion[rig.triangles][..., None])[:, 0]
-        uv = fragments.interpolate(self._corner_uv)
+        at_vertices = np.concatenate([head.normals, occlusion[:, None]], 1)
+        mixed = fragments.interpolate(at_vertices[rig.triangles])
+        normal, occlusion = np.ascontiguousarray(mixed[:, :3]), mixed[:, 3]
         albedo = np.empty_like(normal)
         hair = np.zeros(len(normal), np.float32)
 
         on_skin = np.flatnonzero(material == SKIN)
-        colour, slope = _skin_at(skin, uv[on_skin])
+        uv = fragments.part(on_skin).interpolate(self._corner_uv)
+        colour, slope = _skin_at(skin, uv)
         albedo[on_skin], hair[on_skin] = colour[:, :3], colour[:, 3]
-        angle = texel_angle(uv[on_skin, 0])
-        along = np.stack([np.cos(angle), np.zeros_like(angle), -np.sin(angle)], -1)
-        normal[on_skin] -= slope[:, :1] * along
+        angle = texel_angle(uv[:, 0])
+        normal[on_skin, 0] -= slope[:, 0] * np.cos(angle)
         normal[on_skin, 1] += slope[:, 1]
+        normal[on_skin, 2] += slope[:, 0] * np.sin(angle)
 
-        on_eye = material == EYE
-        albedo[on_eye] = eye_albedo(
-            fragments.interpolate(self._corner_eye)[on_eye], spec.gaze, person
-        )
-        on_teeth = material == TEETH
-        albedo[on_teeth] = tooth_albedo(fragments.interpolate(rig.texture_uv)[on_teeth])
+        on_eye = np.flatnonzero(material == EYE)
+        direction = fragments.part(on_eye).interpolate(self._corner_eye)
+        albedo[on_eye] = eye_albedo(direction, spec.gaze, person)
+        on_teeth = np.flatnonzero(material == TEETH)
+        albedo[on_teeth] = tooth_albedo(fragments.part(on_teeth).interpolate(rig.texture_uv))
         for part, paint in _MOUTH_COLOURS.items():
             albedo[material == part] = paint
 

@@ -22,7 +22,7 @@ from emola_jax.files import atomic_write
 from input_pipeline.synthetic.dental_arch import add_dental_arches
 from input_pipeline.synthetic.occlusion import ambient_occlusion
 
-RIG_VERSION = 4
+RIG_VERSION = 5
 """Part of the cache file's name: raise it whenever the parsed arrays change."""
 
 SKIN, EYE, INNER_MOUTH, TONGUE, LASHES, TEETH = range(6)
@@ -201,7 +201,7 @@ def _with_occlusion(rig: Rig) -> Rig:
         values[teeth] = np.clip(1.5 * values[teeth], 0.6, 1)
         values[tongue] = 0.4
         inner = np.setdiff1d(cavity, lips)
-        values[inner] *= 0.6
+        values[inner] *= 0.45
     return replace(rig, occlusion=np.stack([closed, opened]))
 
 

@@ -20,6 +20,7 @@ WEAKEST = 0.45
 """A drawn action unit has at least this intensity on its stronger side, others have exactly 0."""
 
 _ASYMMETRIC_SHARE = 0.25
+_ONE_SIDED = (1, 2, 4, 6, 7, 9, 10, 12, 14, 15, 20)
 _EXTRA_COUNT_ODDS = (0.15, 0.45, 0.40)
 # Rare ones are drawn more often.
 _EXTRA_WEIGHT = {14: 2.2, 24: 2.2, 23: 1.3, 10: 1.8, 17: 1.3, 20: 1.5, 6: 1.3}
@@ -97,13 +98,13 @@ def sample_face(
         identity_seed=identity_seed,
         emotion=emotion,
         aus=aus,
-        yaw=float(np.clip(rng.normal(0, 9), -25, 25)),
-        pitch=float(np.clip(rng.normal(0, 5), -12, 12)),
-        roll=float(np.clip(rng.normal(0, 4), -10, 10)),
+        yaw=float(np.clip(rng.normal(0, 8), -22, 22)),
+        pitch=float(np.clip(rng.normal(-1, 3.5), -9, 7)),
+        roll=float(np.clip(rng.normal(0, 3), -8, 8)),
         gaze=(float(rng.normal(0, 0.08)), float(rng.normal(0, 0.04))),
         lighting=sample_lighting(rng),
-        frame=float(rng.uniform(0.96, 1.10)),
-        shift=(float(rng.normal(0, 0.012)), float(rng.normal(0, 0.012))),
+        frame=float(rng.uniform(0.97, 1.06)),
+        shift=(float(rng.normal(0, 0.01)), float(rng.normal(0, 0.01))),
         exposure=float(rng.uniform(0.9, 1.15)),
         noise=float(rng.uniform(0.004, 0.012)),
         background_seed=int(rng.integers(1 << 30)),
@@ -140,14 +141,14 @@ def _sides(rng: np.random.Generator, strengths: dict[int, float]) -> dict[int, t
     weaker = rng.uniform(0.0, 0.6)
     sides = {}
     for au, value in strengths.items():
-        weak = value * weaker
+        weak = value * (weaker if au in _ONE_SIDED else 1.0)
         sides[au] = (weak, value) if left_is_weak else (value, weak)
     return sides
 
 
 def sample_lighting(rng: np.random.Generator) -> Lighting:
     """A key light from the front half, a dim fill light from the other side, and ambient light."""
-    turn, height = rng.uniform(-0.9, 0.9), rng.uniform(0.15, 0.8)
+    turn, height = rng.uniform(-0.7, 0.7), rng.uniform(0.15, 0.8)
     key = (np.sin(turn) * np.cos(height), np.sin(height), np.cos(turn) * np.cos(height))
     fill = (-0.9 * np.sin(turn), 0.1, 0.5)
     key_colour = (np.array([1, 0.97, 0.92]) + rng.normal(0, 0.04, 3)) * rng.uniform(0.65, 0.9)

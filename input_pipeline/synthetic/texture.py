@@ -62,7 +62,8 @@ class SkinPainter:
         sided = np.concatenate([reliefs * atlas.left, reliefs * (1 - atlas.left)])
         self._reliefs = sided.reshape(len(sided), -1)
         self._regions = _regions(atlas)
-        self._brows = [_brow(atlas, widths, self._fine) for widths in (_BROW_THIN, _BROW_THICK)]
+        hairs = _noise(rng, (height, width), (width / 300, width / 1200))
+        self._brows = [_brow(atlas, widths, hairs) for widths in (_BROW_THIN, _BROW_THICK)]
 
     def paint(self, person: Identity, wrinkles: Mapping[str, tuple[float, float]]) -> SkinTexture:
         """Paints a face.
@@ -87,7 +88,7 @@ class SkinPainter:
             albedo *= 1 - (0.3 * person.freckles * spots)[..., None]
         self._paint_lips(albedo, person, wrinkles)
         relief = self._relief(person, wrinkles)
-        albedo *= np.exp(np.clip(relief, -1.3, 0.45)[..., None] * _CREASE_TINT)
+        albedo *= np.exp(np.clip(relief, -1.4, 0.25)[..., None] * _CREASE_TINT)
         if person.beard:
             _cover(
                 albedo,
@@ -114,10 +115,18 @@ class SkinPainter:
         wrinkles: Mapping[str, tuple[float, float]],
     ) -> None:
         _cover(albedo, self._atlas.lips, person.lips, person.lip_colour)
-        # Pressed lips lose their blood: they turn lighter and less red than the skin around them.
-        pressed = float(np.mean(wrinkles.get('lip_press', (0.0, 0.0))))
-        pale = tuple(min(1.0, c * k) for c, k in zip(person.skin, (1.0, 1.12, 1.12), strict=True))
-        _cover(albedo, self._atlas.lips, pale, 0.85 * pressed)
+        # Tightened lips fill with blood; pressed lips lose it and turn lighter than the skin.
+        tight = self._sided(wrinkles.get('lip_lines', (0.0, 0.0)))
+        dark = tuple(c * k for c, k in zip(person.lips, (0.50, 0.38, 0.42), strict=True))
+        _cover(albedo, self._atlas.lips * tight, dark, 0.8)
+        pressed = self._sided(wrinkles.get('lip_press', (0.0, 0.0)))
+        pale = tuple(min(1.0, c * k) for c, k in zip(person.skin, (1.10, 1.20, 1.22), strict=True))
+        _cover(albedo, self._atlas.lips * pressed, pale, 0.8)
+
+    def _sided(self, strengths: tuple[float, float]) -> NDArray[np.float32]:
+        """A field that is the first value on the left half of the face and the second on the right."""
+        left, right = strengths
+        return np.float32(right) + self._atlas.left * np.float32(left - right)
 
     def _relief(
         self, person: Identity, wrinkles: Mapping[str, tuple[float, float]]
@@ -181,7 +190,7 @@ def _regions(atlas: SkinAtlas) -> dict[str, NDArray[np.float32]]:
 
 
 def _brow(
-    atlas: SkinAtlas, widths: tuple[float, ...], fine: NDArray[np.float32]
+    atlas: SkinAtlas, widths: tuple[float, ...], hairs: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Coverage of the eyebrows, float32[H, W]: a soft band, broken up by hairs."""
     x, y, z = np.moveaxis(atlas.position, -1, 0)
@@ -190,8 +199,8 @@ def _brow(
     half = np.interp(side, _BROW_X, widths, left=1e-3, right=1e-3)
     half = np.maximum(half, 0.3 * atlas.pixel)
     band = np.clip(2.2 * (1.2 - np.abs(y - middle) / half), 0, 1)
-    ends = np.clip((side - 0.06) / 0.03, 0, 1) * np.clip((0.565 - side) / 0.03, 0, 1)
-    return (band * ends * (z > 0.6) * np.clip(0.85 + 0.25 * fine, 0, 1)).astype(np.float32)
+    ends = np.clip((side - 0.05) / 0.06, 0, 1) * np.clip((0.565 - side) / 0.03, 0, 1)
+    return (band * ends * (z > 0.6) * np.clip(0.8 + 0.25 * hairs, 0, 1)).astype(np.float32)
 
 
 def _cover(

@@ -1,0 +1,103 @@
+"""Line charts as inline SVG: they scale, print and take the page's own colours and fonts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup, escape
+
+WIDTH, HEIGHT = 520, 190
+LEFT, RIGHT, TOP, BOTTOM = 56, 8, 8, 26
+
+SMOOTHING_WINDOWS = 25
+"""The bold line averages over windows of this fraction (1/25) of the points."""
+
+
+def line_chart(xs: Sequence[float], ys: Sequence[float], *, label: str) -> Markup:
+    """Draws y over x: every point as a thin line, a running mean as a bold one.
+
+    Args:
+      xs: rising.
+      ys: as many; values that aren't finite are left out.
+      label: what y is, for readers that do not see the picture.
+
+    Returns:
+      An `<svg>` element; styled by the classes axis, grid, raw and mean. Without a finite point, a
+      paragraph that says so.
+    """
+    points = [(x, y) for x, y in zip(xs, ys, strict=True) if math.isfinite(y)]
+    if not points:
+        return Markup('<p class="quiet">nothing was logged</p>')
+    x, y = np.asarray(points, np.float64).T
+    x_ticks, y_ticks = ticks(x.min(), x.max(), 6), ticks(y.min(), y.max(), 4)
+    # The y axis ends at its outer ticks; the x axis at the data.
+    place_x = _scale(x.min(), x.max(), LEFT, WIDTH - RIGHT)
+    place_y = _scale(y_ticks[0], y_ticks[-1], HEIGHT - BOTTOM, TOP)
+    parts = [
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="{escape(label)}, {len(points)} points">'
+    ]
+    for tick in y_ticks:
+        at = place_y(tick)
+        parts.append(f'<path class="grid" d="M{LEFT} {at:.1f}H{WIDTH - RIGHT}"/>')
+        parts.append(
+            f'<text class="axis" x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">'
+            f'{_number(tick)}</text>'
+        )
+    for tick in x_ticks:
+        if x.min() <= tick <= x.max():
+            parts.append(
+                f'<text class="axis" x="{place_x(tick):.1f}" y="{HEIGHT - 8}" '
+                f'text-anchor="middle">{_number(tick)}</text>'
+            )
+    parts.append(f'<path class="raw" d="{_path(place_x(x), place_y(y))}"/>')
+    parts.append(f'<path class="mean" d="{_path(place_x(x), place_y(running_mean(y)))}"/>')
+    return Markup(''.join(parts) + '</svg>')
+
+
+def ticks(low: float, high: float, count: int) -> list[float]:
+    """About `count` round numbers, the outer ones at or beyond `low` and `high`."""
+    span = high - low or abs(high) or 1.0
+    rough = span / count
+    magnitude = 10.0 ** math.floor(math.log10(rough))
+    step = magnitude * next(m for m in (1, 2, 5, 10) if m * magnitude >= rough * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [index * step for index in range(first, max(last, first + 1) + 1)]
+
+
+def running_mean(values: np.ndarray) -> np.ndarray:
+    """A centred mean over windows that shrink at the ends.
+
+    Args:
+      values: f64[n].
+
+    Returns:
+      f64[n].
+    """
+    half = max(len(values) // SMOOTHING_WINDOWS // 2, 0)
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    index = np.arange(len(values))
+    reach = np.minimum(half, np.minimum(index, len(values) - 1 - index))
+    return (sums[index + reach + 1] - sums[index - reach]) / (2 * reach + 1)
+
+
+def _scale(low: float, high: float, start: float, end: float) -> Callable[[Any], Any]:
+    """The linear map of [low, high] onto [start, end]; a single point goes to the middle."""
+    if high == low:
+        return lambda value: value * 0 + (start + end) / 2
+    return lambda value: start + (value - low) / (high - low) * (end - start)
+
+
+def _path(xs: np.ndarray, ys: np.ndarray) -> str:
+    return 'M' + 'L'.join(f'{x:.1f} {y:.1f}' for x, y in zip(xs, ys, strict=True))
+
+
+def _number(value: float) -> str:
+    if abs(value) >= 10_000:
+        return f'{value / 1000:g}k'
+    if value and abs(value) < 0.01:
+        return f'{value:.1e}'.replace('.0e', 'e').replace('e-0', 'e-')
+    return f'{round(value, 6):g}'

@@ -1,0 +1,187 @@
+"""The faces that a report shows: some of the best, the typical and the worst answers."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emola_jax import report_data, report_faces
+from emola_jax.errors import UserError
+from emola_jax.facs import AU_NAMES
+from emola_jax.metrics import action_units
+from emola_jax.report_data import Run
+
+
+@dataclasses.dataclass(frozen=True)
+class Chip:
+    """One action unit of an answer: a 'hit', 'missed' or named in 'extra'."""
+
+    au: int
+    name: str
+    verdict: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """One question about a face.
+
+    Attributes:
+      task: 'emotion' or 'au'.
+      question: as asked.
+      text: the answer.
+      reference: the reference answer.
+      truth: the label; for action units the chips say it.
+      answered: what was read off the answer.
+      finished: whether the answer ended before the length limit.
+      right: whether that is the truth, whole.
+      credit: 1 if right; for action units the F1 on this face.
+      rouge_l: likeness to the reference answer.
+      chips: of an action-unit answer.
+    """
+
+    task: str
+    question: str
+    text: str
+    reference: str
+    truth: str
+    answered: str
+    finished: bool
+    right: bool
+    credit: float
+    rouge_l: float
+    chips: tuple[Chip, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class FaceCard:
+    """One face with its answers.
+
+    Attributes:
+      name: id of the first record that shows it.
+      group: 'best', 'typical' or 'worst'.
+      image: data URI.
+      points: landmarks (x, y) in [-1, 1] over the square image; empty if not extracted.
+      answers: emotion first.
+    """
+
+    name: str
+    group: str
+    image: str
+    points: tuple[tuple[float, float], ...]
+    answers: tuple[Answer, ...]
+
+
+def cards(run: Run, *, per_group: int = 4) -> list[FaceCard]:
+    """Chooses `per_group` faces of each group, ranked by what was recognised, then by ROUGE-L."""
+    faces: dict[str, list[dict[str, Any]]] = {}
+    for row in run.predictions:
+        faces.setdefault(row['image'], []).append(row)
+    answered = {image: _answers(rows) for image, rows in faces.items()}
+    ranked = sorted(answered, key=lambda image: (*_merit(answered[image]), image), reverse=True)
+    landmarks = report_faces.load_landmarks(run.workdir)
+    return [
+        FaceCard(
+            name=faces[image][0]['id'],
+            group=group,
+            image=data_uri(run.workdir / image),
+            points=_points(landmarks.get(image)),
+            answers=answered[image],
+        )
+        for group, chosen in pick(ranked, per_group).items()
+        for image in chosen
+    ]
+
+
+def pick(ranked: Sequence[str], per_group: int) -> dict[str, list[str]]:
+    """Takes the first, the middle and the last of `ranked`, none twice."""
+    best = list(ranked[:per_group])
+    rest = ranked[len(best) :]
+    worst = list(rest[max(len(rest) - per_group, 0) :])
+    rest = rest[: len(rest) - len(worst)]
+    middle = max((len(ranked) - per_group) // 2 - per_group, 0)
+    first = min(middle, max(len(rest) - per_group, 0))
+    return {'best': best, 'typical': list(rest[first : first + per_group]), 'worst': worst}
+
+
+def data_uri(path: Path) -> str:
+    """A picture file as a data URI.
+
+    Raises:
+      UserError: the file is missing.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise UserError(f'{path}: missing, though predictions.jsonl names it') from error
+    kind = 'png' if content.startswith(b'\x89PNG') else 'jpeg'
+    return f'data:image/{kind};base64,{base64.b64encode(content).decode("ascii")}'
+
+
+def au_chips(label: Sequence[int], parsed: Sequence[int]) -> tuple[Chip, ...]:
+    """Every action unit of the label or the answer, by number, with its verdict."""
+    chips = []
+    for au in sorted({*label, *parsed}):
+        verdict = 'hit' if au in label and au in parsed else 'missed' if au in label else 'extra'
+        chips.append(Chip(au, AU_NAMES.get(au, 'no such action unit'), verdict))
+    return tuple(chips)
+
+
+def _answers(rows: Sequence[Mapping[str, Any]]) -> tuple[Answer, ...]:
+    order = list(report_data.TASK_TITLES)
+    ordered = sorted(rows, key=lambda row: order.index(row['task']))
+    return tuple(_au_answer(row) if row['task'] == 'au' else _answer(row) for row in ordered)
+
+
+def _answer(row: Mapping[str, Any]) -> Answer:
+    answered = row['parsed'] or 'no emotion named'
+    right = answered == row['label']
+    return Answer(
+        task='emotion',
+        question=row['instruction'],
+        text=row['prediction'],
+        reference=row['reference'],
+        truth=row['label'],
+        answered=answered,
+        finished=row['finished'],
+        right=right,
+        credit=float(right),
+        rouge_l=row['rouge_l'],
+    )
+
+
+def _au_answer(row: Mapping[str, Any]) -> Answer:
+    label = action_units.parse_label(row['label'])
+    parsed = action_units.parse_label(row['parsed'] or '')
+    both = len(label) + len(parsed)
+    return Answer(
+        task='au',
+        question=row['instruction'],
+        text=row['prediction'],
+        reference=row['reference'],
+        truth=row['label'] or 'none',
+        answered='nothing readable' if row['parsed'] is None else row['parsed'] or 'none',
+        finished=row['finished'],
+        right=row['parsed'] is not None and label == parsed,
+        credit=2 * len(label & parsed) / both if both else 1.0,
+        rouge_l=row['rouge_l'],
+        chips=au_chips(sorted(label), sorted(parsed)),
+    )
+
+
+def _merit(answers: Sequence[Answer]) -> tuple[float, float]:
+    count = len(answers)
+    return (
+        sum(answer.credit for answer in answers) / count,
+        sum(answer.rouge_l for answer in answers) / count,
+    )
+
+
+def _points(landmarks: np.ndarray | None) -> tuple[tuple[float, float], ...]:
+    if landmarks is None:
+        return ()
+    return tuple((float(x), float(y)) for x, y in landmarks.reshape(-1, 2))

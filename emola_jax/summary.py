@@ -1,0 +1,62 @@
+"""What a run came to, on one screen of a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from emola_jax import report_data
+from emola_jax.files import read_jsonl
+from emola_jax.report_data import Run, ScoreRow
+
+_INDENT = '  '
+
+
+def print_summary(workdir: Path) -> None:
+    """Prints the scores, their baselines and where the results are.
+
+    A run that is trained and not evaluated yet gets one line that says so.
+
+    Raises:
+      UserError: a file of the run is damaged.
+    """
+    workdir = Path(workdir)
+    evaluated = (workdir / 'scores.json').exists()
+    print(_evaluated(report_data.load(workdir)) if evaluated else _trained(workdir))
+
+
+def _trained(workdir: Path) -> str:
+    rows = read_jsonl(workdir / 'metrics.jsonl')
+    if not rows:
+        return f'{workdir}: nothing is trained here yet'
+    last = rows[-1]
+    return f'{workdir}: step {last["step"]}, loss {last["loss"]:.3f}; not evaluated yet'
+
+
+def _evaluated(run: Run) -> str:
+    lines = ['', f'{run.workdir}: {run.about["base"]["description"]}']
+    if run.rendered:
+        lines.append('The faces are rendered: no figure here compares with published ones.')
+    for task in run.tasks:
+        lines += ['', _heading(report_data.TASK_TITLES[task])]
+        lines += [_line(row) for row in report_data.score_rows(run, task)]
+        lines += [_line(row) for row in report_data.ablation_rows(run).get(task, [])]
+    lines.append('')
+    for name, file in (
+        ('report', 'report.html'),
+        ('answers', 'predictions.jsonl'),
+        ('scores', 'scores.json'),
+        ('curves', 'metrics.jsonl'),
+    ):
+        if (run.workdir / file).exists():
+            lines.append(f'{_INDENT}{name:<8} {run.workdir / file}')
+    return '\n'.join(lines)
+
+
+def _heading(title: str) -> str:
+    return f'{title:<18}{"S_re":>8}{"S_ge":>8}{"REGE":>8}'
+
+
+def _line(row: ScoreRow) -> str:
+    values = (row.s_re, row.s_ge, row.s_rege)
+    cells = ''.join(f'{"–" if value is None else f"{value:.1f}":>8}' for value in values)
+    return f'{_INDENT + row.name:<18}{cells}   {row.note}'.rstrip()

@@ -1,0 +1,53 @@
+import pytest
+
+from emola_jax.metrics import negation
+
+
+def denied(sentence, word):
+    return negation.is_denied(sentence.index(word), negation.denied_spans(sentence))
+
+
+@pytest.mark.parametrize(
+    ('sentence', 'word'),
+    [
+        ('The person is not happy', 'happy'),
+        ("He isn't happy at all", 'happy'),
+        ('He doesn’t look happy', 'happy'),
+        ('There is no sign of fear or anger', 'anger'),
+        ('The face is not happy, sad, or angry', 'angry'),
+        ('A calm face without any joy', 'joy'),
+        ('Neither joy nor fear shows', 'fear'),
+        ('It shows calm rather than anger', 'anger'),
+        ('Anger is absent', 'Anger'),
+        ('She looks calm, and fear is not visible', 'fear'),
+        ('AU12 is not active', 'AU12'),
+    ],
+)
+def test_denied(sentence, word):
+    assert denied(sentence, word)
+
+
+@pytest.mark.parametrize(
+    ('sentence', 'word'),
+    [
+        ('The nose is wrinkled in disgust', 'disgust'),
+        ('There is notable joy', 'joy'),
+        ('The look is abnormal and sad', 'sad'),
+        ('I know this is fear', 'fear'),
+        ('Another unknown person is happy', 'happy'),
+        ('He is not happy but angry', 'angry'),
+        ('He is not happy; he is angry', 'angry'),
+        ('It is not joy, it is anger', 'anger'),
+        ('Not only happy but joyful', 'happy'),
+        ('There is no doubt that this is fear', 'fear'),
+        ('She looks calm, and fear is not visible', 'calm'),
+        ('Although not smiling, the person is happy', 'happy'),
+    ],
+)
+def test_affirmed(sentence, word):
+    assert not denied(sentence, word)
+
+
+def test_sentences_end_before_a_blank_only():
+    text = 'He is 2.5 m away. Is he sad? Yes!\nA new line'
+    assert negation.sentences(text) == ['He is 2.5 m away', 'Is he sad', 'Yes', 'A new line']

@@ -1,0 +1,61 @@
+import math
+import re
+import xml.etree.ElementTree
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emola_jax import charts
+
+VALUES = st.floats(-1e6, 1e6, allow_nan=False)
+
+
+@given(VALUES, VALUES, st.integers(2, 8))
+def test_ticks_are_even_round_and_cover_the_range(a, b, count):
+    low, high = min(a, b), max(a, b)
+    ticks = charts.ticks(low, high, count)
+    slack = 1e-6 * max(abs(low), abs(high), 1e-300) + 1e-6 * (high - low)
+    assert ticks[0] <= low + slack and ticks[-1] >= high - slack
+    assert 2 <= len(ticks) <= count + 2
+    steps = np.diff(ticks)
+    assert np.allclose(steps, steps[0], rtol=1e-6)
+    assert f'{steps[0]:.3e}'[0] in '125'
+
+
+def test_running_mean_of_a_line_is_that_line():
+    line = np.linspace(3, 9, 200)
+    assert np.allclose(charts.running_mean(line), line)
+
+
+def test_running_mean_smooths_and_keeps_the_length():
+    noise = np.tile([0.0, 1.0], 100)
+    smooth = charts.running_mean(noise)
+    assert smooth.shape == noise.shape
+    assert smooth[50:150].std() < noise.std() / 3
+
+
+def points(svg: str, kind: str) -> list[tuple[float, float]]:
+    path = re.search(f'class="{kind}" d="M([^"]*)"', svg).group(1)
+    return [tuple(map(float, pair.split())) for pair in path.split('L')]
+
+
+def test_chart_draws_every_finite_point_inside_its_box():
+    svg = charts.line_chart([1, 2, 3, 4], [5.0, math.nan, 1.0, 3.0], label='<loss>')
+    xml.etree.ElementTree.fromstring(svg)  # well-formed
+    drawn = points(svg, 'raw')
+    assert len(drawn) == 3
+    assert drawn[0][1] < drawn[2][1] < drawn[1][1]  # 5 above 3 above 1; y grows downwards
+    assert drawn[0][0] < drawn[1][0] < drawn[2][0]
+    assert all(0 <= x <= charts.WIDTH and 0 <= y <= charts.HEIGHT for x, y in drawn)
+
+
+@pytest.mark.parametrize('value', [0.0, 5.0, -3e-9])
+def test_chart_of_one_value(value):
+    svg = charts.line_chart([7], [value], label='x')
+    assert len(points(svg, 'raw')) == 1
+
+
+def test_chart_without_points_says_so():
+    assert 'nothing was logged' in charts.line_chart([1], [math.nan], label='x')

@@ -1,0 +1,28 @@
+from emola_jax import summary
+from tests import report_workdir
+
+
+def test_summary_shows_scores_baselines_and_files(tmp_path, capsys):
+    workdir = report_workdir.write(tmp_path / 'run')
+    scores = report_workdir.add_to_scores(
+        workdir, control={'au': {'strict': {'s_re': 12.34, 's_ge': 1.0, 's_rege': 13.34}}}
+    )
+    summary.print_summary(workdir)
+    shown = capsys.readouterr().out
+    lines = {line.split()[0]: line.split() for line in shown.splitlines() if line.strip()}
+    assert f'{scores["au"]["strict"]["s_rege"]:.1f}' == lines['strict'][3]  # the last task's
+    assert lines['control'][1:4] == ['12.3', '1.0', '13.3']
+    assert lines['answers'] == ['answers', str(workdir / 'predictions.jsonl')]
+    assert 'report' not in lines  # not written yet
+    assert 'rendered' in shown
+    assert len(shown.splitlines()) < 30 and max(map(len, shown.splitlines())) < 160
+
+
+def test_summary_of_a_run_that_is_not_evaluated(tmp_path, capsys):
+    workdir = report_workdir.write(tmp_path / 'run')
+    (workdir / 'scores.json').unlink()
+    summary.print_summary(workdir)
+    assert 'step 8, loss 0.375; not evaluated' in capsys.readouterr().out
+    (workdir / 'metrics.jsonl').unlink()
+    summary.print_summary(workdir)
+    assert 'nothing is trained' in capsys.readouterr().out
