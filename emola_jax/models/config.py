@@ -84,7 +84,7 @@ class VisionConfig:
 
 @dataclasses.dataclass(frozen=True)
 class LlamaConfig:
-    """A LLaMA decoder (Touvron et al., 2023), with grouped key/value heads where kv_heads < heads."""
+    """A LLaMA decoder (Touvron et al., 2023); key/value heads are grouped if kv_heads < heads."""
 
     vocab: int = 32000
     width: int = 4096
@@ -123,7 +123,7 @@ class LoraConfig:
 
     @property
     def scale(self) -> float:
-        """alpha / rank."""
+        """The factor alpha / rank."""
         return self.alpha / self.rank
 
 

@@ -15,8 +15,8 @@ from emola_jax.models.projector import Projector
 class FacePrior(nn.Module):
     """Landmarks -> optional fixed standardisation -> projector -> one embedding vector.
 
-    Parameters: `projector`, and with `standardize` the frozen `mean` and `std` [inputs], which start
-    at 0 and 1 and are set from the training data.
+    Parameters: `projector`, and with `standardize` the frozen `mean` and `std` [inputs], which
+    start at 0 and 1 and are set from the training data.
     """
 
     cfg: PriorConfig

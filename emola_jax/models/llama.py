@@ -16,8 +16,8 @@ from emola_jax.ops.attention import attention
 from emola_jax.ops.rope import apply_rope, rope_tables
 
 Cache = dict[str, Any]
-"""{'k': [layers, B, K, H, P], 'v': [layers, B, K, P, H]}; unrolled, {'0': {'k', 'v'}, …} without the
-axis of layers. Both lie as the products with them read them."""
+"""{'k': [layers, B, K, H, P], 'v': [layers, B, K, P, H]}; unrolled, {'0': {'k', 'v'}, …} without
+the axis of layers. Both lie as the products with them read them."""
 
 _POSITION_AXIS = {'k': -1, 'v': -2}
 
@@ -95,7 +95,7 @@ class Llama(nn.Module):
         *,
         deterministic: bool = True,
         with_cache: bool = False,
-    ) -> tuple[Float[Array, 'B L D'], Cache | None]:
+    ) -> tuple[Float[Array, 'B L D'], Cache]:
         """Runs all layers and the last norm.
 
         Args:
@@ -105,14 +105,15 @@ class Llama(nn.Module):
             past: keys and values that every query may attend to as well.
             past_mask: which of them exist.
             deterministic: False applies LoRA dropout.
-            with_cache: whether to return this call's own keys and values.
+            with_cache: whether to return this call's own keys and values (else
+                the cache is empty).
 
         Returns:
-            (hidden states [B, L, D], cache of the present tokens or None).
+            (hidden states [B, L, D], cache of the present tokens).
         """
         tables = rope_tables(positions, self.cfg.llm.head_dim, self.cfg.llm.rope_theta)
         x, cache = self.layers(x, past, past_mask, mask, tables, deterministic, with_cache)
-        return self.norm(x), cache
+        return self.norm(x), cache or {}
 
 
 class _UnrolledLayers(nn.Module):

@@ -11,7 +11,9 @@ MASKED = -1e30
 
 
 def packed_mask(segment_ids: Int[Array, 'B L']) -> Bool[Array, 'B L L']:
-    """Who may attend to whom in packed rows: the past of the same segment; padding (0) to nobody.
+    """Who may attend to whom in packed rows: each token to the past of its own segment.
+
+    Padding (segment 0) is a segment as well, so no row of the mask is empty.
 
     Returns:
         mask[b, query, key].
@@ -19,7 +21,7 @@ def packed_mask(segment_ids: Int[Array, 'B L']) -> Bool[Array, 'B L L']:
     length = segment_ids.shape[1]
     causal = jnp.tril(jnp.ones((length, length), bool))
     same = segment_ids[:, :, None] == segment_ids[:, None, :]
-    return causal & same & (segment_ids != 0)[:, None, :]
+    return causal & same
 
 
 def attention(

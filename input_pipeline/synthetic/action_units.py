@@ -1,9 +1,9 @@
 """Action units: what each one does to the mesh and to the skin, and how emotions combine them.
 
 An intensity is 0 (absent) to 1 (the strongest, FACS E). A face unit of the rig moves the mesh; a
-wrinkle of `input_pipeline.synthetic.wrinkles` appears in the skin. Several action units show more in
-the skin than in the shape, as they do on people: crow's feet (AU6), the wrinkled nose (AU9), dimples
-(AU14), the pebbled chin (AU17), lines through or pale pressed lips (AU23, AU24).
+wrinkle of `input_pipeline.synthetic.wrinkles` appears in the skin. Several action units show more
+in the skin than in the shape, as they do on people: crow's feet (AU6), the wrinkled nose (AU9),
+dimples (AU14), the pebbled chin (AU17), lines through or pale pressed lips (AU23, AU24).
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ APPEARANCE: dict[int, AuAppearance] = {
         paired={'cheekSquint': 0.7, 'eyeSquint': 0.2},
         wrinkles={'crow_feet': 1.0, 'cheek_raise': 1.0},
     ),
-    7: AuAppearance(paired={'eyeSquint': 1.0}, wrinkles={'lid_tight': 1.0}),
+    7: AuAppearance(paired={'eyeSquint': 1.15}, wrinkles={'lid_tight': 1.0}),
     9: AuAppearance(
         paired={'noseSneer': 0.9, 'browDown': 0.2}, wrinkles={'nose': 1.0, 'nose_wing': 0.8}
     ),
-    10: AuAppearance(paired={'mouthUpperUp': 0.7}, wrinkles={'nasolabial_upper': 1.0}),
+    10: AuAppearance(paired={'mouthUpperUp': 0.55}, wrinkles={'nasolabial_upper': 1.0}),
     12: AuAppearance(paired={'mouthSmile': 1.0}, wrinkles={'nasolabial': 0.9}),
     14: AuAppearance(paired={'mouthDimple': 0.6}, wrinkles={'dimple': 1.0}),
     15: AuAppearance(paired={'mouthFrown': 1.1}, wrinkles={'marionette': 0.8}),
@@ -124,7 +124,7 @@ PROTOTYPES: dict[str, EmotionPrototype] = {
     'fear': EmotionPrototype(
         core={1: 1.0, 2: 0.8, 4: 0.7, 5: 1.0, 20: 1.0},
         optional={25: (0.6, 0.8), 26: (0.4, 0.7)},
-        extras=(6, 7, 10, 14, 17),
+        extras=(6, 7, 10, 17),
     ),
 }
 """Emotion name -> prototype; the names are those of `emola_jax.facs.EMOTIONS`."""
@@ -132,25 +132,12 @@ PROTOTYPES: dict[str, EmotionPrototype] = {
 assert tuple(PROTOTYPES) == EMOTIONS
 
 # Pairs that one face cannot show at once (or that would hide each other).
-CONFLICTS: tuple[frozenset[int], ...] = tuple(
-    frozenset(pair)
-    for pair in (
-        (23, 24),
-        (23, 25),
-        (24, 25),
-        (23, 26),
-        (24, 26),
-        (17, 26),
-        (17, 25),
-        (12, 15),
-        (12, 20),
-        (14, 20),
-        (10, 23),
-        (10, 24),
-        (20, 23),
-        (20, 24),
-    )  # fmt: skip
-)
+# fmt: off
+CONFLICTS: frozenset[frozenset[int]] = frozenset(frozenset(pair) for pair in (
+    (23, 24), (23, 25), (24, 25), (23, 26), (24, 26), (17, 26), (17, 25),
+    (12, 15), (12, 20), (14, 20), (10, 23), (10, 24), (20, 23), (20, 24),
+))
+# fmt: on
 
 
 def conflicting(au: int, others: Mapping[int, object]) -> bool:

@@ -1,8 +1,8 @@
 """The skin atlas: the head unrolled onto a picture, where skin is painted before it is lit.
 
-The horizontal axis is the angle around the head's vertical axis, the vertical one the height; both are
-stretched so that the face gets most of the texels. The atlas can have any resolution: a face of 96
-pixels needs one of 256 x 224.
+The horizontal axis is the angle around the head's vertical axis, the vertical one the height; both
+are stretched so that the face gets most of the texels. The atlas can have any resolution: a face of
+96 pixels needs one of 256 x 224.
 """
 
 from __future__ import annotations
@@ -101,14 +101,14 @@ def build_atlas(rig: Rig, image_size: int, frame_height: float) -> SkinAtlas:
     )
 
 
-def texel_angle(across: NDArray[np.float32]) -> NDArray[np.float32]:
+def texel_angle(across: NDArray[np.float32]) -> NDArray[np.floating]:
     """Radians around the head of horizontal atlas coordinates in 0..1."""
     value = 2 * across - 1
     size = np.abs(value)
     return np.pi * np.sign(value) * size / (1 + _ANGLE_STRETCH * (1 - size))
 
 
-def _stretch(value: NDArray[np.float32], amount: float) -> NDArray[np.float32]:
+def _stretch(value: NDArray[np.floating], amount: float) -> NDArray[np.floating]:
     """Maps -1..1 onto itself, 1 + amount times steeper in the middle than linear."""
     return value * (1 + amount) / (1 + amount * np.abs(value))
 
@@ -127,8 +127,10 @@ def _sample(mask: NDArray[np.uint8], uv: NDArray[np.float32]) -> NDArray[np.floa
     size = mask.shape[0]
     across = np.ascontiguousarray(uv[..., 0]) * size - 0.5
     down = (1 - np.ascontiguousarray(uv[..., 1])) * size - 0.5
-    return cv2.remap(mask, across, down, cv2.INTER_LINEAR).astype(np.float32) / 255
+    sampled = cv2.remap(mask, across, down, cv2.INTER_LINEAR)
+    return sampled.astype(np.float32) / np.float32(255)
 
 
 def _blur(mask: NDArray[np.float32], share: float, width: int) -> NDArray[np.float32]:
-    return cv2.GaussianBlur(mask, (0, 0), max(share * width * 0.2, 0.5))
+    blurred = cv2.GaussianBlur(mask, (0, 0), max(share * width * 0.2, 0.5))
+    return blurred.astype(np.float32)

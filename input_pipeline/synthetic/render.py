@@ -35,7 +35,7 @@ SUPERSAMPLING = 2
 """Rendered pixels per side of a pixel of the picture."""
 
 _CAMERA_DISTANCE = 9.0
-# Height of the picture over the distance from brows to chin, and the centre's height above the middle.
+# Height of the picture and its centre above the middle of brows and chin, in distances of the two.
 _FRAME_HEIGHT = 1.42
 _FRAME_RAISE = 0.09
 _TYPICAL_FACE = 1.36
@@ -83,7 +83,8 @@ class FaceRenderer:
         triangles, numbers = self._visible_parts(head)
         lashes = self._rig.material[numbers] == LASHES
         fragments = rasterize(screen, triangles, side, side, lashes)
-        fragments = Fragments(fragments.pixel, numbers[fragments.triangle], fragments.weights)
+        seen = numbers[fragments.triangle].astype(np.int32)
+        fragments = Fragments(fragments.pixel, seen, fragments.weights)
         skin = self._painter.paint(person, wrinkle_weights(spec.aus))
         colours = self._shade(fragments, head, rotation, skin, person, spec)
         canvas = background(spec.background_seed, side).reshape(-1, 3)
@@ -154,8 +155,8 @@ def _project(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Screen positions float32[V, 3] (pixels, depth) and the head's rotation float32[3, 3].
 
-    The frame follows the neutral face of the person, as a face detector's box would, so that an open
-    mouth does not shrink the face.
+    The frame follows the neutral face of the person, as a face detector's box would, so that an
+    open mouth does not shrink the face.
     """
     brows = head.neutral_landmarks[GROUPS['right_brow']]
     chin = head.neutral_landmarks[0]
@@ -183,7 +184,7 @@ def _rotation(yaw: float, pitch: float, roll: float) -> NDArray[np.float32]:
 def _skin_at(
     skin: SkinTexture, uv: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Albedo and hair cover float32[N, 4], and the relief's slope float32[N, 2] to the right and up."""
+    """Albedo and hair cover, float32[N, 4], and the slope of the relief, float32[N, 2]."""
     height, width = skin.relief.shape
     # Texels per decimetre in the middle of the face.
     density = np.array([0.44 * width, 0.58 * height], np.float32) * _RELIEF_DEPTH
@@ -193,15 +194,16 @@ def _skin_at(
     # OpenCV maps pictures of at most 32767 a side, so the list of pixels is folded.
     rows = -(-len(uv) // 1024)
     folded = np.zeros((rows * 1024, 2), np.float32)
-    folded[: len(uv)] = uv * np.array([width, height], np.float32) - 0.5
+    folded[: len(uv)] = uv * np.array([width, height], np.float32) - np.float32(0.5)
     across, down_map = np.ascontiguousarray(folded.T).reshape(2, rows, 1024)
-    sampled = [
-        cv2.remap(
+
+    def sample(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+        mapped = cv2.remap(
             picture, across, down_map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        ).reshape(rows * 1024, -1)[: len(uv)]
-        for picture in (painted, np.stack([right, down], -1))
-    ]
-    return sampled[0], sampled[1]
+        )
+        return mapped.astype(np.float32).reshape(rows * 1024, -1)[: len(uv)]
+
+    return sample(painted), sample(np.stack([right, down], -1).astype(np.float32))
 
 
 def background(seed: int, side: int) -> NDArray[np.float32]:

@@ -87,7 +87,7 @@ def sample_face(
       seed: number of the face.
       identity_seed: who it is.
       emotion: label 0..6; None draws one.
-      au_list: action units that may appear; core ones of an emotion that are not listed are left out.
+      au_list: action units that may appear; those of an emotion that it lacks are left out.
     """
     rng = np.random.default_rng([seed, identity_seed, 6])
     drawn = int(rng.integers(len(EMOTIONS)))

@@ -15,7 +15,7 @@ Pixels = NDArray[np.float32]
 # Strength and exponent of the highlight of each material; hair has its own.
 _GLOSS = {
     SKIN: (0.09, 16.0),
-    EYE: (0.9, 180.0),
+    EYE: (0.6, 350.0),
     INNER_MOUTH: (0.15, 40.0),
     TONGUE: (0.15, 40.0),
     LASHES: (0.0, 1.0),

@@ -124,7 +124,7 @@ class SkinPainter:
         _cover(albedo, self._atlas.lips * pressed, pale, 0.8)
 
     def _sided(self, strengths: tuple[float, float]) -> NDArray[np.float32]:
-        """A field that is the first value on the left half of the face and the second on the right."""
+        """A field with the first value on the left half of the face and the second on the right."""
         left, right = strengths
         return np.float32(right) + self._atlas.left * np.float32(left - right)
 
@@ -155,7 +155,7 @@ class SkinPainter:
 def hair_height(
     position: NDArray[np.float32], angle: NDArray[np.float32], person: Identity
 ) -> NDArray[np.float32]:
-    """Height in decimetres above a person's hairline, for rest positions [..., 3] and angles [...]."""
+    """Decimetres above a person's hairline, for rest positions [..., 3] and angles [...]."""
     around = [0, 0.35, 0.62, 0.80, 0.95, 1.15, 1.45, 1.75, 2.2, np.pi]
     line = [8.00, 7.98, 7.89, 7.74, 7.55, 7.33, 7.25, 6.98, 6.62, 6.50]
     recession = 0.10 * person.age * person.sex
@@ -220,7 +220,7 @@ def _cover(
 def _noise(
     rng: np.random.Generator, shape: tuple[int, int], sigma: tuple[float, float]
 ) -> NDArray[np.float32]:
-    """Smooth noise of unit variance that wraps horizontally; `sigma` is (across, down) in texels."""
+    """Smooth noise of unit variance that wraps across; `sigma` is (across, down) in texels."""
     field = rng.normal(size=shape).astype(np.float32)
     pad = int(4 * max(sigma)) + 1
     wide = np.concatenate([field[:, -pad:], field, field[:, :pad]], 1)

@@ -8,6 +8,7 @@ the face.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import cv2
@@ -72,7 +73,7 @@ def wrinkle_reliefs(atlas: SkinAtlas) -> NDArray[np.float32]:
             [(0.18, 7.26), (0.28, 7.19), (0.37, 7.19), (0.47, 7.26)], 0.016, 1.1
         )
         + 0.8 * draw.crease([(0.18, 7.34), (0.31, 7.395), (0.46, 7.35)], 0.013)
-        - 0.6 * draw.bulge((0.32, 7.19), (0.14, 0.05)),
+        - 0.8 * draw.bulge((0.32, 7.19), (0.15, 0.055)),
         'nose': draw.crease([(0.0, 7.335), (0.045, 7.325), (0.095, 7.29)], 0.013)
         + draw.crease([(0.0, 7.275), (0.05, 7.265), (0.10, 7.225)], 0.013)
         + draw.crease([(0.0, 7.215), (0.05, 7.20), (0.10, 7.16)], 0.012)
@@ -98,7 +99,7 @@ def wrinkle_reliefs(atlas: SkinAtlas) -> NDArray[np.float32]:
         + draw.crease([(0.47, 6.78), (0.505, 6.64), (0.48, 6.48)], 0.016, 0.5)
         + 0.5 * draw.crease([(0.0, 6.36), (0.12, 6.37), (0.27, 6.42)], 0.014),
         'lip_lines': sum(
-            draw.crease([(1.1 * x, top), (0.95 * x, 6.62), (1.1 * x, low)], 0.010, 0.75)
+            draw.crease([(1.1 * x, top), (0.95 * x, 6.62), (1.1 * x, low)], 0.010, 0.9)
             for x, top, low in _LIP_LINES
         ),
         'lip_press': draw.crease([(0.0, 6.455), (0.12, 6.46), (0.26, 6.55)], 0.022, 1.1)
@@ -161,7 +162,7 @@ class _Painter:
     def _distance(
         self, points: Points, reach: float
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Distance to the polyline where it is below `reach` (elsewhere a large number), and fade."""
+        """Distance to the polyline where it is below `reach` (elsewhere a large one), and fade."""
         corners = _smooth(np.array(points, np.float32))
         low, high = corners.min(0) - reach, corners.max(0) + reach
         near = (self._x > low[0]) & (self._x < high[0]) & (self._y > low[1]) & (self._y < high[1])
@@ -171,7 +172,7 @@ class _Painter:
         where = np.zeros(len(texels), np.float32)
         steps = np.linalg.norm(np.diff(corners, axis=0), axis=1)
         reached = np.concatenate([[0], np.cumsum(steps)]) / steps.sum()
-        for index, (start, end) in enumerate(zip(corners[:-1], corners[1:], strict=True)):
+        for index, (start, end) in enumerate(itertools.pairwise(corners)):
             along = end - start
             t = np.clip((texels - start) @ along / max(float(along @ along), 1e-12), 0, 1)
             gap = np.linalg.norm(texels - start - t[:, None] * along, axis=1)

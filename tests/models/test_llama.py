@@ -1,0 +1,128 @@
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from transformers import LlamaConfig as HfConfig
+from transformers import LlamaForCausalLM
+
+from emola_jax.models.emola import Emola, unroll
+from emola_jax.models.layers import stack_layers
+from tests.models.tiny import TEXT_ONLY, conversation, random_params
+
+
+def hugging_face(cfg, params):
+    """A LlamaForCausalLM that carries our parameters."""
+    llm = cfg.llm
+    model = LlamaForCausalLM(
+        HfConfig(
+            vocab_size=llm.vocab,
+            hidden_size=llm.width,
+            num_hidden_layers=llm.layers,
+            num_attention_heads=llm.heads,
+            num_key_value_heads=llm.kv_heads,
+            head_dim=llm.head_dim,
+            intermediate_size=llm.mlp,
+            rms_norm_eps=llm.norm_eps,
+            rope_theta=llm.rope_theta,
+            tie_word_embeddings=llm.tied_embeddings,
+            attn_implementation='eager',
+        )
+    ).eval()
+    names = {
+        'q': 'self_attn.q_proj',
+        'k': 'self_attn.k_proj',
+        'v': 'self_attn.v_proj',
+        'o': 'self_attn.o_proj',
+        'gate': 'mlp.gate_proj',
+        'up': 'mlp.up_proj',
+        'down': 'mlp.down_proj',
+        'attention_norm': 'input_layernorm',
+        'mlp_norm': 'post_attention_layernorm',
+    }
+    state = {'model.embed_tokens.weight': params['embed'], 'model.norm.weight': params['norm']['scale']}
+    state['lm_head.weight'] = params['embed'] if llm.tied_embeddings else params['head'].T
+    for ours, theirs in names.items():
+        ((kind, stacked),) = params['layers'][ours].items()
+        for layer, weight in enumerate(stacked):
+            state[f'model.layers.{layer}.{theirs}.weight'] = weight.T if kind == 'kernel' else weight
+    model.load_state_dict({name: torch.tensor(np.array(w)) for name, w in state.items()})
+    return model
+
+
+@pytest.mark.parametrize('tied', [False, True])
+@pytest.mark.parametrize('kv_heads', [1, 2, 4])
+def test_logits_are_hugging_faces(tied, kv_heads):
+    llm = dataclasses.replace(
+        TEXT_ONLY.llm, tied_embeddings=tied, kv_heads=kv_heads, rope_theta=500.0, norm_eps=1e-3
+    )
+    cfg = TEXT_ONLY.replace(llm=llm)
+    params = random_params(cfg)
+    batch = conversation(cfg, 20, seed=1)
+    with torch.no_grad():
+        theirs = hugging_face(cfg, params['llm'])(torch.tensor(batch['tokens'].astype(int))).logits
+    ours = Emola(cfg).apply({'params': params}, batch)
+    np.testing.assert_allclose(ours, theirs.numpy(), atol=2e-5)
+
+
+def loss(cfg, params, batch):
+    rngs = {'dropout': jax.random.key(1)}
+    return Emola(cfg).apply({'params': params}, batch, False, rngs=rngs)[:, -3:].std()
+
+
+@pytest.mark.parametrize('scan', [True, False])
+@pytest.mark.parametrize('remat', ['full', 'dots'])
+def test_remat_and_unrolling_change_neither_value_nor_gradient(scan, remat):
+    params = random_params(TEXT_ONLY)
+    batch = conversation(TEXT_ONLY, 9, seed=2)
+    value, grads = jax.value_and_grad(lambda p: loss(TEXT_ONLY, p, batch))(params)
+    cfg = TEXT_ONLY.replace(scan=scan, remat=remat)
+    given = params if scan else unroll(Emola(TEXT_ONLY), params)[1]
+    other_value, other = jax.value_and_grad(lambda p: loss(cfg, p, batch))(given)
+    if not scan:
+        other['llm']['layers'] = stack_layers(other['llm']['layers'])
+    np.testing.assert_allclose(other_value, value, rtol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), other, grads)
+
+
+def test_remat_full_keeps_less_for_the_backward_pass():
+    batch = conversation(TEXT_ONLY, 60, seed=3)
+    params = random_params(TEXT_ONLY)
+
+    def residuals(remat):
+        _, pullback = jax.vjp(lambda p: loss(TEXT_ONLY.replace(remat=remat), p, batch), params)
+        return sum(leaf.size for leaf in jax.tree.leaves(pullback))
+
+    assert residuals('full') < residuals('dots') < residuals('none')
+
+
+def test_unroll_then_stack_is_the_identity():
+    params = random_params(TEXT_ONLY)
+    model, loose = unroll(Emola(TEXT_ONLY), params)
+    assert not model.cfg.scan
+    back = stack_layers(loose['llm']['layers'])
+    jax.tree.map(np.testing.assert_array_equal, back, params['llm']['layers'])
+
+
+def test_bfloat16_computes_in_bfloat16_but_gives_float32_logits():
+    cfg = TEXT_ONLY.replace(dtype='bfloat16', param_dtype='bfloat16')
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.bfloat16), random_params(cfg))
+    batch = conversation(cfg, 20, seed=1)
+    model = Emola(cfg)
+    assert model.apply({'params': params}, batch, method=Emola.hidden).dtype == jnp.bfloat16
+    logits = model.apply({'params': params}, batch)
+    exact = Emola(TEXT_ONLY).apply(
+        {'params': jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)}, batch
+    )
+    assert logits.dtype == jnp.float32
+    np.testing.assert_allclose(logits, exact, atol=0.1 * float(jnp.abs(exact).max()))
+
+
+def test_scanned_layers_are_initialised_apart():
+    batch = conversation(TEXT_ONLY, 3, seed=0)
+    params = nn.unbox(Emola(TEXT_ONLY).init(jax.random.key(0), batch))['params']
+    kernel = params['llm']['layers']['q']['kernel']
+    assert not np.allclose(kernel[0], kernel[1])

@@ -1,0 +1,55 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from emola_jax.errors import UserError
+from emola_jax.samplers import Sampler
+
+PROBABILITIES = np.array([0.15, 0.4, 0.05, 0.3, 0.1])
+LOGITS = jnp.log(PROBABILITIES)
+
+
+def frequencies(sampler, draws=20_000):
+    rows = jnp.broadcast_to(LOGITS, (draws, 5))
+    ids = np.asarray(sampler(rows, jax.random.key(0)))
+    return np.bincount(ids, minlength=5) / draws
+
+
+@pytest.mark.parametrize(
+    ('sampler', 'expected'),
+    [
+        (Sampler(temperature=1.0), PROBABILITIES),
+        (Sampler(temperature=2.0), PROBABILITIES**0.5 / (PROBABILITIES**0.5).sum()),
+        (Sampler(temperature=1.0, top_k=2), np.array([0, 4, 0, 3, 0]) / 7),
+        # 0.4 + 0.3 falls short of 0.75, so the third is in as well.
+        (Sampler(temperature=1.0, top_p=0.75), np.array([15, 40, 0, 30, 0]) / 85),
+        (Sampler(temperature=1.0, top_p=0.69), np.array([0, 4, 0, 3, 0]) / 7),
+        # top-p counts among what top-k left: 4/7 reaches 0.5 alone.
+        (Sampler(temperature=1.0, top_k=2, top_p=0.5), np.array([0, 1, 0, 0, 0])),
+        (Sampler(temperature=1.0, top_p=1e-9), np.array([0, 1, 0, 0, 0])),
+        (Sampler(temperature=1.0, top_k=99), PROBABILITIES),
+    ],
+)
+def test_distribution(sampler, expected):
+    found = frequencies(sampler)
+    np.testing.assert_allclose(found, expected, atol=0.015)
+    np.testing.assert_array_equal(found[expected == 0], 0)
+
+
+def test_greedy_takes_the_likeliest_and_no_randomness():
+    np.testing.assert_array_equal(frequencies(Sampler()), [0, 1, 0, 0, 0])
+
+
+def test_rows_are_drawn_apart():
+    ids = np.asarray(Sampler(temperature=1.0)(jnp.zeros((64, 100)), jax.random.key(0)))
+    assert len(set(ids.tolist())) > 30
+
+
+@pytest.mark.parametrize(
+    ('options', 'named'),
+    [({'temperature': -1.0}, 'temperature'), ({'top_p': 0.0}, 'top_p'), ({'top_k': -1}, 'top_k')],
+)
+def test_impossible_options_are_refused(options, named):
+    with pytest.raises(UserError, match=named):
+        Sampler(**options)
