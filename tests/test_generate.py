@@ -93,7 +93,9 @@ def test_one_token_needs_no_decoding():
 
 def test_an_empty_row_answers_nothing_and_disturbs_nobody():
     batch = pad_left(PROMPTS)
-    padded = {name: np.append(leaf, np.zeros_like(leaf[:1]), axis=0) for name, leaf in batch.items()}
+    padded = {
+        name: np.append(leaf, np.zeros_like(leaf[:1]), axis=0) for name, leaf in batch.items()
+    }
     out = answer(padded, pad_id=7)
     np.testing.assert_array_equal(out[:-1], answer(batch))
     np.testing.assert_array_equal(out[-1], 7)

@@ -76,8 +76,8 @@ class Llama(nn.Module):
             )
 
     def embed_tokens(self, tokens: Int[Array, 'B L']) -> Float[Array, 'B L D']:
-        """Looks ids up in the embedding table; ids are not checked."""
-        return self.embedding[tokens].astype(self.cfg.dtype)
+        """Looks ids up in the embedding table; an id beyond it gives NaN, which the loss shows."""
+        return jnp.take(self.embedding, tokens, axis=0).astype(self.cfg.dtype)
 
     def logits(self, x: Float[Array, '*rows D']) -> Float[Array, '*rows V']:
         """Normed hidden states -> float32 logits."""

@@ -128,9 +128,7 @@ def test_smollm2_has_the_logits_and_the_greedy_words_of_transformers():
     }
     with torch.no_grad():
         expected = theirs(torch.tensor(ids.astype(int)))
-        words = theirs.generate(
-            torch.tensor(ids.astype(int)), max_new_tokens=40, do_sample=False
-        )
+        words = theirs.generate(torch.tensor(ids.astype(int)), max_new_tokens=40, do_sample=False)
     ours = model.apply({'params': {'llm': params}}, batch)
     np.testing.assert_allclose(ours, expected.logits.numpy(), atol=2e-3)
     answer = np.asarray(generate(model, {'llm': params}, batch, max_new_tokens=40, eos_id=2))[0]

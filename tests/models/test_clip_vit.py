@@ -26,7 +26,9 @@ def hugging_face(cfg):
 
 
 def from_hugging_face(model, cfg):
-    weights = {name.replace('vision_model.', ''): w.numpy() for name, w in model.state_dict().items()}
+    weights = {
+        name.replace('vision_model.', ''): w.numpy() for name, w in model.state_dict().items()
+    }
 
     def stack(name):
         return np.stack([weights[f'encoder.layers.{i}.{name}'] for i in range(cfg.used_layers)])

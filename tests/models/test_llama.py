@@ -43,12 +43,17 @@ def hugging_face(cfg, params):
         'attention_norm': 'input_layernorm',
         'mlp_norm': 'post_attention_layernorm',
     }
-    state = {'model.embed_tokens.weight': params['embed'], 'model.norm.weight': params['norm']['scale']}
+    state = {
+        'model.embed_tokens.weight': params['embed'],
+        'model.norm.weight': params['norm']['scale'],
+    }
     state['lm_head.weight'] = params['embed'] if llm.tied_embeddings else params['head'].T
     for ours, theirs in names.items():
         ((kind, stacked),) = params['layers'][ours].items()
         for layer, weight in enumerate(stacked):
-            state[f'model.layers.{layer}.{theirs}.weight'] = weight.T if kind == 'kernel' else weight
+            state[f'model.layers.{layer}.{theirs}.weight'] = (
+                weight.T if kind == 'kernel' else weight
+            )
     model.load_state_dict({name: torch.tensor(np.array(w)) for name, w in state.items()})
     return model
 

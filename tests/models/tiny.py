@@ -15,9 +15,11 @@ def random_params(cfg, seed=0):
     shapes = jax.eval_shape(Emola(cfg).init, jax.random.key(0), example_batch(cfg))['params']
     rng = np.random.default_rng(seed)
     return jax.tree.map(
-        lambda leaf: (0.5 + rng.random(leaf.shape)).astype(np.float32)
-        if leaf.ndim == 1 or 'std' in str(leaf)
-        else rng.normal(0, 0.15, leaf.shape).astype(np.float32),
+        lambda leaf: (
+            (0.5 + rng.random(leaf.shape)).astype(np.float32)
+            if leaf.ndim == 1 or 'std' in str(leaf)
+            else rng.normal(0, 0.15, leaf.shape).astype(np.float32)
+        ),
         nn.unbox(shapes),
     )
 

@@ -25,7 +25,11 @@ def by_hand(q, k, v, mask):
 
 @pytest.mark.parametrize('kv_heads', [1, 2, 6])
 def test_grouped_heads(kv_heads):
-    q, k, v = random(2, 5, 6, 4), random(2, 5, kv_heads, 4, seed=1), random(2, 5, kv_heads, 4, seed=2)
+    q, k, v = (
+        random(2, 5, 6, 4),
+        random(2, 5, kv_heads, 4, seed=1),
+        random(2, 5, kv_heads, 4, seed=2),
+    )
     mask = np.array(packed_mask(jnp.array([[1, 1, 1, 1, 1], [1, 1, 2, 2, 2]])))
     np.testing.assert_allclose(attention(q, k, v, mask), by_hand(q, k, v, mask), atol=1e-5)
 
