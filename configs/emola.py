@@ -15,7 +15,7 @@ TASKS = ('emotion', 'au', 'mix')
 
 
 def get_config(task: str = 'emotion') -> ConfigDict:
-    """The experiment's values; `task` is one of `TASKS`. Defaults are those of the released script."""
+    """The experiment's values, those of the released script; `task` is one of `TASKS`."""
     if task not in TASKS:
         raise ValueError(f'configs/emola.py knows the tasks {TASKS}, not {task!r}')
     config = ConfigDict()
@@ -101,6 +101,7 @@ def get_config(task: str = 'emotion') -> ConfigDict:
             'batch_size': 32,
             'max_new_tokens': {'emotion': 512, 'au': 512},
             'sampler': {'temperature': 0.0},
+            'control': True,
         }
     )
     config.mesh = ConfigDict({'data': 1, 'fsdp': -1, 'tensor': 1})

@@ -90,9 +90,9 @@ def get_config(preset: str = 'default') -> ConfigDict:
                 'seed': 0,
             },
             'template': 'chatml',
-            'length': 256,
-            'segments': 3,
-            'packing_bins': 8,
+            'length': 320,
+            'segments': 4,
+            'packing_bins': 32,
             'landmark_noise': 0.03,
             'on_bad_record': 'drop',
             'processes': 2,
@@ -123,6 +123,7 @@ def get_config(preset: str = 'default') -> ConfigDict:
             'batch_size': 70,
             'max_new_tokens': {'emotion': 96, 'au': 224},
             'sampler': {'temperature': 0.0},
+            'control': True,
         }
     )
     config.mesh = ConfigDict({'data': -1, 'fsdp': 1, 'tensor': 1})
@@ -132,7 +133,9 @@ def get_config(preset: str = 'default') -> ConfigDict:
         config.train.steps = 4000
     if preset == 'prior_only':
         config.model.vision = None
+        config.eval.control = False
     if preset == 'vision_only':
         config.model.prior = config.model.prior.copy_and_resolve_references()
         config.model.prior.enabled = False
+        config.eval.control = False
     return config

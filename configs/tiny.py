@@ -1,6 +1,6 @@
 """Everything in seconds: random weights, two dozen rendered faces. It learns nothing worth showing.
 
-    python -m emola_jax.main --config=configs/tiny.py --workdir=/tmp/tiny
+python -m emola_jax.main --config=configs/tiny.py --workdir=/tmp/tiny
 """
 
 from __future__ import annotations

@@ -21,9 +21,12 @@ from emola_jax.errors import UserError
 from emola_jax.evaluate import SCORES_FILE
 from emola_jax.files import write_json
 
-CONFIG = flags.DEFINE_string('config', None, 'A config file with the presets named above.')
-WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the full model; trained if need be.')
-flags.mark_flags_as_required(['config', 'workdir'])
+CONFIG = flags.DEFINE_string(
+    'config', None, 'A config file with the presets named above.', required=True
+)
+WORKDIR = flags.DEFINE_string(
+    'workdir', None, 'Folder of the full model; trained if need be.', required=True
+)
 
 PRESETS = {'prior only': 'prior_only', 'vision only': 'vision_only'}
 BOTH = 'vision + prior'

@@ -29,7 +29,8 @@ from emola_jax.errors import UserError
 from emola_jax.models.config import EmolaConfig, PriorConfig, VisionConfig
 from emola_jax.models.emola import Emola, example_batch
 from emola_jax.tokenizer import Tokenizer
-from emola_jax.tower_training import Faces, TowerConfig, WordTargets
+from emola_jax.tower_alignment import WordTargets
+from emola_jax.tower_training import Faces, Senses, TowerConfig
 from emola_jax.train_state import Params
 
 Flat = dict[tuple[str, ...], Any]
@@ -94,7 +95,7 @@ def load(
     if config.base.kind == 'random':
         return random_base(model, config.seed)
     if config.base.kind == 'llava':
-        params = llava.read(Path(config.base.llava), Path(config.base.clip), model)
+        params = llava.read_base(Path(config.base.llava), Path(config.base.clip), model)
         return Base(
             params,
             fingerprint(llava.identity(Path(config.base.llava), Path(config.base.clip))),
@@ -127,8 +128,8 @@ def _embedded(
     # Made with both senses even where the run has one, so that an ablation shares the tower.
     made = tower.load_or_train(
         recipe,
-        model.replace(
-            vision=VisionConfig(**config.base.vision), prior=PriorConfig(**config.base.prior)
+        Senses(
+            VisionConfig(**config.base.vision), PriorConfig(**config.base.prior), model.llm.width
         ),
         load_faces=load_faces,
         data_key=data.key,

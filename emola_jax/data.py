@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,11 @@ import ml_collections
 from emola_jax import assets
 from emola_jax.errors import UserError
 from emola_jax.models.config import EmolaConfig
-from input_pipeline.datasets import faba_instruct, synthetic_faces
 from input_pipeline.conversation import TEMPLATES, TextEncoder
+from input_pipeline.datasets import faba_instruct, synthetic_faces
 from input_pipeline.pipeline import Encoder, PipelineConfig
 from input_pipeline.records import RecordSource
 from input_pipeline.selection import Selection, select
-
 
 DATASETS = ('synthetic_faces', 'faba_instruct')
 
@@ -61,7 +61,7 @@ class Data:
 
 @dataclasses.dataclass(frozen=True)
 class _Opened:
-    sources: dict[str, RecordSource]
+    sources: Mapping[str, RecordSource]
     known_aus: tuple[int, ...]
     key: str
 
@@ -94,9 +94,7 @@ def load(
         raise UserError(
             f'data.template is {config.data.template!r}; expected one of {sorted(TEMPLATES)}'
         )
-    encoder = Encoder(
-        pipeline_config(config, model), tokenizer, TEMPLATES[config.data.template]
-    )
+    encoder = Encoder(pipeline_config(config, model), tokenizer, TEMPLATES[config.data.template])
     opened = _open(config)
     splits = {}
     for name, source in opened.sources.items():

@@ -74,7 +74,7 @@ def evaluate(
 
 def score(rows: Sequence[dict[str, Any]], aus: Sequence[int]) -> dict[str, Any]:
     """REGE under both scorings for each task among `rows` (lines of predictions.jsonl)."""
-    scores = {}
+    scores: dict[str, Any] = {}
     for task in TASKS:
         of_task = [row for row in rows if row['task'] == task]
         if not of_task:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import json
 from pathlib import Path
 from typing import Any
 
-import jax
 import ml_collections
 from jax.sharding import Mesh
 
@@ -19,6 +19,10 @@ from emola_jax.models.config import EmolaConfig
 from emola_jax.models.emola import Emola
 from emola_jax.tokenizer import Tokenizer
 from emola_jax.train_state import Params
+
+
+VERSIONS = ('jax', 'flax', 'optax', 'orbax-checkpoint', 'grain', 'numpy')
+"""Packages whose versions a report states."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,5 +85,5 @@ def metadata(experiment: Experiment) -> dict[str, Any]:
             'description': experiment.base.description,
         },
         'data': experiment.data.summary(),
-        'versions': {'jax': jax.__version__},
+        'versions': {name: importlib.metadata.version(name) for name in VERSIONS},
     }

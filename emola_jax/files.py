@@ -21,7 +21,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
     try:
         yield partial
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 

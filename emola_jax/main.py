@@ -1,6 +1,6 @@
 """The command: train, evaluate and report one experiment.
 
-    python -m emola_jax.main --config=configs/mini.py --workdir=runs/mini
+python -m emola_jax.main --config=configs/mini.py --workdir=runs/mini
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from emola_jax.errors import UserError
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'The experiment: a file of configs/, with an argument after a colon.'
 )
-WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run; a killed run goes on in it.')
+WORKDIR = flags.DEFINE_string(
+    'workdir', None, 'Folder of the run; a killed run goes on in it.', required=True
+)
 MODE = flags.DEFINE_enum(
     'mode',
     'run',
     ['run', 'train', 'eval', 'report'],
     'run = train, eval and report; a finished run is shown, not redone.',
 )
-flags.mark_flags_as_required(['config', 'workdir'])
+flags.mark_flag_as_required('config')
 
 
 def main(argv: list[str]) -> None:

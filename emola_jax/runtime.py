@@ -6,6 +6,7 @@ import os
 
 import jax
 import ml_collections
+from absl import logging
 
 from emola_jax import assets
 
@@ -19,6 +20,7 @@ def start(config: ml_collections.ConfigDict) -> None:
     `config.cpu_devices` virtual devices share a machine without an accelerator: the batch is split
     over them, which uses the cores better than threads inside one device.
     """
+    logging.set_verbosity(logging.ERROR)  # orbax tells every rename at INFO, amid the progress bars
     jax.config.update('jax_compilation_cache_dir', str(assets.cache_dir() / 'compiled'))
     given = 'xla_force_host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
     if config.cpu_devices and not given:

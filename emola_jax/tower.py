@@ -1,9 +1,9 @@
 """The embedded default's stand-in for CLIP: trained once by the project, then cached and frozen.
 
 No pretrained CLIP can be had from a package index, so the embedded default trains a small vision
-tower of CLIP's architecture itself, in a minute or two, and aligns both projectors with the language
-model's words. It has seen rendered faces only: figures made with it are never figures of EmoLA's
-CLIP.
+tower of CLIP's architecture itself, in a minute or two, and aligns both projectors with the
+language model's words. It has seen rendered faces only: figures made with it are never figures of
+EmoLA's CLIP.
 """
 
 from __future__ import annotations
@@ -20,15 +20,8 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from emola_jax.files import atomic_write
-from emola_jax.models.config import EmolaConfig
-from emola_jax.tower_training import (
-    Faces,
-    Params,
-    TowerConfig,
-    WordTargets,
-    align_projectors,
-    train_vision,
-)
+from emola_jax.tower_alignment import WordTargets, align_projectors
+from emola_jax.tower_training import Faces, Params, Senses, TowerConfig, train_vision
 
 RECIPE_VERSION = 1
 """Part of the cache key: raised whenever the code would make other weights."""
@@ -51,7 +44,7 @@ class Tower:
 
 def load_or_train(
     config: TowerConfig,
-    model: EmolaConfig,
+    senses: Senses,
     *,
     load_faces: Callable[[], tuple[Faces, Faces]],
     data_key: str,
@@ -63,7 +56,7 @@ def load_or_train(
 
     Args:
       config: the recipe.
-      model: sizes of the vision tower, the projectors and the prior.
+      senses: sizes of the vision tower, the prior and the language model.
       load_faces: gives (training, held-out) faces; called only when no tower is cached.
       data_key: names the data set and its settings; part of the cache key.
       words: what the projectors are aligned with.
@@ -73,19 +66,17 @@ def load_or_train(
     recipe = {
         'version': RECIPE_VERSION,
         'config': dataclasses.asdict(config),
-        'vision': dataclasses.asdict(model.vision),
-        'prior': dataclasses.asdict(model.prior),
-        'width': model.llm.width,
+        'senses': dataclasses.asdict(senses),
         'data': data_key,
     }
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
     path = cache / f'tower-{key}.safetensors'
     if not path.exists():
         faces, held_out = load_faces()
-        vision, report = train_vision(config, model, faces, held_out, mesh)
+        vision, report = train_vision(config, senses, faces, held_out, mesh)
         params = {
             'vision': vision,
-            **align_projectors(config, model, vision, faces, words, mesh),
+            **align_projectors(config, senses, vision, faces, words, mesh),
         }
         flat = {'/'.join(name): leaf for name, leaf in traverse_util.flatten_dict(params).items()}
         with atomic_write(path) as partial:

@@ -1,4 +1,4 @@
-"""How the small vision tower learns to see, and both projectors to speak the model's words."""
+"""How the small vision tower learns to see: from labelled faces, by heads that are thrown away."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Float
 from tqdm import trange
 
 from emola_jax import sharding
-from emola_jax.facs import AU_NAMES, EMOTIONS
+from emola_jax.facs import EMOTIONS
 from emola_jax.models.clip_vit import ClipVit, normalize_images
-from emola_jax.models.config import EmolaConfig
-from emola_jax.models.projector import Projector
-from input_pipeline.landmarks import flip_landmarks, noisy_landmarks
+from emola_jax.models.config import PriorConfig, VisionConfig
+from input_pipeline.landmarks import flip_landmarks
 from input_pipeline.records import Record
 
 Params = dict[str, Any]
@@ -60,6 +59,21 @@ class TowerConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class Senses:
+    """Sizes of what is trained here.
+
+    Attributes:
+      vision: of the vision tower.
+      prior: of the face prior.
+      width: of the language model, D.
+    """
+
+    vision: VisionConfig
+    prior: PriorConfig
+    width: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Faces:
     """Labelled faces in memory.
 
@@ -95,74 +109,39 @@ class Faces:
         return len(self.emotion)
 
 
-@dataclasses.dataclass(frozen=True)
-class WordTargets:
-    """Where the projectors' outputs should point in the language model's embedding space.
-
-    Attributes:
-      emotions: f32[7, D], unit vectors: mean embedding of each emotion's word, centred.
-      aus: f32[U, D], the same for the action units' codes and names.
-      embedding_rms: root mean square of the embedding table's entries.
-    """
-
-    emotions: Float32[np.ndarray, 'C D']
-    aus: Float32[np.ndarray, 'U D']
-    embedding_rms: float
-
-    @classmethod
-    def from_embeddings(
-        cls,
-        embeddings: np.ndarray,
-        encode: Callable[[str], list[int]],
-        au_list: Sequence[int],
-    ) -> WordTargets:
-        """Looks the words up in an embedding table f32[V, D]."""
-
-        def directions(texts: list[str]) -> np.ndarray:
-            means = np.stack([embeddings[encode(text)].mean(0) for text in texts])
-            centred = means - means.mean(0)
-            return (centred / np.linalg.norm(centred, axis=-1, keepdims=True)).astype(np.float32)
-
-        return cls(
-            emotions=directions([f' {word}' for word in EMOTIONS]),
-            aus=directions([f' AU{au} - {AU_NAMES[au]}' for au in au_list]),
-            embedding_rms=float(np.sqrt(np.mean(np.square(embeddings, dtype=np.float64)))),
-        )
-
-
 class _Reader(nn.Module):
     """A vision tower with linear heads on its flattened features; the heads are thrown away."""
 
-    cfg: EmolaConfig
+    senses: Senses
     au_count: int
 
     @nn.compact
     def __call__(
         self, images: Float[Array, 'B H W 3']
     ) -> tuple[Float[Array, 'B C'], Float[Array, 'B U'], Float[Array, 'B 212']]:
-        features = ClipVit(self.cfg.vision, name='vision')(images)
+        features = ClipVit(self.senses.vision, name='vision')(images)
         flat = features.reshape(features.shape[0], -1)
         return (
             nn.Dense(len(EMOTIONS), name='emotion')(flat),
             nn.Dense(self.au_count, name='aus')(flat),
-            nn.Dense(self.cfg.prior.inputs, name='landmarks')(flat),
+            nn.Dense(self.senses.prior.inputs, name='landmarks')(flat),
         )
 
 
 def train_vision(
-    config: TowerConfig, model: EmolaConfig, faces: Faces, held_out: Faces, mesh: Mesh
+    config: TowerConfig, senses: Senses, faces: Faces, held_out: Faces, mesh: Mesh
 ) -> tuple[Params, dict[str, float]]:
     """Trains the vision tower to read emotion, action units and landmarks off the pixels.
 
     Returns:
       (parameters of the vision tower, scores of its heads on `held_out`).
     """
-    reader = _Reader(model, faces.aus.shape[1])
+    reader = _Reader(senses, faces.aus.shape[1])
     mean, std = faces.landmarks.mean(0), faces.landmarks.std(0) + 1e-6
 
     def loss(params: Params, batch: dict[str, Array]) -> Array:
-        images = normalize_images(batch['pixels'], model.vision)
-        emotion, aus, landmarks = reader.apply({'params': params}, images)
+        images = normalize_images(batch['pixels'], senses.vision)
+        emotion, aus, landmarks = reader.apply({'params': params}, images)  # type: ignore[misc]
         return (
             optax.softmax_cross_entropy_with_integer_labels(emotion, batch['emotion']).mean()
             + AU_LOSS_WEIGHT * optax.sigmoid_binary_cross_entropy(aus, batch['aus']).mean()
@@ -181,9 +160,9 @@ def train_vision(
             'aus': faces.aus[rows],
         }
 
-    side = model.vision.image_size
+    side = senses.vision.image_size
     params = jax.jit(reader.init)(jax.random.key(config.seed), jnp.zeros((1, side, side, 3)))
-    params = _fit(
+    params = fit(
         'vision tower',
         loss,
         sharding.unbox(params['params']),
@@ -194,108 +173,10 @@ def train_vision(
         seed=config.seed,
         mesh=mesh,
     )
-    return params['vision'], _read_score(reader, params, model, held_out)
+    return params['vision'], _read_score(reader, params, senses, held_out)
 
 
-def align_projectors(
-    config: TowerConfig,
-    model: EmolaConfig,
-    vision: Params,
-    faces: Faces,
-    words: WordTargets,
-    mesh: Mesh,
-) -> Params:
-    """Points both projectors' outputs at the words for what a face shows.
-
-    What LLaVA's first stage does with captions, in seconds: the mean visual token and the prior
-    token of a face come to lie near the embeddings of its emotion's word and its action units'
-    names. Afterwards both are scaled to the size of the model's own embeddings.
-
-    Returns:
-      {'visual_projector': …, 'face_prior': {'mean', 'std', 'projector'}}.
-    """
-    projectors = _Projectors(model)
-    features = _all_features(model, vision, faces.pixels)
-    mean, std = faces.landmarks.mean(0), faces.landmarks.std(0) + 1e-6
-    rng = np.random.default_rng(config.seed + 1)
-
-    def sample(rng: np.random.Generator) -> Batch:
-        rows = rng.integers(0, len(faces), config.align_batch_size)
-        noisy = [noisy_landmarks(faces.landmarks[r], rng, config.landmark_noise) for r in rows]
-        return {
-            'features': features[rows],
-            'landmarks': (np.stack(noisy) - mean) / std,
-            'emotion': faces.emotion[rows],
-            'aus': faces.aus[rows],
-        }
-
-    def loss(params: Params, batch: dict[str, Array]) -> Array:
-        tokens = projectors.apply(
-            {'params': params['projectors']}, batch['features'], batch['landmarks']
-        )
-        return sum(
-            _word_loss(token, params[name], words, batch)
-            for token, name in zip(tokens, ('visual', 'prior'), strict=True)
-        )
-
-    first = sample(rng)
-    start = jax.jit(projectors.init)(
-        jax.random.key(config.seed), first['features'], first['landmarks']
-    )
-    heads = {'scale': jnp.full(2, 10.0), 'bias': jnp.full(faces.aus.shape[1], -1.0)}
-    params = _fit(
-        'align projectors',
-        loss,
-        {'projectors': sharding.unbox(start['params']), 'visual': heads, 'prior': heads},
-        sample,
-        steps=config.align_steps,
-        lr=config.align_lr,
-        weight_decay=0.0,
-        seed=config.seed + 2,
-        mesh=mesh,
-    )['projectors']
-    tokens = projectors.apply({'params': params}, first['features'], first['landmarks'])
-    for name, token in zip(('visual_projector', 'prior_projector'), tokens, strict=True):
-        params[name] = _scale_output(params[name], words.embedding_rms, token)
-    return {
-        'visual_projector': params['visual_projector'],
-        'face_prior': {'mean': mean, 'std': std, 'projector': params['prior_projector']},
-    }
-
-
-class _Projectors(nn.Module):
-    cfg: EmolaConfig
-
-    @nn.compact
-    def __call__(
-        self, features: Float[Array, 'B T D'], landmarks: Float[Array, 'B 212']
-    ) -> tuple[Float[Array, 'B D'], Float[Array, 'B D']]:
-        width = self.cfg.llm.width
-        visual = Projector(width, width, name='visual_projector')(features)
-        prior = Projector(self.cfg.prior.hidden or width, width, name='prior_projector')(landmarks)
-        return visual.mean(axis=1), prior
-
-
-def _word_loss(
-    token: Float[Array, 'B D'], heads: Params, words: WordTargets, batch: dict[str, Array]
-) -> Array:
-    direction = token / jnp.linalg.norm(token, axis=-1, keepdims=True)
-    emotion = heads['scale'][0] * direction @ words.emotions.T
-    aus = heads['scale'][1] * direction @ words.aus.T + heads['bias']
-    return (
-        optax.softmax_cross_entropy_with_integer_labels(emotion, batch['emotion']).mean()
-        + AU_LOSS_WEIGHT * optax.sigmoid_binary_cross_entropy(aus, batch['aus']).mean()
-    )
-
-
-def _scale_output(projector: Params, rms: float, token: Float[Array, 'B D']) -> Params:
-    """The same projector with its last linear map scaled so that tokens have that rms."""
-    factor = rms / float(jnp.sqrt(jnp.mean(jnp.square(token))))
-    last = max(projector)
-    return projector | {last: {name: leaf * factor for name, leaf in projector[last].items()}}
-
-
-def _fit(
+def fit(
     title: str,
     loss: Callable[[Params, dict[str, Array]], Array],
     params: Params,
@@ -307,6 +188,22 @@ def _fit(
     seed: int,
     mesh: Mesh,
 ) -> Params:
+    """Minimises `loss` over `params` with AdamW; shared by the tower and the projectors.
+
+    Args:
+      title: of the progress bar.
+      loss: (params, batch) -> scalar.
+      params: where to start.
+      sample: draws a batch of host arrays, each with the batch on axis 0.
+      steps: updates.
+      lr: peak rate; warmed up over 5 % of the steps and decayed to 0 by a cosine.
+      weight_decay: AdamW's.
+      seed: of the generator that `sample` is given.
+      mesh: a batch is spread over its devices.
+
+    Returns:
+      The trained parameters as host arrays.
+    """
     rate = optax.warmup_cosine_decay_schedule(0.0, lr, max(steps // 20, 1), max(steps, 2))
     optimiser = optax.chain(
         optax.clip_by_global_norm(1.0), optax.adamw(rate, b2=0.98, weight_decay=weight_decay)
@@ -349,22 +246,9 @@ def _augment(
     return out, moved
 
 
-def _all_features(model: EmolaConfig, vision: Params, pixels: np.ndarray) -> np.ndarray:
-    tower = ClipVit(model.vision)
-
-    @jax.jit
-    def run(params: Params, images: Array) -> Array:
-        return tower.apply({'params': params}, normalize_images(images, model.vision))
-
-    chunks = np.array_split(pixels, max(len(pixels) // 64, 1))
-    return np.concatenate([np.asarray(run(vision, chunk)) for chunk in chunks])
-
-
-def _read_score(
-    reader: _Reader, params: Params, model: EmolaConfig, faces: Faces
-) -> dict[str, float]:
+def _read_score(reader: _Reader, params: Params, senses: Senses, faces: Faces) -> dict[str, float]:
     """Emotion accuracy and mean F1 (AUs with five positives or more) of the heads, in percent."""
-    images = normalize_images(faces.pixels, model.vision)
+    images = normalize_images(jnp.asarray(faces.pixels), senses.vision)
     emotion, aus, _ = jax.jit(reader.apply)({'params': params}, images)
     hits = np.asarray(aus) > 0
     truth = faces.aus > 0

@@ -124,7 +124,7 @@ def train_step(
         logits = model.apply(
             {'params': params}, batch, deterministic=False, rngs={'dropout': dropout_key}
         )
-        return next_token_loss(logits, batch['targets'], batch['loss_weights'])
+        return next_token_loss(jnp.asarray(logits), batch['targets'], batch['loss_weights'])
 
     loss, gradients = jax.value_and_grad(loss_of)(state.trainable)
     updates, opt_state = optimiser.update(gradients, state.opt_state, state.trainable)

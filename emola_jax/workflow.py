@@ -72,7 +72,8 @@ def is_finished(config: ml_collections.ConfigDict, workdir: Path) -> bool:
 def _score_and_report(experiment: Experiment, state: TrainState) -> None:
     workdir, step = experiment.workdir, int(state.step)
     scores: dict[str, Any] = evaluation.evaluate(experiment, state.trainable, step=step)
-    scores['control'] = evaluation.evaluate(experiment, state.trainable, step=step, blind=True)
+    if experiment.config.eval.control:
+        scores['control'] = evaluation.evaluate(experiment, state.trainable, step=step, blind=True)
     write_json(workdir / evaluation.SCORES_FILE, scores)
     reports.write_report(workdir)
 

@@ -20,8 +20,15 @@ VISUAL_TOKEN = -1
 class TextEncoder(Protocol):
     """What the prompt builder needs of a tokenizer."""
 
-    bos_id: int | None
-    eos_id: int
+    @property
+    def bos_id(self) -> int | None:
+        """Opens a prompt; None where the model was trained without."""
+        ...
+
+    @property
+    def eos_id(self) -> int:
+        """Ends an answer."""
+        ...
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`, no special token added."""

@@ -23,7 +23,9 @@ def decode(image: bytes, *, name: str) -> Image.Image:
     try:
         return Image.open(io.BytesIO(image)).convert('RGB')
     except (UnidentifiedImageError, OSError) as error:
-        raise UserError(f"record '{name}': field image holds no readable picture ({error})") from None
+        raise UserError(
+            f"record '{name}': field image holds no readable picture ({error})"
+        ) from None
 
 
 def pad_to_square(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from jaxtyping import Float32
 
-TASKS = ('emotion', 'au')
+Task = Literal['emotion', 'au']
+
+TASKS: tuple[Task, ...] = ('emotion', 'au')
 """The two tasks of FABA-Instruct (paper, section 3)."""
 
 UNLABELLED = -1
@@ -45,7 +47,7 @@ class Record:
 
     @classmethod
     def from_features(cls, features: Mapping[str, Any]) -> Record:
-        """Builds a record from what a TFDS data source yields (bytes for texts, arrays for lists)."""
+        """Builds a record from what a TFDS source yields: bytes for texts, arrays for lists."""
         return cls(
             id=_text(features['id']),
             image=bytes(features['image']),

@@ -13,9 +13,10 @@ from emola_jax.tokenizer import Tokenizer
 
 GOLDEN = Path(__file__).parent / 'golden' / 'llama_tokenizer'
 PIECES = [
-    'The ', 'face', ' AU12', '\n', '\n\n', '\t', '  ', '2024', ' 3.14', 'café', ' naïve', '微笑', '🙂',
-    '👩🏽‍🚀', ' Привет', 'é', '<|im_start|>', '<|im_end|>', '<|endoftext|>', '<', '|', "don't", ' ',
-    'AU4, AU9', '…', '“quoted”', '\u200b', '\x00', 'ﬁ', ' lip\u00a0corner', '1234567', 'x' * 30,
+    'The ', 'face', ' AU12', '\n', '\n\n', '\t', '  ', '2024', ' 3.14', 'café', ' naïve', '微笑',
+    '🙂', '👩🏽‍🚀', ' Привет', 'é', '<|im_start|>', '<|im_end|>', '<|endoftext|>', '<', '|',
+    "don't", ' ', 'AU4, AU9', '…', '“quoted”', '\u200b', '\x00', 'ﬁ', ' lip\u00a0corner', '1234567',
+    'x' * 30,
 ]  # fmt: skip
 
 

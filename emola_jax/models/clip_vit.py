@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
 from emola_jax.models.config import VisionConfig
-from emola_jax.models.layers import remat_layer
+from emola_jax.models.layers import logical_param, remat_layer
 from emola_jax.ops.attention import attention
 
 
@@ -61,8 +61,9 @@ class ClipVit(nn.Module):
             raise ValueError(f'images have shape {images.shape[1:]}, the tower expects {size}')
 
         def param(name: str, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> Array:
-            init = nn.with_logical_partitioning(nn.initializers.normal(0.02), axes)
-            return self.param(name, init, shape, self.param_dtype).astype(self.dtype)
+            normal = nn.initializers.normal(0.02)
+            weight = logical_param(self, name, normal, axes, shape, self.param_dtype)
+            return weight.astype(self.dtype)
 
         p, grid = cfg.patch_size, cfg.grid
         kernel = param('patch_kernel', ('patch', None, None, 'vision_embed'), (p, p, 3, cfg.width))

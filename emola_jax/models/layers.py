@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+
+def logical_param(
+    module: nn.Module,
+    name: str,
+    init: Any,
+    axes: tuple[str | None, ...],
+    shape: tuple[int, ...],
+    dtype: Any,
+) -> Array:
+    """Declares a parameter whose axes have the given logical names."""
+    return cast(Array, module.param(name, nn.with_logical_partitioning(init, axes), shape, dtype))
 
 
 class RmsNorm(nn.Module):
@@ -19,8 +31,8 @@ class RmsNorm(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, '*rows D']) -> Float[Array, '*rows D']:
         """Normalises the last axis."""
-        init = nn.with_logical_partitioning(nn.initializers.ones, ('norm',))
-        scale = self.param('scale', init, x.shape[-1:], self.param_dtype)
+        ones = nn.initializers.ones
+        scale = logical_param(self, 'scale', ones, ('norm',), x.shape[-1:], self.param_dtype)
         wide = x.astype(jnp.float32)
         square = jnp.mean(wide**2, axis=-1, keepdims=True)
         return (wide * jax.lax.rsqrt(square + self.eps) * scale).astype(x.dtype)

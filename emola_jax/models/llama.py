@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from emola_jax.models.config import EmolaConfig
-from emola_jax.models.layers import RmsNorm, remat_layer
+from emola_jax.models.layers import RmsNorm, logical_param, remat_layer
 from emola_jax.models.lora import LoraDense
 from emola_jax.ops.attention import attention
 from emola_jax.ops.rope import apply_rope, rope_tables
@@ -58,21 +58,15 @@ class Llama(nn.Module):
     def setup(self) -> None:
         """Declares the parameters."""
         cfg, dtype = self.cfg.llm, jnp.dtype(self.cfg.param_dtype)
-        init = nn.initializers.normal(0.02)
-        self.embedding = self.param(
-            'embed',
-            nn.with_logical_partitioning(init, ('vocab', 'embed')),
-            (cfg.vocab, cfg.width),
-            dtype,
+        normal = nn.initializers.normal(0.02)
+        self.embedding = logical_param(
+            self, 'embed', normal, ('vocab', 'embed'), (cfg.vocab, cfg.width), dtype
         )
         self.layers = _scanned_layers(self.cfg) if self.cfg.scan else _UnrolledLayers(self.cfg)
         self.norm = RmsNorm(cfg.norm_eps, dtype)
         if not cfg.tied_embeddings:
-            self.head = self.param(
-                'head',
-                nn.with_logical_partitioning(init, ('embed', 'vocab')),
-                (cfg.width, cfg.vocab),
-                dtype,
+            self.head = logical_param(
+                self, 'head', normal, ('embed', 'vocab'), (cfg.width, cfg.vocab), dtype
             )
 
     def embed_tokens(self, tokens: Int[Array, 'B L']) -> Float[Array, 'B L D']:
@@ -172,7 +166,7 @@ class LlamaLayer(nn.Module):
         q = apply_rope(q.reshape(*rows, cfg.heads, cfg.head_dim), *tables)
         k = apply_rope(k.reshape(*rows, cfg.kv_heads, cfg.head_dim), *tables)
         v = v.reshape(*rows, cfg.kv_heads, cfg.head_dim)
-        known = None if past is None else (past['k'], past['v'], past_mask)
+        known: Any = None if past is None else (past['k'], past['v'], past_mask)
         mixed = attention(q, k, v, mask, known).reshape(*rows, -1)
         x += self._dense('o', cfg.width, ('heads', 'embed'))(mixed, deterministic)
         h = self._norm('mlp_norm')(x)

@@ -10,12 +10,45 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from emola_jax.models.config import LoraConfig
+from emola_jax.models.layers import logical_param
 
 Module = TypeVar('Module', bound=nn.Module)
 
 # torch's kaiming_uniform_(a=√5) on a [rank, in] matrix, which is what PEFT draws A from:
 # uniform within ±1/√in.
 kaiming_uniform_sqrt5 = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
+
+
+@jax.custom_vjp
+def low_rank(
+    x: Float[Array, '*rows in'], a: Float[Array, 'in R'], b: Float[Array, 'R out']
+) -> Float[Array, '*rows out']:
+    """X A B, with a backward pass of its own.
+
+    The derived one transposes x and the output's cotangent, which costs a CPU a fifth of a training
+    step; this one transposes nothing that is wider than R.
+    """
+    return (x @ a) @ b
+
+
+def _low_rank_forward(x: Array, a: Array, b: Array) -> tuple[Array, tuple[Array, ...]]:
+    low = x @ a
+    return low @ b, (x, low, a, b)
+
+
+def _low_rank_backward(saved: tuple[Array, ...], dy: Array) -> tuple[Array, Array, Array]:
+    x, low, a, b = saved
+    d_low = dy @ b.T
+    d_a = jnp.einsum('nr,ni->ri', _rows(d_low), _rows(x)).T
+    d_b = jnp.einsum('nr,no->ro', _rows(low), _rows(dy))
+    return d_low @ a.T, d_a, d_b
+
+
+def _rows(x: Array) -> Float[Array, 'rows last']:
+    return x.reshape(-1, x.shape[-1])
+
+
+low_rank.defvjp(_low_rank_forward, _low_rank_backward)
 
 
 class LoraDense(nn.Module):
@@ -41,29 +74,23 @@ class LoraDense(nn.Module):
         self, x: Float[Array, '*rows in'], deterministic: bool = True
     ) -> Float[Array, '*rows out']:
         """Computes in `dtype`; dropout draws from the 'dropout' stream unless deterministic."""
-
-        def weight(name: str, init: Any, axes: tuple[str, str], shape: tuple[int, int], dtype: Any):  # type: ignore[no-untyped-def]
-            boxed = nn.with_logical_partitioning(init, axes)
-            return self.param(name, boxed, shape, dtype).astype(self.dtype)
-
         inputs, outputs = x.shape[-1], self.features
         x = x.astype(self.dtype)
-        kernel = weight(
-            'kernel', nn.initializers.normal(0.02), self.axes, (inputs, outputs), self.param_dtype
-        )
-        y = x @ kernel
+        normal, zeros = nn.initializers.normal(0.02), nn.initializers.zeros
+        shape = (inputs, outputs)
+        kernel = logical_param(self, 'kernel', normal, self.axes, shape, self.param_dtype)
+        y = x @ kernel.astype(self.dtype)
         if self.lora is None:
             return y
-        rank = self.lora.rank
-        a = weight(
-            'lora_a', kaiming_uniform_sqrt5, (self.axes[0], 'rank'), (inputs, rank), jnp.float32
+        rank, (axis_in, axis_out) = self.lora.rank, self.axes
+        a = logical_param(
+            self, 'lora_a', kaiming_uniform_sqrt5, (axis_in, 'rank'), (inputs, rank), jnp.float32
         )
-        b = weight(
-            'lora_b', nn.initializers.zeros, ('rank', self.axes[1]), (rank, outputs), jnp.float32
-        )
+        b = logical_param(self, 'lora_b', zeros, ('rank', axis_out), (rank, outputs), jnp.float32)
+        a, b = a.astype(self.dtype), b.astype(self.dtype)
         x = nn.Dropout(self.lora.dropout)(x, deterministic=deterministic)
-        # Scaling the R columns is cheaper than scaling the output, and so is its gradient.
-        return y + (x @ a * self.lora.scale) @ b
+        # Scaling B is cheaper than scaling the output.
+        return y + low_rank(x, a, b * self.lora.scale)
 
 
 def merge_lora(model: Module, params: dict[str, Any]) -> tuple[Module, dict[str, Any]]:

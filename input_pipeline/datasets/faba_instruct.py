@@ -1,9 +1,9 @@
 """FABA-Instruct as its authors release it: LLaVA-style JSON, pictures and landmark files.
 
-    ROOT/FABAInstruct/train/train_{emotion,au}_anno.json   conversations
-    ROOT/FABAInstruct/eval/eval_{emotion,au}_anno.json     label and annotated description
-    ROOT/FABAInstruct/{train,eval}/images/…                paths inside the JSON start at ROOT
-    ROOT/FABAInstruct/{train,eval}/landmarks/….npy         f32[212]
+ROOT/FABAInstruct/train/train_{emotion,au}_anno.json   conversations
+ROOT/FABAInstruct/eval/eval_{emotion,au}_anno.json     label and annotated description
+ROOT/FABAInstruct/{train,eval}/images/…                paths inside the JSON start at ROOT
+ROOT/FABAInstruct/{train,eval}/landmarks/….npy         f32[212]
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ QUESTIONS = {
 }
 """What the released evaluation asks."""
 
+
 @dataclasses.dataclass(frozen=True)
 class FabaInstruct:
     """One split as a source of records, read from disk when asked for.
@@ -48,7 +49,7 @@ class FabaInstruct:
         return len(self.items)
 
     def __getitem__(self, index: int) -> Record:
-        """Reads picture and landmarks; one that is missing reads as empty (and is then reported)."""
+        """Reads picture and landmarks; what is missing reads as empty (and is then reported)."""
         task, item = self.items[index]
         read = _conversation if 'conversations' in item else _labelled
         instruction, response, emotion, aus = read(task, item)

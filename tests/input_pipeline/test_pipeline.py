@@ -51,9 +51,7 @@ def test_every_conversation_comes_out_whole_with_its_own_picture(segments):
                 )
                 assert (batch['tokens'][row][inside] == VISUAL_TOKEN).sum() == 3
                 assert batch['images'][row, place, 0, 0, 0] == index
-                np.testing.assert_allclose(
-                    batch['landmarks'][row, place], RECORDS[index].landmarks
-                )
+                np.testing.assert_allclose(batch['landmarks'][row, place], RECORDS[index].landmarks)
             outside = batch['segment_ids'][row] == 0
             assert (batch['loss_weights'][row][outside] == 0).all()
 
@@ -68,9 +66,7 @@ def test_an_epoch_shows_each_chosen_record_once_and_no_other():
 def test_two_hosts_share_an_epoch_without_overlap():
     seen = []
     for host in range(2):
-        batches = first_batches(
-            5, encoder(), ALL[:10], process_index=host, process_count=2
-        )
+        batches = first_batches(5, encoder(), ALL[:10], process_index=host, process_count=2)
         assert batches[0]['tokens'].shape == (1, 256)
         seen.extend(int(i) for batch in batches for i in batch['record_index'].ravel())
     assert sorted(seen) == list(range(10))

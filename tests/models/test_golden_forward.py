@@ -1,7 +1,7 @@
 """The released PyTorch code's forward pass, recorded at a tiny size in float32.
 
-`tests/golden/forward.npz` holds its weights (base, CLIP tower, LoRA with a B that isn't zero, both
-projectors), one batch and what it computed: features, projections, some embeddings and logits, loss.
+`tests/golden/forward.npz` holds its weights (base, CLIP tower, LoRA with a B that isn't zero,
+both projectors), one batch and what it computed: projections, some embeddings and logits, loss.
 """
 
 from pathlib import Path

@@ -6,7 +6,7 @@ import pytest
 
 from emola_jax.models.config import TINY, LoraConfig
 from emola_jax.models.emola import Emola
-from emola_jax.models.lora import LoraDense, merge_lora
+from emola_jax.models.lora import LoraDense, low_rank, merge_lora
 from tests.models.tiny import conversation, random_params
 
 RNG = np.random.default_rng(0)
@@ -26,6 +26,18 @@ def test_output_is_the_formula():
     a, b = PARAMS['lora_a'], PARAMS['lora_b']
     expected = X @ PARAMS['kernel'] + 3.0 / 2 * X @ a @ b
     np.testing.assert_allclose(dense().apply({'params': PARAMS}, X), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize('rows', [(4,), (2, 3)])
+def test_gradients_are_those_of_the_plain_product(rows):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(*rows, 6)).astype(np.float32)
+    target = rng.normal(size=(*rows, 5)).astype(np.float32)
+    factors = (x, PARAMS['lora_a'], PARAMS['lora_b'])
+    ours = jax.grad(lambda x, a, b: (low_rank(x, a, b) * target).sum(), argnums=(0, 1, 2))(*factors)
+    plain = jax.grad(lambda x, a, b: (x @ a @ b * target).sum(), argnums=(0, 1, 2))(*factors)
+    for one, other in zip(ours, plain, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
 def test_a_new_adapter_changes_nothing():

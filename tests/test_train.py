@@ -1,0 +1,100 @@
+import json
+
+import jax
+import numpy as np
+import pytest
+from jax.sharding import AxisType
+
+from emola_jax import sharding, train
+from emola_jax.errors import UserError
+from tests.tiny_experiment import tiny_experiment
+
+
+def losses(workdir):
+    rows = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
+    assert [row['step'] for row in rows] == list(range(1, len(rows) + 1))
+    return [row['loss'] for row in rows]
+
+
+def mesh(shape):
+    return jax.make_mesh(shape, sharding.MESH_AXES, axis_types=(AxisType.Auto,) * 3)
+
+
+@pytest.fixture(scope='module')
+def single(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp('single')
+    state = train.train(tiny_experiment(workdir, steps=6, segments=2))
+    return losses(workdir), jax.tree.map(np.asarray, state.trainable)
+
+
+@pytest.mark.parametrize('shape', [(8, 1, 1), (1, 8, 1), (1, 1, 8), (2, 2, 2)])
+def test_eight_devices_train_as_one(single, shape, tmp_path):
+    expected, trainable = single
+    state = train.train(tiny_experiment(tmp_path, steps=6, segments=2, mesh=mesh(shape)))
+    np.testing.assert_allclose(losses(tmp_path), expected, atol=1e-5)
+    for ours, one in zip(jax.tree.leaves(state.trainable), jax.tree.leaves(trainable), strict=True):
+        np.testing.assert_allclose(ours, one, atol=2e-4)
+
+
+def test_it_learns(single):
+    values, _ = single
+    assert values[-1] < values[0] - 0.5
+
+
+def test_a_run_cut_short_goes_on_to_the_same_parameters_bit_for_bit(tmp_path):
+    whole = train.train(tiny_experiment(tmp_path / 'whole', steps=6, segments=2))
+
+    class Cut(Exception):
+        pass
+
+    experiment = tiny_experiment(tmp_path / 'cut', steps=6, segments=2)
+    original = train.sharding.shard_batch
+    calls = 0
+
+    def fail_at_the_fifth(batch, where):
+        nonlocal calls
+        calls += 1
+        if calls == 5:
+            raise Cut
+        return original(batch, where)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train.sharding, 'shard_batch', fail_at_the_fifth)
+        with pytest.raises(Cut):
+            train.train(experiment)
+    # Steps 1-4 are done, the checkpoint is of step 4; the log may know more than it.
+    resumed = train.train(tiny_experiment(tmp_path / 'cut', steps=6, segments=2))
+    assert int(resumed.step) == 6
+    for ours, uncut in zip(jax.tree.leaves(resumed), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_array_equal(ours, uncut)
+    assert losses(tmp_path / 'cut') == losses(tmp_path / 'whole')
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_records(tmp_path):
+    experiment = tiny_experiment(tmp_path, steps=4)
+    split = experiment.data.splits['train']
+    object.__setattr__(split.source[0], 'landmarks', np.full(212, np.nan, np.float32))
+    with pytest.raises(UserError, match=r'step \d: loss and grad_norm not finite.*face-000'):
+        train.train(experiment)
+
+
+def test_the_base_of_a_checkpoint_must_be_the_base_of_the_run(tmp_path):
+    import dataclasses
+
+    train.train(tiny_experiment(tmp_path, steps=2))
+    other = tiny_experiment(tmp_path, steps=4)
+    other = dataclasses.replace(other, base=dataclasses.replace(other.base, fingerprint='other'))
+    with pytest.raises(UserError, match='was trained on base weights'):
+        train.train(other)
+
+
+def test_frozen_parameters_are_in_no_checkpoint_and_do_not_change(tmp_path):
+    experiment = tiny_experiment(tmp_path, steps=2)
+    before = jax.tree.map(np.asarray, experiment.frozen)
+    state = train.train(experiment)
+    for ours, old in zip(
+        jax.tree.leaves(experiment.frozen), jax.tree.leaves(before), strict=True
+    ):
+        np.testing.assert_array_equal(ours, old)
+    assert 'vision' not in state.trainable
+    assert set(state.trainable['llm']['layers']['q']) == {'lora_a', 'lora_b'}

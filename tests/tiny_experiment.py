@@ -1,0 +1,113 @@
+"""An experiment of random weights on records made in memory, without any file or asset."""
+
+import jax
+import ml_collections
+import numpy as np
+
+from emola_jax import bases, sharding
+from emola_jax.data import Data, Split
+from emola_jax.experiment import Experiment
+from emola_jax.facs import EMOTIONS
+from emola_jax.models.config import (
+    EmolaConfig,
+    LlamaConfig,
+    LoraConfig,
+    PriorConfig,
+    VisionConfig,
+)
+from emola_jax.models.emola import Emola
+from emola_jax.tokenizer import Tokenizer
+from input_pipeline.conversation import TEMPLATES
+from input_pipeline.pipeline import Encoder, PipelineConfig
+from input_pipeline.selection import Selection
+from tests.input_pipeline.fakes import png, record
+
+MODEL = EmolaConfig(
+    vision=VisionConfig(image_size=28, patch_size=14, width=16, layers=3, heads=2, mlp=32),
+    llm=LlamaConfig(vocab=264, width=32, layers=2, heads=8, kv_heads=8, head_dim=4, mlp=64),
+    lora=LoraConfig(rank=4, alpha=8.0, dropout=0.0),
+    prior=PriorConfig(),
+)
+
+
+def records(count):
+    """Half of them ask for the emotion, half for the action units."""
+    made = []
+    for number in range(count):
+        task = ('emotion', 'au')[number % 2]
+        emotion = number % len(EMOTIONS)
+        answers = {'emotion': f'It is {EMOTIONS[emotion]}.', 'au': 'AU4 and AU9.'}
+        made.append(
+            record(
+                number,
+                task=task,
+                image=png((number * 5 % 256, 9, 9), 28),
+                emotion=emotion,
+                aus=(4, 9),
+                response=answers[task],
+            )
+        )
+    return made
+
+
+def tiny_experiment(workdir, *, steps=4, mesh=None, segments=1, devices=1, count=24, **train):
+    """Builds it; `devices` of the fake CPU devices make the mesh unless `mesh` is given."""
+    config = ml_collections.ConfigDict(
+        {
+            'seed': 0,
+            'data': {'dataset': 'fake', 'train_split': 'train'},
+            'train': {
+                'steps': steps,
+                'batch_size': 8,
+                'optimiser': {'lr': 1e-2, 'projector_lr': 1e-2},
+                'log_every': 1,
+                'checkpoint_every': 2,
+                'keep_checkpoints': 2,
+                **train,
+            },
+            'eval': {
+                'split': 'test',
+                'limit': 0,
+                'batch_size': 8,
+                'max_new_tokens': {'emotion': 6, 'au': 6},
+                'sampler': {'temperature': 0.0},
+            },
+        }
+    )
+    pipeline = PipelineConfig(
+        batch_size=8,
+        length=160 * segments,
+        segments=segments,
+        packing_bins=8,
+        image_size=28,
+        visual_tokens=MODEL.visual_tokens,
+        landmark_noise=0.0,
+        seed=0,
+        read_threads=1,
+    )
+    tokenizer = Tokenizer.byte_level()
+    faces = records(count)
+    split = Split(faces, Selection(np.arange(len(faces)), ()))
+    data = Data(
+        {'train': split, 'test': split},
+        Encoder(pipeline, tokenizer, TEMPLATES['vicuna_v1']),
+        known_aus=(4, 9, 12),
+        key='fake',
+        rendered=False,
+    )
+    mesh = mesh or jax.sharding.Mesh(
+        np.asarray(jax.devices()[:devices]).reshape(-1, 1, 1), sharding.MESH_AXES
+    )
+    base = bases.random_base(MODEL, 0)
+    frozen, trainable = bases.place(MODEL, base, mesh, seed=0)
+    return Experiment(
+        config=config,
+        workdir=workdir,
+        model=Emola(MODEL),
+        mesh=mesh,
+        tokenizer=tokenizer,
+        data=data,
+        base=base,
+        frozen=frozen,
+        trainable=trainable,
+    )
