@@ -71,6 +71,7 @@ def get_config(task: str = 'emotion') -> ConfigDict:
             'segments': 1,
             'packing_bins': 1,
             'landmark_noise': 0.0,
+            'label_weight': 1.0,
             'on_bad_record': 'stop',
             'processes': 1,
             'read_threads': 16,

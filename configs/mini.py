@@ -94,6 +94,7 @@ def get_config(preset: str = 'default') -> ConfigDict:
             'segments': 4,
             'packing_bins': 32,
             'landmark_noise': 0.03,
+            'label_weight': 5.0,  # few steps: most of them for what is scored
             'on_bad_record': 'drop',
             'processes': 2,
             'read_threads': 2,
@@ -101,7 +102,7 @@ def get_config(preset: str = 'default') -> ConfigDict:
     )
     config.train = ConfigDict(
         {
-            'steps': 320,
+            'steps': 330,
             'batch_size': 2,
             'optimiser': {
                 'lr': 1e-3,

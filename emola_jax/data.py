@@ -122,6 +122,7 @@ def pipeline_config(config: ml_collections.ConfigDict, model: EmolaConfig) -> Pi
         image_size=model.vision.image_size if model.vision else config.data.image_size,
         visual_tokens=model.visual_tokens,
         landmark_noise=config.data.landmark_noise,
+        label_weight=config.data.label_weight,
         seed=config.seed,
         read_threads=config.data.read_threads,
     )

@@ -39,6 +39,10 @@ class Tokenizer:
         """Ids of a text, without BOS or EOS; special tokens written out in it become their ids."""
         return self.backend.encode(text, add_special_tokens=False).ids
 
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Characters (start, end) of the text that each id of `encode` stands for."""
+        return self.backend.encode(text, add_special_tokens=False).offsets
+
     def decode(self, ids: Iterable[int]) -> str:
         """Text of ids; special tokens are left out."""
         return self.backend.decode(list(ids), skip_special_tokens=True)

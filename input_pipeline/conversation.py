@@ -13,6 +13,8 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float32, Int32
 
+from input_pipeline.label_spans import Span, label_spans, overlaps
+
 VISUAL_TOKEN = -1
 """Stands for one visual embedding (an image patch or the prior token) in `tokens`."""
 
@@ -32,6 +34,10 @@ class TextEncoder(Protocol):
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`, no special token added."""
+        ...
+
+    def spans(self, text: str) -> list[Span]:
+        """Characters (start, end) that each of those tokens stands for."""
         ...
 
 
@@ -77,7 +83,8 @@ class Conversation:
     Attributes:
       tokens: i32[L]; `VISUAL_TOKEN` at the visual positions.
       targets: i32[L]; the token that follows, 0 where `loss_weights` is 0.
-      loss_weights: f32[L]; 1 where the answer or its end is predicted, else 0.
+      loss_weights: f32[L]; 1 where the answer or its end is predicted (`label_weight` where it
+        states the label), else 0.
     """
 
     tokens: Int32[np.ndarray, 'L']
@@ -105,16 +112,36 @@ def conversation(
     instruction: str,
     response: str,
     visual_tokens: int,
+    *,
+    task: str = '',
+    label_weight: float = 1.0,
 ) -> Conversation:
     """A training example: everything before the answer is masked; answer and EOS are trained.
 
     The last token is never an input (nothing follows EOS), so L is one less than the text's length.
+
+    Args:
+      tokenizer: of the language model.
+      template: the words around.
+      instruction: the question.
+      response: the answer.
+      visual_tokens: visual positions.
+      task: what the answer's label is; see `label_spans`. Needed if `label_weight` isn't 1.
+      label_weight: weight of the tokens that state the label; 1 in the paper.
     """
     prompt = prompt_tokens(tokenizer, template, instruction, visual_tokens)
-    answer = [*tokenizer.encode(response.strip()), tokenizer.eos_id]
+    response = response.strip()
+    answer = [*tokenizer.encode(response), tokenizer.eos_id]
+    weights = np.ones(len(answer), np.float32)
+    if label_weight != 1.0:
+        stated = label_spans(task, response)
+        for position, span in enumerate(tokenizer.spans(response)):
+            if overlaps(span, stated):
+                weights[position] = label_weight
     ids = np.asarray(prompt + answer, np.int32)
-    trained = np.arange(len(ids)) >= len(prompt)
-    targets = np.where(trained, ids, 0)[1:]
+    weights = np.concatenate([np.zeros(len(prompt), np.float32), weights])
     return Conversation(
-        tokens=ids[:-1], targets=targets, loss_weights=trained[1:].astype(np.float32)
+        tokens=ids[:-1],
+        targets=np.where(weights > 0, ids, 0)[1:],
+        loss_weights=weights[1:],
     )

@@ -6,7 +6,7 @@ A batch is a dict of numpy arrays, S conversations a row (S = 1 unless packed):
     landmarks    f32[B, S, 212]      in [-1, 1]
     tokens       i32[B, L]           VISUAL_TOKEN where a patch or the prior token goes
     targets      i32[B, L]           the next token where the loss is, else 0
-    loss_weights f32[B, L]           1 where the loss is, else 0
+    loss_weights f32[B, L]           above 0 where the loss is, else 0
     positions    i32[B, L]           restarting at every conversation
     segment_ids  i32[B, L]           1.. per conversation, 0 = padding
     record_index i32[B, S]           index into the source, -1 = empty (kept on the host)
@@ -40,6 +40,7 @@ class PipelineConfig:
       visual_tokens: visual positions a conversation: T patches + 1 prior token.
       landmark_noise: standard deviation of the detector-like noise put on the landmarks, as a
         share of the inter-ocular distance; 0 for landmarks that a detector made.
+      label_weight: loss weight of the tokens that state an answer's label; 1 in the paper.
       seed: of shuffling, packing and noise.
       read_threads: threads that read and encode ahead.
     """
@@ -51,6 +52,7 @@ class PipelineConfig:
     image_size: int
     visual_tokens: int
     landmark_noise: float
+    label_weight: float
     seed: int
     read_threads: int
 
@@ -71,6 +73,8 @@ class Encoder:
             record.instruction,
             record.response,
             self.config.visual_tokens,
+            task=record.task,
+            label_weight=self.config.label_weight,
         )
 
     def pixels(self, record: Record) -> np.ndarray:

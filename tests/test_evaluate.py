@@ -50,9 +50,7 @@ def test_answers_of_another_step_are_not_reused(tmp_path):
     evaluate.evaluate(experiment, experiment.trainable, step=0)
     rows = read_jsonl(tmp_path / 'predictions.jsonl')
     stale = [row | {'prediction': 'stale'} for row in rows]
-    (tmp_path / 'predictions.jsonl').write_text(
-        ''.join(json.dumps(row) + '\n' for row in stale)
-    )
+    (tmp_path / 'predictions.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in stale))
     evaluate.evaluate(experiment, experiment.trainable, step=7)
     assert 'stale' not in answers(tmp_path)
 

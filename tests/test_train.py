@@ -92,9 +92,7 @@ def test_frozen_parameters_are_in_no_checkpoint_and_do_not_change(tmp_path):
     experiment = tiny_experiment(tmp_path, steps=2)
     before = jax.tree.map(np.asarray, experiment.frozen)
     state = train.train(experiment)
-    for ours, old in zip(
-        jax.tree.leaves(experiment.frozen), jax.tree.leaves(before), strict=True
-    ):
+    for ours, old in zip(jax.tree.leaves(experiment.frozen), jax.tree.leaves(before), strict=True):
         np.testing.assert_array_equal(ours, old)
     assert 'vision' not in state.trainable
     assert set(state.trainable['llm']['layers']['q']) == {'lora_a', 'lora_b'}

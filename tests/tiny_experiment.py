@@ -82,6 +82,7 @@ def tiny_experiment(workdir, *, steps=4, mesh=None, segments=1, devices=1, count
         image_size=28,
         visual_tokens=MODEL.visual_tokens,
         landmark_noise=0.0,
+        label_weight=1.0,
         seed=0,
         read_threads=1,
     )

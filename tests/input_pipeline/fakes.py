@@ -17,6 +17,9 @@ class Letters:
     def encode(self, text):
         return [3 + ord(letter) % 200 for letter in text]
 
+    def spans(self, text):
+        return [(i, i + 1) for i in range(len(text))]
+
     def decode(self, ids):
         return ''.join(chr(97 + i % 26) for i in ids)
 
@@ -51,6 +54,7 @@ def encoder(**changes):
         'image_size': 8,
         'visual_tokens': 3,
         'landmark_noise': 0.0,
+        'label_weight': 1.0,
         'seed': 0,
         'read_threads': 2,
     }

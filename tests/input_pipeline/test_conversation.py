@@ -17,6 +17,9 @@ class Letters:
     def encode(self, text):
         return [ord(letter) + 10 for letter in text]
 
+    def spans(self, text):
+        return [(i, i + 1) for i in range(len(text))]
+
 
 def text_of(tokens):
     marks = {VISUAL_TOKEN: '#', 1: '<s>', 2: '</s>'}
@@ -58,3 +61,20 @@ def test_the_training_example_continues_the_evaluation_prompt_and_trains_the_ans
 def test_braces_in_an_instruction_are_text():
     tokens = prompt_tokens(Letters(), TEMPLATES['chatml'], 'What of {this}?', 0)
     assert 'What of {this}?' in text_of(tokens)
+
+
+def weighted(task, response):
+    talk = conversation(
+        Letters(), TEMPLATES['chatml'], 'Q', response, 2, task=task, label_weight=5.0
+    )
+    assert set(talk.loss_weights) <= {0.0, 1.0, 5.0}
+    return text_of(talk.targets[talk.loss_weights == 5])
+
+
+def test_the_label_weighs_more_where_it_is_stated_and_nowhere_else():
+    answer = (
+        '1. AU4 - Brow Lowerer: the brows.\n2. AU12 - Puller: up.\nAU4 and AU12 relate, not AU9.'
+    )
+    assert weighted('au', answer) == '1. AU42. AU12'
+    assert weighted('emotion', 'The face shows Anger; anger is strong.') == 'Anger'
+    assert weighted('au', 'No action unit is active.') == ''
