@@ -20,7 +20,6 @@ from emola_jax.models.emola import Emola
 from emola_jax.tokenizer import Tokenizer
 from emola_jax.train_state import Params
 
-
 VERSIONS = ('jax', 'flax', 'optax', 'orbax-checkpoint', 'grain', 'numpy')
 """Packages whose versions a report states."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -99,9 +100,10 @@ def align_projectors(
         }
 
     def loss(params: Params, batch: dict[str, Array]) -> Array:
-        visual, prior = projectors.apply(  # type: ignore[misc]
+        tokens: Any = projectors.apply(
             {'params': params['projectors']}, batch['features'], batch['landmarks']
         )
+        visual, prior = tokens
         return _word_loss(visual, params['visual'], words, batch) + _word_loss(
             prior, params['prior'], words, batch
         )

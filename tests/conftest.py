@@ -1,6 +1,8 @@
 """Test environment; it must be set before anything imports jax."""
 
 import os
+import tempfile
+from pathlib import Path
 
 os.environ['JAX_PLATFORMS'] = 'cpu'
 os.environ['XLA_FLAGS'] = ' '.join(
@@ -8,6 +10,9 @@ os.environ['XLA_FLAGS'] = ' '.join(
 ).strip()
 os.environ['HF_HUB_OFFLINE'] = '1'  # no test may depend on a network
 os.environ['MPLBACKEND'] = 'Agg'
+# Many tests compile the same tiny programs; workers and later runs share them.
+os.environ['JAX_COMPILATION_CACHE_DIR'] = str(Path(tempfile.gettempdir()) / 'emola_jax_tests')
+os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.2'
 
 from absl import flags
 

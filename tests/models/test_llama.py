@@ -11,7 +11,7 @@ from transformers import LlamaForCausalLM
 
 from emola_jax.models.emola import Emola, unroll
 from emola_jax.models.layers import stack_layers
-from tests.models.tiny import TEXT_ONLY, conversation, random_params
+from tests.models.tiny import TEXT_ONLY, conversation, random_params, run
 
 
 def hugging_face(cfg, params):
@@ -69,7 +69,7 @@ def test_logits_are_hugging_faces(tied, kv_heads):
     batch = conversation(cfg, 20, seed=1)
     with torch.no_grad():
         theirs = hugging_face(cfg, params['llm'])(torch.tensor(batch['tokens'].astype(int))).logits
-    ours = Emola(cfg).apply({'params': params}, batch)
+    ours = run(Emola(cfg), params, batch)
     np.testing.assert_allclose(ours, theirs.numpy(), atol=2e-5)
 
 

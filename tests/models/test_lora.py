@@ -7,7 +7,7 @@ import pytest
 from emola_jax.models.config import TINY, LoraConfig
 from emola_jax.models.emola import Emola
 from emola_jax.models.lora import LoraDense, low_rank, merge_lora
-from tests.models.tiny import conversation, random_params
+from tests.models.tiny import conversation, random_params, run
 
 RNG = np.random.default_rng(0)
 PARAMS = {
@@ -78,9 +78,9 @@ def test_a_merged_model_has_no_adapters_and_the_same_logits(targets):
     names = {path[-1].key for path, _ in jax.tree_util.tree_leaves_with_path(merged)}
     assert not names & {'lora_a', 'lora_b'}
     assert model.cfg.lora is None
-    before = Emola(cfg).apply({'params': params}, batch)
-    np.testing.assert_allclose(model.apply({'params': merged}, batch), before, atol=2e-5)
-    without = model.apply({'params': {**merged, 'llm': _without_lora(params['llm'])}}, batch)
+    before = run(Emola(cfg), params, batch)
+    np.testing.assert_allclose(run(model, merged, batch), before, atol=2e-5)
+    without = run(model, {**merged, 'llm': _without_lora(params['llm'])}, batch)
     assert not np.allclose(without, before, atol=1e-2)
 
 

@@ -1,5 +1,7 @@
 """Tiny random models and batches that several tests share."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import numpy as np
@@ -22,6 +24,12 @@ def random_params(cfg, seed=0):
         ),
         nn.unbox(shapes),
     )
+
+
+@functools.partial(jax.jit, static_argnames=('model', 'method'))
+def run(model, params, batch, method=None):
+    """`model.apply` without randomness, compiled (op by op it takes ten times as long)."""
+    return model.apply({'params': params}, batch, method=method)
 
 
 def conversation(cfg, text_length, seed):
