@@ -134,6 +134,7 @@ def get_config(preset: str = 'default') -> ConfigDict:
         config.train.steps = 4000
     if preset == 'prior_only':
         config.model.vision = None
+        config.data.image_size = vision.image_size
         config.eval.control = False
     if preset == 'vision_only':
         config.model.prior = config.model.prior.copy_and_resolve_references()

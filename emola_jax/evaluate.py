@@ -185,10 +185,11 @@ def _blank(images: np.ndarray) -> np.ndarray:
 
 
 def _deal_landmarks(records: Sequence[Record]) -> list[Record]:
-    """The records with each other's landmarks: each takes those of the face half the list away."""
-    shift = max(len(records) // 2, 1)
+    """The records with each other's landmarks: one random cycle, so that none keeps its own."""
+    order = np.random.default_rng(0).permutation(len(records))
+    giver = dict(zip(order, np.roll(order, 1), strict=True))
     return [
-        dataclasses.replace(record, landmarks=records[(i + shift) % len(records)].landmarks)
+        dataclasses.replace(record, landmarks=records[giver[i]].landmarks)
         for i, record in enumerate(records)
     ]
 

@@ -104,7 +104,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def score_rows(run: Run, task: str) -> list[ScoreRow]:
-    """The scores of a task under both scorings, beside the control and a guess without looking."""
+    """The scores of a task under both scorings, beside the control and two scores of not looking."""
     scores = run.scores[task]
     rows = [
         _row('strict', scores['strict'], 'read as a person would; every answer counts'),
@@ -113,7 +113,7 @@ def score_rows(run: Run, task: str) -> list[ScoreRow]:
     control = run.scores.get('control', {}).get(task)
     if control:
         rows.append(_row('control', control['strict'], 'blank image, another face’s landmarks'))
-    rows.append(_guess(run, task))
+    rows += [_chance(scores['strict']), _guess(run, task)]
     return rows
 
 
@@ -129,6 +129,10 @@ def ablation_rows(run: Run) -> dict[str, list[ScoreRow]]:
 
 def _row(name: str, scores: Mapping[str, Any], note: str = '') -> ScoreRow:
     return ScoreRow(name, scores['s_re'], scores['s_ge'], scores['s_rege'], note)
+
+
+def _chance(strict: Mapping[str, Any]) -> ScoreRow:
+    return ScoreRow('chance', strict['chance'], None, None, 'the same answers dealt at random')
 
 
 def _guess(run: Run, task: str) -> ScoreRow:

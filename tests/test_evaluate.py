@@ -69,6 +69,7 @@ def test_the_control_sees_neither_the_face_nor_its_landmarks(tmp_path):
         evaluate.evaluate(experiment, experiment.trainable, step=0, blind=True)
     for batch, first in zip(seen, (0, 1), strict=True):
         assert len(np.unique(batch['images'].reshape(-1, 3), axis=0)) == 1
+        # Of two faces each has the other's.
         faces = [experiment.data.splits['test'].source[first + 2 * i].landmarks for i in (1, 0)]
         np.testing.assert_allclose(batch['landmarks'][:2, 0], faces)
 

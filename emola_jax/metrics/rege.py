@@ -81,8 +81,8 @@ def score(samples: Sequence[Sample], task: Task, aus: Sequence[int] = ()) -> Sco
         read for emotions).
 
     Returns:
-      {'n', 'strict': {...}, 'reference': {...}}, each with 's_re', 's_ge', 's_rege', 'unparsed'
-      and, for emotions, 'macro_f1', 'per_class' and 'confusion', or, for action units,
+      {'n', 'strict': {...}, 'reference': {...}}, each with 's_re', 's_ge', 's_rege', 'chance' (the
+      S_re to expect of the same answers dealt to the faces at random), 'unparsed' and, for emotions, 'macro_f1', 'per_class' and 'confusion', or, for action units,
       'mean_accuracy', 'mean_f1_supported', 'au_code_name_agreement' and, by FACS number, 'per_au'
       (F1), 'accuracy_per_au' and 'positives_per_au'.
 
@@ -127,8 +127,10 @@ def _score_emotions(samples: Sequence[Sample], strict: bool) -> Scores:
         predicted = read(sample.prediction)
         confusion[label, unparsed if predicted is None else predicted] += 1
     per_class = {name: _class_scores(confusion, i) for i, name in enumerate(EMOTIONS)}
+    answered = confusion[:, :unparsed].sum(axis=0)
     return {
         's_re': _percent(float(np.trace(confusion)) / len(samples)),
+        'chance': _percent(float(confusion.sum(axis=1) @ answered) / len(samples) ** 2),
         'unparsed': int(confusion[:, unparsed].sum()),
         'macro_f1': _mean([entry['f1'] for entry in per_class.values()]),
         'per_class': per_class,
@@ -172,6 +174,7 @@ def _score_aus(samples: Sequence[Sample], aus: Sequence[int], strict: bool) -> S
     agreeing, listed = np.sum(pairs, axis=0)
     return {
         's_re': _mean([column['f1'] for column in columns]),
+        'chance': _mean([column['chance'] for column in columns]),
         'unparsed': sum(action_units.is_unparsed(sample.prediction) for sample in samples),
         'mean_f1_supported': _mean([c['f1'] for c in columns if c['positives'] >= MIN_SUPPORT]),
         'mean_accuracy': _mean([column['accuracy'] for column in columns]),
@@ -192,8 +195,10 @@ def _au_scores(predicted: Bool[np.ndarray, 'n'], labelled: Bool[np.ndarray, 'n']
     """Scores of one action unit; F1 is None if it is neither labelled nor predicted."""
     hits = int((predicted & labelled).sum())
     either = int(predicted.sum() + labelled.sum())
+    expected_hits = float(predicted.sum()) * float(labelled.mean())
     return {
         'f1': _percent(2 * hits / either if either else None),
+        'chance': _percent(2 * expected_hits / either if either else None),
         'accuracy': _percent(float((predicted == labelled).mean())),
         'positives': int(labelled.sum()),
     }

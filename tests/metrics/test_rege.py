@@ -1,5 +1,6 @@
 import re
 
+import numpy as np
 import pytest
 
 from emola_jax.errors import UserError
@@ -167,3 +168,22 @@ def test_scored_units_of_a_data_set_are_among_its_list():
 
     assert SCORED_AUS.keys() == AU_LISTS.keys()
     assert all(set(SCORED_AUS[name]) <= set(AU_LISTS[name]) for name in AU_LISTS)
+
+
+@pytest.mark.parametrize(
+    ('task', 'labels', 'answers'),
+    [
+        ('emotion', ['fear', 'fear', 'anger', 'neutral'] * 5, ['fear', 'anger', 'x', 'fear'] * 5),
+        ('au', ['4', '4, 9', '9', '4'] * 5, ['AU4.', 'AU4, AU9.', 'AU9.', 'No AU.'] * 5),
+    ],
+)
+def test_chance_is_the_mean_score_of_answers_dealt_at_random(task, labels, answers):
+    def scored(order):
+        samples = [
+            Sample(str(i), answers[j], 'A reference.', labels[i]) for i, j in enumerate(order)
+        ]
+        return rege.score(samples, task, (4, 9))['strict']
+
+    rng = np.random.default_rng(0)
+    dealt = [scored(rng.permutation(20))['s_re'] for _ in range(400)]
+    assert scored(range(20))['chance'] == pytest.approx(np.mean(dealt), abs=1.5)
