@@ -19,6 +19,7 @@ RUNTIME = [
     'jinja2',
     'markupsafe',
     'ml-collections',
+    'ml_dtypes',
     'numpy>=2',
     'opencv-python-headless',
     'optax',

@@ -104,7 +104,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def score_rows(run: Run, task: str) -> list[ScoreRow]:
-    """The scores of a task under both scorings, beside the control and two scores of not looking."""
+    """Both scorings of a task, beside the control and two scores of not looking."""
     scores = run.scores[task]
     rows = [
         _row('strict', scores['strict'], 'read as a person would; every answer counts'),

@@ -36,8 +36,14 @@ def pack(
 
 
 def pad(element: Mapping[str, np.ndarray], *, length: int) -> Element:
-    """One conversation as one row: padded at the end to `length` tokens."""
+    """One conversation as one row: padded at the end to `length` tokens.
+
+    Raises:
+      ValueError: it is longer than that (`selection` leaves such records out).
+    """
     used = len(element['tokens'])
+    if used > length:
+        raise ValueError(f'a conversation of {used} tokens is longer than a row of {length}')
     row = {key: element[key] for key in PER_SEGMENT}
     row |= {key: np.pad(element[key], (0, length - used)) for key in PER_TOKEN}
     inside = np.arange(length) < used

@@ -1,5 +1,6 @@
 """The whole main job at toy length, in processes of its own, killed and not killed."""
 
+import contextlib
 import json
 import os
 import random
@@ -140,7 +141,8 @@ def kill_during(stage, workdir, cache, delay):
         time.sleep(0.02)
     time.sleep(delay)
     was_running = process.poll() is None
-    os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # it may just have ended by itself
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     return was_running
 

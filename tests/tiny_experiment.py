@@ -76,7 +76,7 @@ def tiny_experiment(workdir, *, steps=4, mesh=None, segments=1, devices=1, count
     )
     pipeline = PipelineConfig(
         batch_size=8,
-        length=160 * segments,
+        length=320,
         segments=segments,
         packing_bins=8,
         image_size=28,

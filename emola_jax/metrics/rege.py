@@ -82,9 +82,10 @@ def score(samples: Sequence[Sample], task: Task, aus: Sequence[int] = ()) -> Sco
 
     Returns:
       {'n', 'strict': {...}, 'reference': {...}}, each with 's_re', 's_ge', 's_rege', 'chance' (the
-      S_re to expect of the same answers dealt to the faces at random), 'unparsed' and, for emotions, 'macro_f1', 'per_class' and 'confusion', or, for action units,
-      'mean_accuracy', 'mean_f1_supported', 'au_code_name_agreement' and, by FACS number, 'per_au'
-      (F1), 'accuracy_per_au' and 'positives_per_au'.
+      S_re to expect of the same answers dealt to the faces at random), 'unparsed' and, for
+      emotions, 'macro_f1', 'per_class' and 'confusion', or, for action units, 'mean_accuracy',
+      'mean_f1_supported', 'au_code_name_agreement' and, by FACS number, 'per_au' (F1),
+      'accuracy_per_au' and 'positives_per_au'.
 
     Raises:
       UserError: without samples, for another task, or for action units without a list.
