@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
@@ -65,13 +66,8 @@ def parameters(workdir):
         manager.latest_step(), args=ocp.args.Composite(state=ocp.args.StandardRestore())
     ).state
     manager.close()
-    return {ocp.tree.tuple_path_from_keypath(p): np.asarray(x) for p, x in _leaves(state)}
-
-
-def _leaves(tree):
-    import jax
-
-    return jax.tree_util.tree_leaves_with_path(tree)
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
 @pytest.fixture(scope='module')
@@ -116,7 +112,7 @@ def test_another_config_in_the_same_folder_is_refused(finished):
 
 
 STAGES = {
-    'rendering': lambda work, cache: any(cache.glob('datasets/**/chunk*')),
+    'rendering': lambda work, cache: any(cache.glob('datasets/*-rendering-*/*.npz')),
     'training': lambda work, cache: (
         (work / 'metrics.jsonl').exists()
         and len((work / 'metrics.jsonl').read_text().splitlines()) >= 2
