@@ -72,6 +72,10 @@ def select(
             f'split {split}: {len(source) - len(kept)} bad records, the first: '
             f"{dropped[0].message} (all in {report}; data.on_bad_record = 'drop' leaves them out)"
         )
+    if dropped:
+        reasons = ', '.join(f'{count} {kind}' for kind, count in selection.reasons().items())
+        print(f'{split}: {len(source) - len(kept)} of {len(source)} records left out: {reasons}')
+        print(f'  each is named in {report}')
     if not kept:
         raise UserError(f'split {split}: no usable record is left of {len(source)}; see {report}')
     return selection

@@ -34,8 +34,9 @@ def choose(tmp_path, policy):
     )
 
 
-def test_bad_records_are_dropped_counted_and_named(tmp_path):
+def test_bad_records_are_dropped_counted_and_named(tmp_path, capsys):
     selection = choose(tmp_path, 'drop')
+    assert '6 of 8 records left out: ' in capsys.readouterr().out
     np.testing.assert_array_equal(selection.indices, [0, 7])
     named = {problem.record for problem in selection.dropped}
     assert named == set(BROKEN)
