@@ -27,6 +27,7 @@ RUNTIME = [
     'pillow',
     'safetensors',
     'scipy',
+    'sentencepiece',  # transformers reads LLaMA's tokenizer.model with it
     'tensorboardX',
     'tensorflow-datasets>=4.9.10',
     'tokenizers',
