@@ -59,45 +59,45 @@ class Checkpoints:
         """Restores the newest checkpoint into the shardings of `abstract`, and `iterator` in place.
 
         Raises:
-          UserError: the checkpoint was made on another base.
+          UserError: there is none, it can't be read, or it was made on another base.
         """
-        step = self.latest_step()
-        saved = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(abstract),
-                data=grain.checkpoint.CheckpointRestore(iterator),
-                metadata=ocp.args.JsonRestore(),
-            ),
+        return self._read(
+            state=ocp.args.StandardRestore(abstract),
+            data=grain.checkpoint.CheckpointRestore(iterator),
         )
-        self._check_base(saved.metadata)
-        return saved.state
 
     def restore_trainable(self, abstract: TrainState) -> TrainState:
         """Restores the newest checkpoint's state alone, for evaluation.
 
         Raises:
-          UserError: there is none, or it was made on another base.
+          UserError: there is none, it can't be read, or it was made on another base.
         """
-        step = self.latest_step()
-        if step is None:
-            raise UserError(
-                f'{self._manager.directory}: holds no complete checkpoint; train first '
-                '(--mode=train) or give the --workdir of a trained run'
-            )
-        saved = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(abstract), metadata=ocp.args.JsonRestore()
-            ),
-        )
-        self._check_base(saved.metadata)
-        return saved.state
+        return self._read(state=ocp.args.StandardRestore(abstract))
 
     def close(self) -> None:
         """Waits until everything is on disk."""
         self._manager.wait_until_finished()
         self._manager.close()
+
+    def _read(self, **items: Any) -> TrainState:
+        folder, step = self._manager.directory, self.latest_step()
+        if step is None:
+            raise UserError(
+                f'{folder}: holds no complete checkpoint; train first (--mode=train) or give the '
+                '--workdir of a trained run'
+            )
+        try:
+            saved = self._manager.restore(
+                step, args=ocp.args.Composite(metadata=ocp.args.JsonRestore(), **items)
+            )
+        except Exception as error:  # orbax and tensorstore raise many kinds for a damaged file
+            raise UserError(
+                f'{folder / str(step)}: is damaged or of another model '
+                f'({type(error).__name__}: {str(error)[:200]}); remove that folder to go on from '
+                'the checkpoint before it'
+            ) from error
+        self._check_base(saved.metadata)
+        return saved.state
 
     def _check_base(self, saved: Mapping[str, Any]) -> None:
         then, now = saved['base']['fingerprint'], self._metadata['base']['fingerprint']

@@ -82,7 +82,13 @@ def _refuse_other_config(config: ml_collections.ConfigDict, workdir: Path) -> No
     path = workdir / 'config.json'
     if not path.exists():
         return
-    then = _flatten(json.loads(path.read_text())['config'])
+    try:
+        then = _flatten(json.loads(path.read_text())['config'])
+    except (ValueError, KeyError) as error:
+        raise UserError(
+            f"{path}: expected the JSON that a run writes, with the field 'config' ({error}); give "
+            'another --workdir, or remove the folder to start anew'
+        ) from None
     now = _flatten(json.loads(config.to_json_best_effort()))
     changed = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
     if changed:
