@@ -72,6 +72,7 @@ def get_config(task: str = 'emotion') -> ConfigDict:
             'packing_bins': 1,
             'landmark_noise': 0.0,
             'label_weight': 1.0,
+            'brief_first': 0,
             'on_bad_record': 'stop',
             'processes': 1,
             'read_threads': 16,
@@ -81,6 +82,8 @@ def get_config(task: str = 'emotion') -> ConfigDict:
         {
             'epochs': 1,
             'batch_size': 64,
+            'loss_chunk': 256,
+            'unroll': False,
             'optimiser': {
                 'lr': 1e-4,
                 'projector_lr': 2e-5,
@@ -102,6 +105,7 @@ def get_config(task: str = 'emotion') -> ConfigDict:
             'batch_size': 32,
             'max_new_tokens': {'emotion': 512, 'au': 512},
             'sampler': {'temperature': 0.0},
+            'unroll': False,
             'control': True,
         }
     )

@@ -17,8 +17,8 @@ from emola_jax import optim, sharding, train_state
 from emola_jax.checkpoint import Checkpoints, abstract_state
 from emola_jax.experiment import Experiment
 from emola_jax.files import write_json
-from emola_jax.losses import next_token_loss
-from emola_jax.models.emola import Emola
+from emola_jax.losses import chunked_next_token_loss
+from emola_jax.models.emola import Emola, unroll, unroll_params
 from emola_jax.train_log import TrainLog
 from emola_jax.train_state import Params, TrainState
 from input_pipeline.pipeline import train_batches
@@ -52,8 +52,17 @@ def train(experiment: Experiment) -> TrainState:
     settings = optim.OptimiserConfig(**config.optimiser)
     optimiser = optim.make_optimiser(settings, steps)
     state = new_state(experiment, optimiser)
+    model, frozen = experiment.model, experiment.frozen
+    if config.unroll:
+        model, frozen = unroll(model, frozen)
     do_step = jax.jit(
-        functools.partial(train_step, model=experiment.model, optimiser=optimiser),
+        functools.partial(
+            train_step,
+            model=model,
+            optimiser=optimiser,
+            loss_chunk=config.loss_chunk,
+            unroll_trainable=config.unroll,
+        ),
         donate_argnums=0,
     )
 
@@ -82,7 +91,7 @@ def train(experiment: Experiment) -> TrainState:
         record_index = batch.pop('record_index')
         on_mesh = sharding.shard_batch(batch, experiment.mesh)
         key = jax.random.fold_in(dropout_key, step)
-        state, metrics = do_step(state, experiment.frozen, on_mesh, key)
+        state, metrics = do_step(state, frozen, on_mesh, key)
         log.add(step, metrics, record_index, waited)
         if step % config.checkpoint_every == 0 or step == steps:
             log.flush()  # a state that isn't finite is never saved
@@ -103,6 +112,8 @@ def train_step(
     *,
     model: Emola,
     optimiser: optax.GradientTransformation,
+    loss_chunk: int,
+    unroll_trainable: bool = False,
 ) -> tuple[TrainState, Metrics]:
     """One optimiser step on the trainable subtree; the frozen part gets no gradient.
 
@@ -113,6 +124,8 @@ def train_step(
       dropout_key: for LoRA's dropout.
       model: the Flax module.
       optimiser: over the trainable subtree.
+      loss_chunk: see `chunked_next_token_loss`.
+      unroll_trainable: `model` and `frozen` are unrolled, and `state` is not.
 
     Returns:
       The new state, and scalars: 'loss' in nats a token, 'grad_norm' before clipping, 'tokens' that
@@ -120,11 +133,19 @@ def train_step(
     """
 
     def loss_of(trainable: Params) -> jax.Array:
-        params = train_state.merge(frozen, trainable)
-        logits = model.apply(
-            {'params': params}, batch, deterministic=False, rngs={'dropout': dropout_key}
+        if unroll_trainable:
+            trainable = unroll_params(trainable)
+        outputs: Any = model.apply(
+            {'params': train_state.merge(frozen, trainable)},
+            batch,
+            deterministic=False,
+            rngs={'dropout': dropout_key},
+            method=Emola.hidden_and_head,
         )
-        return next_token_loss(jnp.asarray(logits), batch['targets'], batch['loss_weights'])
+        hidden, head = outputs
+        return chunked_next_token_loss(
+            hidden, head, batch['targets'], batch['loss_weights'], chunk=loss_chunk
+        )
 
     loss, gradients = jax.value_and_grad(loss_of)(state.trainable)
     updates, opt_state = optimiser.update(gradients, state.opt_state, state.trainable)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from emola_jax.errors import UserError
 from emola_jax.files import write_json
+from input_pipeline.brief import brief
 from input_pipeline.pipeline import Encoder
 from input_pipeline.records import Record, RecordSource
 from input_pipeline.validate import Problem, problems
@@ -44,6 +45,7 @@ def select(
     *,
     known_aus: Sequence[int],
     needs_landmarks: bool,
+    needs_label: bool,
     policy: str,
     report: Path,
     split: str,
@@ -59,7 +61,12 @@ def select(
     dropped: list[Problem] = []
     for index in tqdm(range(len(source)), desc=f'check {split}', unit='record', leave=False):
         record = source[index]
-        found = problems(record, known_aus=known_aus, needs_landmarks=needs_landmarks)
+        found = problems(
+            record,
+            known_aus=known_aus,
+            needs_landmarks=needs_landmarks,
+            needs_label=needs_label,
+        )
         if not found:
             found = _length_problem(record, encoder)
         dropped.extend(found)
@@ -82,7 +89,8 @@ def select(
 
 
 def _length_problem(record: Record, encoder: Encoder) -> list[Problem]:
-    length = len(encoder.conversation(record).tokens)
+    asked = [record, brief(record)] if encoder.config.brief_first else [record]
+    length = max(len(encoder.conversation(each).tokens) for each in asked)
     if length <= encoder.config.length:
         return []
     message = (

@@ -33,7 +33,11 @@ class Problem:
 
 
 def problems(
-    record: Record, *, known_aus: Collection[int], needs_landmarks: bool = True
+    record: Record,
+    *,
+    known_aus: Collection[int],
+    needs_landmarks: bool = True,
+    needs_label: bool = True,
 ) -> list[Problem]:
     """Finds all problems of a record; none means that it is fit for use.
 
@@ -41,13 +45,15 @@ def problems(
       record: the record.
       known_aus: FACS numbers that a label may hold.
       needs_landmarks: whether landmarks that were not extracted (NaN) are a problem.
+      needs_label: whether a question about the emotion must have its label; training on texts
+        alone needs none.
     """
     checks = (
         _task(record),
         _image(record),
         _landmarks(record, needs_landmarks),
         _texts(record),
-        _emotion(record),
+        _emotion(record, needs_label),
         _aus(record, known_aus),
     )
     return [
@@ -107,8 +113,8 @@ def _texts(record: Record) -> _Complaints:
         yield 'empty response', 'field response is empty, expected the annotated answer'
 
 
-def _emotion(record: Record) -> _Complaints:
-    lowest = 0 if record.task == 'emotion' else UNLABELLED
+def _emotion(record: Record, needed: bool) -> _Complaints:
+    lowest = 0 if needed and record.task == 'emotion' else UNLABELLED
     if record.emotion not in range(lowest, len(EMOTIONS)):
         yield (
             'emotion out of range',

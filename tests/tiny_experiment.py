@@ -59,6 +59,8 @@ def tiny_experiment(workdir, *, steps=4, mesh=None, segments=1, devices=1, count
             'train': {
                 'steps': steps,
                 'batch_size': 8,
+                'loss_chunk': 32,
+                'unroll': False,
                 'optimiser': {'lr': 1e-2, 'projector_lr': 1e-2},
                 'log_every': 1,
                 'checkpoint_every': 2,
@@ -71,6 +73,7 @@ def tiny_experiment(workdir, *, steps=4, mesh=None, segments=1, devices=1, count
                 'batch_size': 8,
                 'max_new_tokens': {'emotion': 6, 'au': 6},
                 'sampler': {'temperature': 0.0},
+                'unroll': False,
             },
         }
     )
@@ -83,6 +86,7 @@ def tiny_experiment(workdir, *, steps=4, mesh=None, segments=1, devices=1, count
         visual_tokens=MODEL.visual_tokens,
         landmark_noise=0.0,
         label_weight=1.0,
+        brief_first=0,
         seed=0,
         read_threads=1,
     )

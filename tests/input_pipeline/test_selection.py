@@ -28,6 +28,7 @@ def choose(tmp_path, policy):
         encoder(),
         known_aus=(4, 9),
         needs_landmarks=True,
+        needs_label=True,
         policy=policy,
         report=tmp_path / 'dropped.json',
         split='train',
