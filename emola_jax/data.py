@@ -91,7 +91,8 @@ def load(
     """Builds the data set if it isn't there yet, and checks every record of the splits in use.
 
     Raises:
-      UserError: an unknown template, brief answers of an unlabelled set, or bad records under the policy 'stop'.
+      UserError: an unknown template, brief answers of an unlabelled set, or bad records under the
+        policy 'stop'.
     """
     if config.data.template not in TEMPLATES:
         raise UserError(

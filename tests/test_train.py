@@ -96,3 +96,11 @@ def test_frozen_parameters_are_in_no_checkpoint_and_do_not_change(tmp_path):
         np.testing.assert_array_equal(ours, old)
     assert 'vision' not in state.trainable
     assert set(state.trainable['llm']['layers']['q']) == {'lora_a', 'lora_b'}
+
+
+def test_unrolled_layers_train_the_same_parameters_into_the_same_layout(single, tmp_path):
+    expected, trainable = single
+    state = train.train(tiny_experiment(tmp_path, steps=6, segments=2, unroll=True))
+    np.testing.assert_allclose(losses(tmp_path), expected, atol=1e-5)
+    for ours, one in zip(jax.tree.leaves(state.trainable), jax.tree.leaves(trainable), strict=True):
+        np.testing.assert_allclose(ours, one, atol=2e-4)
