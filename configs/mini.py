@@ -90,6 +90,7 @@ def get_config(preset: str = 'default') -> ConfigDict:
                 'seed': 0,
             },
             'template': 'chatml',
+            'pad_to_square': True,
             'length': 320,
             'segments': 4,
             'packing_bins': 32,
@@ -104,6 +105,7 @@ def get_config(preset: str = 'default') -> ConfigDict:
         {
             'steps': 330,
             'batch_size': 2,
+            'accumulate': 1,
             'optimiser': {
                 'lr': 1e-3,
                 'projector_lr': 1e-3,

@@ -125,6 +125,7 @@ def pipeline_config(config: ml_collections.ConfigDict, model: EmolaConfig) -> Pi
         label_weight=config.data.label_weight,
         seed=config.seed,
         read_threads=config.data.read_threads,
+        pad_to_square=config.data.pad_to_square,
     )
 
 
