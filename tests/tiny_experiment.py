@@ -59,6 +59,7 @@ def tiny_experiment(workdir, *, steps=4, mesh=None, segments=1, devices=1, count
             'train': {
                 'steps': steps,
                 'batch_size': 8,
+                'accumulate': 1,
                 'optimiser': {'lr': 1e-2, 'projector_lr': 1e-2},
                 'log_every': 1,
                 'checkpoint_every': 2,
