@@ -52,6 +52,8 @@ class Sampler:
         vocab = logits.shape[-1]
         # Sorted, so that both cuts keep a prefix.
         logits, ids = jax.lax.top_k(logits / self.temperature, min(self.top_k or vocab, vocab))
+        if self.top_p == 1:
+            return logits, ids  # rounding would cut the tail
         probabilities = jax.nn.softmax(logits, axis=-1)
         before = jnp.cumsum(probabilities, axis=-1) - probabilities
         # The first is kept whatever rounding does to `before`.
