@@ -90,6 +90,7 @@ def get_config(preset: str = 'default') -> ConfigDict:
                 'seed': 0,
             },
             'template': 'chatml',
+            'pad_to_square': True,
             'length': 320,
             'segments': 9,
             'packing_bins': 32,
@@ -107,6 +108,7 @@ def get_config(preset: str = 'default') -> ConfigDict:
             'batch_size': 2,
             'loss_chunk': 64,
             'unroll': True,  # a compiled loop over layers costs a CPU a tenth of its time
+            'accumulate': 1,
             'optimiser': {
                 'lr': 1e-3,
                 'projector_lr': 1e-3,

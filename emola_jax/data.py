@@ -136,6 +136,7 @@ def pipeline_config(config: ml_collections.ConfigDict, model: EmolaConfig) -> Pi
         brief_first=config.data.brief_first,
         seed=config.seed,
         read_threads=config.data.read_threads,
+        pad_to_square=config.data.pad_to_square,
     )
 
 

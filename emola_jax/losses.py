@@ -18,8 +18,8 @@ def next_token_loss(
 ) -> Float[Array, '']:
     """Cross entropy in nats, averaged over the weighted tokens of the whole batch.
 
-    The reference averages over the unmasked tokens of each micro-batch; a global mean is the same
-    for one micro-batch and doesn't depend on the number of devices.
+    The reference averages over the unmasked tokens of each device's micro-batch; a mean over all
+    devices is the same for one device and doesn't depend on their number.
 
     Args:
       logits: f32.

@@ -46,6 +46,7 @@ class PipelineConfig:
         paper.
       seed: of shuffling, packing and noise.
       read_threads: threads that read and encode ahead.
+      pad_to_square: pad pictures to a square; False cuts them, see `images.square_pixels`.
     """
 
     batch_size: int
@@ -59,6 +60,7 @@ class PipelineConfig:
     brief_first: int
     seed: int
     read_threads: int
+    pad_to_square: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +85,12 @@ class Encoder:
 
     def pixels(self, record: Record) -> np.ndarray:
         """The record's picture, u8[H, W, 3]."""
-        return square_pixels(record.image, size=self.config.image_size, name=record.id)
+        return square_pixels(
+            record.image,
+            size=self.config.image_size,
+            name=record.id,
+            pad=self.config.pad_to_square,
+        )
 
     def landmarks(self, record: Record, rng: np.random.Generator) -> np.ndarray:
         """The record's landmarks, f32[212], with the configured noise."""

@@ -11,7 +11,7 @@ from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
 from input_pipeline import images
 from input_pipeline.landmarks import POINTS
-from input_pipeline.records import TASKS, UNLABELLED, Record
+from input_pipeline.records import IMAGE_MARK, TASKS, UNLABELLED, Record
 
 LANDMARK_LIMIT = 1.5
 """Landmarks may lie outside the picture (±1), as of a face cut by its border, but no farther."""
@@ -111,6 +111,13 @@ def _texts(record: Record) -> _Complaints:
         yield 'empty instruction', 'field instruction is empty, expected a question'
     if not record.response.strip():
         yield 'empty response', 'field response is empty, expected the annotated answer'
+    for field, text in (('instruction', record.instruction), ('response', record.response)):
+        if IMAGE_MARK in text:
+            yield (
+                'image mark in text',
+                f"field {field} contains '{IMAGE_MARK}', expected words only: the prompt builder "
+                'places the picture',
+            )
 
 
 def _emotion(record: Record, needed: bool) -> _Complaints:

@@ -130,10 +130,13 @@ class Emola(nn.Module):
 def splice(
     x: Float[Array, 'B L D'], visual: Float[Array, 'B visual D'], tokens: Int[Array, 'B L']
 ) -> Float[Array, 'B L D']:
-    """Puts visual[b, k] at the k-th VISUAL_TOKEN of row b; all other positions keep x."""
+    """Puts visual[b, k] at the k-th VISUAL_TOKEN of row b; all other positions keep x.
+
+    A VISUAL_TOKEN beyond the row's last vector gives NaN, which the loss shows.
+    """
     here = tokens == VISUAL_TOKEN
-    order = jnp.clip(jnp.cumsum(here, axis=1) - 1, 0, visual.shape[1] - 1)
-    spread = jnp.take_along_axis(visual, order[..., None], axis=1)
+    order = jnp.maximum(jnp.cumsum(here, axis=1) - 1, 0)
+    spread = jnp.take_along_axis(visual, order[..., None], axis=1, mode='fill')
     return jnp.where(here[..., None], spread.astype(x.dtype), x)
 
 
