@@ -73,7 +73,6 @@ def get_config(task: str = 'emotion') -> ConfigDict:
             'packing_bins': 1,
             'landmark_noise': 0.0,
             'label_weight': 1.0,
-            'brief_first': 0,
             'on_bad_record': 'stop',
             'processes': 1,
             'read_threads': 16,

@@ -92,11 +92,10 @@ def get_config(preset: str = 'default') -> ConfigDict:
             'template': 'chatml',
             'pad_to_square': True,
             'length': 320,
-            'segments': 9,
+            'segments': 4,
             'packing_bins': 32,
             'landmark_noise': 0.03,
             'label_weight': 5.0,  # few steps: most of them for what is scored
-            'brief_first': 1800,  # labels first, prose after
             'on_bad_record': 'drop',
             'processes': 2,
             'read_threads': 2,
@@ -104,7 +103,7 @@ def get_config(preset: str = 'default') -> ConfigDict:
     )
     config.train = ConfigDict(
         {
-            'steps': 240,
+            'steps': 270,
             'batch_size': 2,
             'loss_chunk': 64,
             'unroll': True,  # a compiled loop over layers costs a CPU a tenth of its time

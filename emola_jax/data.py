@@ -20,9 +20,6 @@ from input_pipeline.selection import Selection, select
 
 DATASETS = ('synthetic_faces', 'faba_instruct')
 
-WITHOUT_TRAINING_LABELS = ('faba_instruct',)
-"""Their training split has texts only."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Split:
@@ -91,17 +88,11 @@ def load(
     """Builds the data set if it isn't there yet, and checks every record of the splits in use.
 
     Raises:
-      UserError: an unknown template, brief answers of an unlabelled set, or bad records under the
-        policy 'stop'.
+      UserError: an unknown template, or bad records under the policy 'stop'.
     """
     if config.data.template not in TEMPLATES:
         raise UserError(
             f'data.template is {config.data.template!r}; expected one of {sorted(TEMPLATES)}'
-        )
-    if config.data.brief_first and config.data.dataset in WITHOUT_TRAINING_LABELS:
-        raise UserError(
-            f'data.brief_first is {config.data.brief_first}, but the training split of '
-            f'{config.data.dataset} has no labels to ask for; expected 0'
         )
     encoder = Encoder(pipeline_config(config, model), tokenizer, TEMPLATES[config.data.template])
     opened = _open(config)
@@ -112,7 +103,7 @@ def load(
             encoder,
             known_aus=opened.known_aus,
             needs_landmarks=model.prior.enabled,
-            needs_label=name == config.eval.split or config.data.brief_first > 0,
+            needs_label=name == config.eval.split,
             policy=config.data.on_bad_record,
             report=workdir / f'dropped_{name}.json',
             split=name,
@@ -133,7 +124,6 @@ def pipeline_config(config: ml_collections.ConfigDict, model: EmolaConfig) -> Pi
         visual_tokens=model.visual_tokens,
         landmark_noise=config.data.landmark_noise,
         label_weight=config.data.label_weight,
-        brief_first=config.data.brief_first,
         seed=config.seed,
         read_threads=config.data.read_threads,
         pad_to_square=config.data.pad_to_square,

@@ -21,7 +21,6 @@ import grain
 import numpy as np
 
 from input_pipeline import packing
-from input_pipeline.brief import brief
 from input_pipeline.conversation import Conversation, Template, TextEncoder, conversation
 from input_pipeline.images import square_pixels
 from input_pipeline.landmarks import noisy_landmarks
@@ -42,8 +41,6 @@ class PipelineConfig:
       landmark_noise: standard deviation of the detector-like noise put on the landmarks, as a
         share of the inter-ocular distance; 0 for landmarks that a detector made.
       label_weight: loss weight of the tokens that state an answer's label; 1 in the paper.
-      brief_first: conversations at the start of training that ask for the label alone; 0 in the
-        paper.
       seed: of shuffling, packing and noise.
       read_threads: threads that read and encode ahead.
       pad_to_square: pad pictures to a square; False cuts them, see `images.square_pixels`.
@@ -57,7 +54,6 @@ class PipelineConfig:
     visual_tokens: int
     landmark_noise: float
     label_weight: float
-    brief_first: int
     seed: int
     read_threads: int
     pad_to_square: bool = True
@@ -119,13 +115,9 @@ def train_batches(
     """
     config = encoder.config
 
-    def at(place: int, index: int) -> tuple[int, bool]:
-        return index, place * process_count + process_index < config.brief_first
-
-    def encode(chosen: tuple[int, bool], rng: np.random.Generator) -> packing.Element:
-        index, is_brief = chosen
+    def encode(index: int, rng: np.random.Generator) -> packing.Element:
         record = source[int(index)]
-        talk = encoder.conversation(brief(record) if is_brief else record)
+        talk = encoder.conversation(record)
         return {
             'tokens': talk.tokens,
             'targets': talk.targets,
@@ -137,14 +129,9 @@ def train_batches(
 
     order = grain.MapDataset.source(np.asarray(indices, np.int64)).seed(config.seed)
     order = order.shuffle().repeat()[process_index::process_count]
-    rows = (
-        order.map_with_index(at)
-        .random_map(encode)
-        .to_iter_dataset(
-            grain.ReadOptions(
-                num_threads=config.read_threads,
-                prefetch_buffer_size=4 * max(config.read_threads, 1),
-            )
+    rows = order.random_map(encode).to_iter_dataset(
+        grain.ReadOptions(
+            num_threads=config.read_threads, prefetch_buffer_size=4 * max(config.read_threads, 1)
         )
     )
     if config.segments > 1:

@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from emola_jax.errors import UserError
 from emola_jax.files import write_json
-from input_pipeline.brief import brief
 from input_pipeline.pipeline import Encoder
 from input_pipeline.records import Record, RecordSource
 from input_pipeline.validate import Problem, problems
@@ -105,8 +104,7 @@ def _end_problem(record: Record, encoder: Encoder) -> list[Problem]:
 
 
 def _length_problem(record: Record, encoder: Encoder) -> list[Problem]:
-    asked = [record, brief(record)] if encoder.config.brief_first else [record]
-    length = max(len(encoder.conversation(each).tokens) for each in asked)
+    length = len(encoder.conversation(record).tokens)
     if length <= encoder.config.length:
         return []
     message = (

@@ -87,7 +87,6 @@ def tiny_experiment(workdir, *, steps=4, mesh=None, segments=1, devices=1, count
         visual_tokens=MODEL.visual_tokens,
         landmark_noise=0.0,
         label_weight=1.0,
-        brief_first=0,
         seed=0,
         read_threads=1,
     )

@@ -55,7 +55,6 @@ def encoder(**changes):
         'visual_tokens': 3,
         'landmark_noise': 0.0,
         'label_weight': 1.0,
-        'brief_first': 0,
         'seed': 0,
         'read_threads': 2,
     }

@@ -2,7 +2,6 @@ import grain
 import numpy as np
 import pytest
 
-from input_pipeline.brief import brief
 from input_pipeline.conversation import VISUAL_TOKEN
 from input_pipeline.pipeline import train_batches
 from tests.input_pipeline.fakes import encoder, record
@@ -81,27 +80,8 @@ def test_a_restored_iterator_goes_on_with_the_very_next_batch(segments):
     )
 
 
-@pytest.mark.parametrize('hosts', [1, 2])
-def test_the_first_conversations_are_brief_and_all_others_are_whole(hosts):
-    coder = encoder(brief_first=6, length=400)
-    short, whole = (
-        {index: len(coder.conversation(change(one)).tokens) for index, one in enumerate(RECORDS)}
-        for change in (brief, lambda same: same)
-    )
-    for host in range(hosts):
-        batches = first_batches(6 // hosts + 2, coder, process_index=host, process_count=hosts)
-        rows = [
-            (int(batch['record_index'][row, 0]), int(batch['segment_ids'][row].sum()))
-            for batch in batches
-            for row in range(len(batch['tokens']))
-        ]
-        of_host = 6 // hosts
-        assert [length for _, length in rows[:of_host]] == [short[i] for i, _ in rows[:of_host]]
-        assert [length for _, length in rows[of_host:]] == [whole[i] for i, _ in rows[of_host:]]
-
-
 def test_two_hosts_read_together_what_one_reads_alone():
-    coder = encoder(brief_first=7, length=400)
+    coder = encoder(length=400)
     alone = np.concatenate([b['tokens'] for b in first_batches(6, coder)])
     shares = [
         np.concatenate(
