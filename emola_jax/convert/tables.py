@@ -5,11 +5,13 @@ from __future__ import annotations
 from emola_jax.convert.rules import LAYER, Rule
 
 
-def _norm(theirs: str, *ours: str) -> list[Rule]:
+def norm(theirs: str, *ours: str) -> list[Rule]:
+    """Scale and bias of a LayerNorm."""
     return [Rule(f'{theirs}.weight', (*ours, 'scale')), Rule(f'{theirs}.bias', (*ours, 'bias'))]
 
 
-def _dense(theirs: str, *ours: str) -> list[Rule]:
+def dense(theirs: str, *ours: str) -> list[Rule]:
+    """Kernel and bias of a linear map."""
     return [
         Rule(f'{theirs}.weight', (*ours, 'kernel'), 'transpose'),
         Rule(f'{theirs}.bias', (*ours, 'bias')),
@@ -40,8 +42,8 @@ LLAMA_IGNORED = (r'model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq',)
 """Buffers that older versions of transformers saved; they follow from the config."""
 
 VISUAL_PROJECTOR: tuple[Rule, ...] = (
-    *_dense('model.mm_projector.0', 'visual_projector', 'fc_1'),
-    *_dense('model.mm_projector.2', 'visual_projector', 'fc_2'),
+    *dense('model.mm_projector.0', 'visual_projector', 'fc_1'),
+    *dense('model.mm_projector.2', 'visual_projector', 'fc_2'),
 )
 """LLaVA-1.5's projector in the original layout."""
 
@@ -54,15 +56,15 @@ CLIP_VISION: tuple[Rule, ...] = (
     Rule('vision_model.embeddings.class_embedding', ('vision', 'class_embedding')),
     Rule('vision_model.embeddings.patch_embedding.weight', ('vision', 'patch_kernel'), 'patch'),
     Rule('vision_model.embeddings.position_embedding.weight', ('vision', 'position_embedding')),
-    *_norm('vision_model.pre_layrnorm', 'vision', 'pre_norm'),
-    *_norm(f'{_CLIP_LAYER}.layer_norm1', 'vision', 'layers', 'norm_1'),
-    *_norm(f'{_CLIP_LAYER}.layer_norm2', 'vision', 'layers', 'norm_2'),
-    *_dense(f'{_CLIP_LAYER}.self_attn.q_proj', 'vision', 'layers', 'q'),
-    *_dense(f'{_CLIP_LAYER}.self_attn.k_proj', 'vision', 'layers', 'k'),
-    *_dense(f'{_CLIP_LAYER}.self_attn.v_proj', 'vision', 'layers', 'v'),
-    *_dense(f'{_CLIP_LAYER}.self_attn.out_proj', 'vision', 'layers', 'o'),
-    *_dense(f'{_CLIP_LAYER}.mlp.fc1', 'vision', 'layers', 'fc_1'),
-    *_dense(f'{_CLIP_LAYER}.mlp.fc2', 'vision', 'layers', 'fc_2'),
+    *norm('vision_model.pre_layrnorm', 'vision', 'pre_norm'),
+    *norm(f'{_CLIP_LAYER}.layer_norm1', 'vision', 'layers', 'norm_1'),
+    *norm(f'{_CLIP_LAYER}.layer_norm2', 'vision', 'layers', 'norm_2'),
+    *dense(f'{_CLIP_LAYER}.self_attn.q_proj', 'vision', 'layers', 'q'),
+    *dense(f'{_CLIP_LAYER}.self_attn.k_proj', 'vision', 'layers', 'k'),
+    *dense(f'{_CLIP_LAYER}.self_attn.v_proj', 'vision', 'layers', 'v'),
+    *dense(f'{_CLIP_LAYER}.self_attn.out_proj', 'vision', 'layers', 'o'),
+    *dense(f'{_CLIP_LAYER}.mlp.fc1', 'vision', 'layers', 'fc_1'),
+    *dense(f'{_CLIP_LAYER}.mlp.fc2', 'vision', 'layers', 'fc_2'),
 )
 """CLIP's vision tower in Hugging Face's names."""
 
