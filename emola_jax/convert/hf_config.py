@@ -32,8 +32,11 @@ class Generation:
       sampler: as in evaluation.
     """
 
-    max_new_tokens: int = 512
-    sampler: Sampler = Sampler()
+    max_new_tokens: int
+    sampler: Sampler
+
+
+DEFAULT_GENERATION = Generation(max_new_tokens=512, sampler=Sampler())
 
 
 def emola_config(

@@ -1,7 +1,7 @@
 """A folder for transformers: its weights, and everything else in it, apart from each other.
 
-    hf        EmoLA with its own modeling file, prior token included
-    llava-hf  plain LLaVA, without the prior
+hf        EmoLA with its own modeling file, prior token included
+llava-hf  plain LLaVA, without the prior
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from flax.traverse_util import flatten_dict
 from safetensors.numpy import save_file
 
 from emola_jax.convert import hf_config, rules, tables_hf
-from emola_jax.convert.hf_config import Generation
+from emola_jax.convert.hf_config import DEFAULT_GENERATION, Generation
 from emola_jax.convert.hf_tokenizer import image_token_id, tokenizer_files
 from emola_jax.errors import UserError
 from emola_jax.files import write_json, write_text
@@ -30,7 +30,7 @@ from input_pipeline.conversation import Template
 KINDS = ('hf', 'llava-hf')
 
 KEPT_FLOAT32 = ('model.landmark_mean', 'model.landmark_std')
-"""Tensors that stay float32 whatever the folder's dtype: their precision is that of the landmarks."""
+"""Tensors that stay float32 whatever the folder's dtype: rounding them would move the landmarks."""
 
 _HF_FILES = Path(__file__).parent / 'hf_files'
 
@@ -44,7 +44,7 @@ def write_files(
     *,
     dtype: str,
     card: str,
-    generation: Generation = Generation(),
+    generation: Generation = DEFAULT_GENERATION,
 ) -> None:
     """Writes every file of the folder but the weights.
 
@@ -107,7 +107,9 @@ def tensors(
     rows = hf_config.padded_vocab(model, image_token_id(tokenizer))
     for name, place in places.items():
         leaf = flat[place.rule.ours]
-        tensor = place.rule.to_theirs(np.asarray(leaf if place.layer is None else leaf[place.layer]))
+        tensor = place.rule.to_theirs(
+            np.asarray(leaf if place.layer is None else leaf[place.layer])
+        )
         if name in tables_hf.LLAVA_HF_PADDED:
             tensor = with_rows(tensor, rows, tokenizer.pad_id)
         yield name, np.ascontiguousarray(tensor)
@@ -145,7 +147,7 @@ def write_hf_folder(
     *,
     dtype: str,
     card: str,
-    generation: Generation = Generation(),
+    generation: Generation = DEFAULT_GENERATION,
 ) -> None:
     """Writes a whole folder with its weights in one file, or leaves nothing: for small models.
 

@@ -35,9 +35,7 @@ def tokenizer_files(tokenizer: Tokenizer, *, starts_with_bos: bool) -> dict[str,
       UserError: a special token's id has no token.
     """
     backend = tokenizers.Tokenizer.from_str(_sides_apart(tokenizer.backend.to_str()))
-    backend.add_special_tokens(
-        [tokenizers.AddedToken(IMAGE_TOKEN, normalized=False, special=True)]
-    )
+    backend.add_special_tokens([tokenizers.AddedToken(IMAGE_TOKEN, normalized=False, special=True)])
     names = {'eos_token': tokenizer.eos_id, 'pad_token': tokenizer.pad_id}
     if tokenizer.bos_id is not None:
         names['bos_token'] = tokenizer.bos_id

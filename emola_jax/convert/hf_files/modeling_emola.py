@@ -21,7 +21,7 @@ from .configuration_emola import EmolaConfig
 
 
 class EmolaProjector(nn.Module):
-    """Linear, GELU (by erf), Linear; with `rms` every output is rescaled to that root mean square."""
+    """Linear, GELU (by erf), Linear; `rms` rescales every output to that root mean square."""
 
     def __init__(self, inputs: int, hidden: int, outputs: int, rms: float | None) -> None:
         super().__init__()
@@ -45,17 +45,21 @@ class EmolaModel(LlavaModel):
     config_class = EmolaConfig
     # A mean and a deviation rounded to bfloat16 would shift the landmarks.
     _keep_in_fp32_modules_strict = ['landmark_mean', 'landmark_std']  # noqa: RUF012
+    landmark_mean: Tensor
+    landmark_std: Tensor
 
     def __init__(self, config: EmolaConfig) -> None:
         LlavaPreTrainedModel.__init__(self, config)
-        vision, width = config.vision_config, config.text_config.hidden_size
+        vision: Any = config.vision_config
+        text: Any = config.text_config
+        width = text.hidden_size
         self.vision_tower = AutoModel.from_config(vision)
         # CLIP's last norm serves its class token alone, which is not used: there are no weights.
         getattr(self.vision_tower, 'vision_model', self.vision_tower).post_layernorm = nn.Identity()
-        self.multi_modal_projector = EmolaProjector(
-            vision.hidden_size * config.spatial_merge**2, width, width, config.projector_rms
-        )
-        self.language_model = AutoModel.from_config(config.text_config)
+        features = vision.hidden_size * config.spatial_merge**2
+        projector: Any = EmolaProjector(features, width, width, config.projector_rms)
+        self.multi_modal_projector = projector
+        self.language_model = AutoModel.from_config(text)
         if config.landmark_inputs:
             self.landmark_projector = EmolaProjector(
                 config.landmark_inputs, config.landmark_hidden, width, config.projector_rms
@@ -119,7 +123,7 @@ class EmolaModel(LlavaModel):
         inputs_embeds: Tensor | None = None,
         **kwargs: Any,
     ) -> LlavaModelOutputWithPast:
-        """`landmarks` [N, 212], a row for each image, are read wherever `pixel_values` are given."""
+        """`landmarks` [N, 212], a row an image, are read wherever `pixel_values` are given."""
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError('expected either input_ids or inputs_embeds')
         if input_ids is not None and pixel_values is not None:
@@ -146,7 +150,7 @@ class EmolaForConditionalGeneration(LlavaForConditionalGeneration):
     def __init__(self, config: EmolaConfig) -> None:
         LlavaPreTrainedModel.__init__(self, config)
         self.model = EmolaModel(config)
-        text = config.text_config
+        text: Any = config.text_config
         self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
         self.post_init()
 
@@ -179,7 +183,7 @@ class EmolaForConditionalGeneration(LlavaForConditionalGeneration):
         logits = self.lm_head(outputs.last_hidden_state[:, kept])
         loss = None
         if labels is not None:
-            loss = self.loss_function(logits, labels, self.config.text_config.vocab_size)
+            loss = self.loss_function(logits, labels, self.lm_head.out_features)
         return LlavaCausalLMOutputWithPast(
             loss=loss,
             logits=logits,

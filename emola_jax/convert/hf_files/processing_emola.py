@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
@@ -25,7 +25,7 @@ class EmolaProcessor(ProcessorMixin):
         landmark_limit: the largest magnitude of a landmark; ±1 is the border of the square picture.
     """
 
-    attributes = ['tokenizer']  # noqa: RUF012
+    attributes: ClassVar[list[str]] = ['tokenizer']
     tokenizer_class = 'AutoTokenizer'
 
     def __init__(
@@ -110,8 +110,8 @@ class EmolaProcessor(ProcessorMixin):
         if side != self.image_size:
             square = square.resize((self.image_size,) * 2, Image.Resampling.BICUBIC)
         scaled = np.asarray(square, np.float32) / 255
-        normalised = (scaled - np.float32(self.image_mean)) / np.float32(self.image_std)
-        return normalised.transpose(2, 0, 1)
+        mean, std = (np.asarray(v, np.float32) for v in (self.image_mean, self.image_std))
+        return ((scaled - mean) / std).transpose(2, 0, 1)
 
     def _checked(self, landmarks: Any, images: int) -> np.ndarray:
         expected = f'expected numbers of shape ({images}, {self.landmark_inputs}), a row an image'
