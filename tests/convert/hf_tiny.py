@@ -22,7 +22,7 @@ from emola_jax.models.lora import merge_lora
 from emola_jax.tokenizer import Tokenizer
 from input_pipeline.conversation import TEMPLATES, prompt_tokens
 from input_pipeline.images import square_pixels
-from tests.models.tiny import pad_left, random_params
+from tests.models.tiny import pad_left, random_params, run
 
 TOKENIZER = Tokenizer.byte_level()
 VISION = VisionConfig(image_size=28, patch_size=7, width=16, layers=3, heads=2, mlp=32)
@@ -138,23 +138,31 @@ def landmarks():
 
 
 def our_prompts(case):
-    """Our batches of one prompt each, and both padded on the left."""
+    """Our batch of both prompts, padded on the left."""
     cfg = case.model
     rows = []
     for question, picture, points in zip(QUESTIONS, pictures(), landmarks(), strict=True):
         tokens = prompt_tokens(TOKENIZER, TEMPLATES[case.template], question, cfg.visual_tokens)
+        pixels = square_pixels(encoded(picture), size=cfg.vision.image_size, name='')
         row = {
             'tokens': np.asarray([tokens], np.int32),
             'positions': np.arange(len(tokens), dtype=np.int32)[None],
             'segment_ids': np.ones((1, len(tokens)), np.int32),
-            'images': square_pixels(encoded(picture), size=cfg.vision.image_size, name='')[
-                None, None
-            ],
+            'images': pixels[None, None],
         }
         if cfg.prior.enabled:
             row['landmarks'] = points[None, None]
         rows.append(row)
-    return rows, pad_left(rows)
+    return pad_left(rows)
+
+
+def real(rows, mask):
+    """Each row at its real positions."""
+    return [row[here] for row, here in zip(np.asarray(rows), np.asarray(mask) != 0, strict=True)]
+
+
+def our_logits(model, params, batch):
+    return real(run(model, params, batch), batch['segment_ids'])
 
 
 def chat(question):
@@ -181,6 +189,4 @@ def their_prompts(processor, with_landmarks=True):
 @torch.inference_mode()
 def their_logits(net, inputs):
     """Logits of each row at its real positions."""
-    logits = net(**inputs).logits.float().numpy()
-    mask = inputs['attention_mask'].numpy().astype(bool)
-    return [row[here] for row, here in zip(logits, mask, strict=True)]
+    return real(net(**inputs).logits.float(), inputs['attention_mask'])

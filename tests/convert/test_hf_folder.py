@@ -23,12 +23,12 @@ from tests.convert.hf_tiny import (
     TOKENIZER,
     Case,
     lively_params,
+    our_logits,
     our_prompts,
     their_logits,
     their_prompts,
     write,
 )
-from tests.models.tiny import run
 
 TIED = PLAIN.replace(llm=dataclasses.replace(PLAIN.llm, tied_embeddings=True), scan=False)
 ROOMY = PLAIN.replace(llm=dataclasses.replace(PLAIN.llm, vocab=TOKENIZER.vocab + 5, kv_heads=2))
@@ -47,13 +47,12 @@ def test_plain_llava_is_ours_without_the_prior(written):
     )
     assert {name: keys for name, keys in report.items() if keys} == {}
     model, params = verify.without_prior(written.case.model, written.params)
-    rows, _ = our_prompts(Case(model))
+    ours = our_logits(Emola(model), params, our_prompts(Case(model)))
     each, both = their_prompts(LlavaProcessor.from_pretrained(written.folder), False)
-    for row, inputs, batched in zip(rows, each, their_logits(net, both), strict=True):
-        ours = run(Emola(model), params, row)[0]
+    for expected, inputs, batched in zip(ours, each, their_logits(net, both), strict=True):
         (alone,) = their_logits(net, inputs)
         for theirs in (alone, batched):
-            np.testing.assert_allclose(theirs[:, : model.llm.vocab], ours, atol=1e-4)
+            np.testing.assert_allclose(theirs[:, : model.llm.vocab], expected, atol=1e-4)
             assert (theirs.argmax(-1) != PLACEHOLDER).all() or model.llm.vocab > PLACEHOLDER
 
 

@@ -14,13 +14,13 @@ from tests.convert.hf_tiny import (
     CASES,
     TOKENIZER,
     landmarks,
+    our_logits,
     our_prompts,
     pictures,
     their_logits,
     their_prompts,
     write,
 )
-from tests.models.tiny import run
 
 NEW_TOKENS = 24
 
@@ -60,21 +60,21 @@ def test_every_tensor_finds_its_place(written):
 
 
 def test_prompts_and_logits_are_ours(written, net):
-    rows, _ = our_prompts(written.case)
+    batch = our_prompts(written.case)
     each, both = their_prompts(written.processor(), has_prior(written))
-    batched = their_logits(net, both)
-    for row, inputs, in_batch in zip(rows, each, batched, strict=True):
-        ids = inputs['input_ids'][0].numpy()
-        placeholder = net.config.image_token_id
-        np.testing.assert_array_equal(np.where(ids == placeholder, -1, ids), row['tokens'][0])
-        ours = run(written.model, written.params, row)[0]
+    ids = both['input_ids'].numpy()
+    mine = np.where(ids == net.config.image_token_id, -1, ids)
+    np.testing.assert_array_equal(both['attention_mask'], batch['segment_ids'])
+    np.testing.assert_array_equal(np.where(batch['segment_ids'], mine, 0), batch['tokens'])
+    ours = our_logits(written.model, written.params, batch)
+    for expected, inputs, batched in zip(ours, each, their_logits(net, both), strict=True):
         (alone,) = their_logits(net, inputs)
-        np.testing.assert_allclose(alone, ours, atol=1e-4)
-        np.testing.assert_allclose(in_batch, ours, atol=1e-4)
+        np.testing.assert_allclose(alone, expected, atol=1e-4)
+        np.testing.assert_allclose(batched, expected, atol=1e-4)
 
 
 def test_greedy_answers_are_ours(written, net):
-    _, batch = our_prompts(written.case)
+    batch = our_prompts(written.case)
     ours = generate(
         written.model, written.params, batch, max_new_tokens=NEW_TOKENS, eos_id=TOKENIZER.eos_id
     )
@@ -156,12 +156,13 @@ def test_half_precision_keeps_the_landmarks_statistics(tmp_path):
     assert net.lm_head.weight.dtype == torch.bfloat16
     np.testing.assert_array_equal(net.model.landmark_mean, written.params['face_prior']['mean'])
     np.testing.assert_array_equal(net.model.landmark_std, written.params['face_prior']['std'])
-    (inputs, _), _ = their_prompts(written.processor())
-    (rough,) = their_logits(net, inputs)
-    rows, _ = our_prompts(written.case)
-    exact = run(written.model, written.params, rows[0])[0]
+    _, both = their_prompts(written.processor())
+    batch = our_prompts(written.case)
     half = Emola(written.case.model.replace(dtype='bfloat16', param_dtype='bfloat16'))
-    ours = run(half, written.params, rows[0])[0]
+    exact, ours = (
+        np.concatenate(our_logits(model, written.params, batch)) for model in (written.model, half)
+    )
+    rough = np.concatenate(their_logits(net, both))
     assert np.linalg.norm(rough - exact) < 2 * np.linalg.norm(ours - exact)
 
 

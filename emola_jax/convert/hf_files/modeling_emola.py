@@ -43,8 +43,6 @@ class EmolaModel(LlavaModel):
     """Vision tower, both projectors and the language model, without the output head."""
 
     config_class = EmolaConfig
-    # A mean and a deviation rounded to bfloat16 would shift the landmarks.
-    _keep_in_fp32_modules_strict = ['landmark_mean', 'landmark_std']  # noqa: RUF012
     landmark_mean: Tensor
     landmark_std: Tensor
 
@@ -153,6 +151,9 @@ class EmolaForConditionalGeneration(LlavaForConditionalGeneration):
         text: Any = config.text_config
         self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
         self.post_init()
+        # Rounded to bfloat16 they would move the landmarks. (Transformers 4 looks at post_init for
+        # parameters of these names, and they are buffers.)
+        self._keep_in_fp32_modules_strict = {'landmark_mean', 'landmark_std'}
 
     @can_return_tuple
     def forward(
