@@ -84,11 +84,18 @@ def load_tokenizer(config: ml_collections.ConfigDict) -> Tokenizer:
 def load(
     config: ml_collections.ConfigDict,
     model: EmolaConfig,
-    data: Data,
+    data: Data | None,
     tokenizer: Tokenizer,
     mesh: Mesh,
 ) -> Base:
     """Reads (or for 'embedded' makes once) the base that `config.base` names.
+
+    Args:
+      config: the whole config.
+      model: sizes.
+      data: of the run; only 'embedded' needs it.
+      tokenizer: of the language model.
+      mesh: where 'embedded' trains its tower.
 
     Raises:
       UserError: a file is missing or doesn't fit the model.
@@ -102,6 +109,7 @@ def load(
             fingerprint(llava.identity(Path(config.base.llava), Path(config.base.clip))),
             f'LLaVA-1.5 of {config.base.llava} and CLIP of {config.base.clip}',
         )
+    assert data is not None
     return _embedded(config, model, data, tokenizer, mesh)
 
 

@@ -181,3 +181,27 @@ def _disagreements(folder: Path, one: Mapping[str, Lazy], two: Mapping[str, Lazy
         for name in sorted(one.keys() & two.keys())
         if differ(name)
     ]
+
+
+def peft_config(model: EmolaConfig, base: str | None) -> dict[str, Any]:
+    """adapter_config.json in the fields that PEFT 0.4 knows, as later versions do."""
+    assert model.lora is not None
+    alpha = model.lora.alpha
+    return {
+        'auto_mapping': None,
+        'base_model_name_or_path': base,
+        'bias': 'none',
+        'fan_in_fan_out': False,
+        'inference_mode': True,
+        'init_lora_weights': True,
+        'layers_pattern': None,
+        'layers_to_transform': None,
+        'lora_alpha': int(alpha) if alpha == int(alpha) else alpha,
+        'lora_dropout': model.lora.dropout,
+        'modules_to_save': None,
+        'peft_type': 'LORA',
+        'r': model.lora.rank,
+        'revision': None,
+        'target_modules': [f'{name}_proj' for name in LORA_TARGETS if name in model.lora.targets],
+        'task_type': 'CAUSAL_LM',
+    }

@@ -35,13 +35,16 @@ def missing(llava: Path, clip: Path) -> list[str]:
 
 
 def identity(llava: Path, clip: Path) -> dict[str, str]:
-    """What tells these weights from others: names, sizes and first megabyte of every file."""
+    """What tells these weights from others: names, sizes and first megabyte of every file.
+
+    Where the folders lie, and what they are called, doesn't matter.
+    """
     parts = {}
-    for folder in (llava, clip):
+    for role, folder in (('llava', llava), ('clip', clip)):
         for path in weight_files(folder):
             with path.open('rb') as file:
                 head = hashlib.sha256(file.read(1 << 20)).hexdigest()
-            parts[f'{folder.name}/{path.name}'] = f'{path.stat().st_size}-{head}'
+            parts[f'{role}/{path.name}'] = f'{path.stat().st_size}-{head}'
     return parts
 
 

@@ -15,13 +15,6 @@ from emola_jax.convert.tables import LLM, PRIOR, VISION, VISUAL_PROJECTOR, Layou
 from emola_jax.models.config import EmolaConfig, VisionConfig
 from emola_jax.models.emola import param_shapes
 
-_PART_NAMES = {
-    LLM: 'language model',
-    VISION: 'vision tower',
-    VISUAL_PROJECTOR: 'visual projector',
-    PRIOR: 'landmark projector',
-}
-
 
 @dataclasses.dataclass(frozen=True)
 class Found:
@@ -109,7 +102,7 @@ def _read(
         [
             *opened.faults,
             *(f'{folder}: {fault}' for fault in faults),
-            *(f'{folder}: holds no {_PART_NAMES[part]}' for part in sorted(missing)),
+            *(f'{folder}: holds no {tables.PART_NAMES[part]}' for part in sorted(missing)),
         ],
         [f'{folder}: {layout.name}'],
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +12,13 @@ from emola_jax.convert import adapter, foreign_config, rules, weights
 from emola_jax.convert.foreign_config import CONFIG_FILE, KNOWN_TOWERS, TEMPLATE_FIELD, TOWER_FIELD
 from emola_jax.convert.hub import local_folder
 from emola_jax.convert.read import Found, read_base
-from emola_jax.convert.source import PAPERS_TEMPLATE, Source, refuse
+from emola_jax.convert.source import PAPERS_TEMPLATE, TOKENIZER_FILES, Source, refuse
 from emola_jax.convert.tables import EMOLA_HF, LLM, PRIOR, VISION, VISUAL_PROJECTOR
 from emola_jax.convert.weights import read_json
 from emola_jax.errors import UserError
 from emola_jax.models.config import DTYPES, EmolaConfig, VisionConfig
 from emola_jax.models.emola import param_shapes
 from emola_jax.tokenizer import Tokenizer
-
-TOKENIZER_FILES = (
-    'tokenizer.model',
-    'tokenizer.json',
-    'tokenizer_config.json',
-    'special_tokens_map.json',
-    'added_tokens.json',
-    'vocab.json',
-    'merges.txt',
-)
 
 PROJECTORS_FILE = 'projectors.safetensors'
 """What the `peft` format puts beside the adapter, in the names of `EMOLA_HF`."""
@@ -84,6 +75,7 @@ def _whole(folder: Path, clip: str | None) -> Source:
         found.params,
         template=values.get(TEMPLATE_FIELD, PAPERS_TEMPLATE),
         tokenizer=tokenizer,
+        load_tokenizer=_loader(tokenizer),
         foreign=values,
     )
 
@@ -114,6 +106,7 @@ def _released(folder: Path, base: str | None, clip: str | None, with_base: bool)
         template=values.get(TEMPLATE_FIELD, PAPERS_TEMPLATE),
         base=named,
         tokenizer=tokenizer,
+        load_tokenizer=_loader(tokenizer),
         foreign=values,
     )
 
@@ -153,6 +146,7 @@ def _peft(folder: Path, base: str | None, clip: str | None, with_base: bool) -> 
         template=known.get('template', PAPERS_TEMPLATE),
         base=named,
         tokenizer=tokenizer,
+        load_tokenizer=_loader(tokenizer),
     )
 
 
@@ -236,6 +230,10 @@ def _tokenizer(
             faults += vocabulary_faults(place, model.llm.vocab)
             return place
     return None
+
+
+def _loader(folder: Path | None) -> Callable[[], Tokenizer] | None:
+    return None if folder is None else functools.partial(Tokenizer.from_pretrained, folder)
 
 
 def vocabulary_faults(folder: Path, vocab: int) -> list[str]:

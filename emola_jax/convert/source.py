@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,25 @@ import numpy as np
 from emola_jax.convert import lazy
 from emola_jax.convert.lazy import Index, Lazy
 from emola_jax.convert.rules import Path as ParamPath
+from emola_jax.convert.tables import PART_NAMES, PRIOR, VISUAL_PROJECTOR
 from emola_jax.errors import UserError
 from emola_jax.models.config import EmolaConfig, LoraConfig
 from emola_jax.models.lora import merge_kernel
+from emola_jax.tokenizer import Tokenizer
 
 PAPERS_TEMPLATE = 'vicuna_v1'
 """The conversation template of LLaVA-1.5 and EmoLA, whose files don't name it."""
+
+
+TOKENIZER_FILES = (
+    'tokenizer.model',
+    'tokenizer.json',
+    'tokenizer_config.json',
+    'special_tokens_map.json',
+    'added_tokens.json',
+    'vocab.json',
+    'merges.txt',
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +46,8 @@ class Source:
       params: path -> parameter. All of them, or those of adapter and projectors alone.
       template: name of the conversation template.
       base: path or hub id of the model that an adapter belongs to.
-      tokenizer: a folder with the tokenizer's files.
+      tokenizer: a folder with the tokenizer's files, if it lies in such files.
+      load_tokenizer: loads the tokenizer, if there is one.
       foreign: its config.json, for the fields that we don't have.
     """
 
@@ -44,6 +58,7 @@ class Source:
     template: str = PAPERS_TEMPLATE
     base: str | None = None
     tokenizer: Path | None = None
+    load_tokenizer: Callable[[], Tokenizer] | None = None
     foreign: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -64,7 +79,14 @@ def describe(source: Source) -> list[str]:
 def _part(path: ParamPath) -> str:
     if path[-1] in ('lora_a', 'lora_b'):
         return 'LoRA'
-    return {'llm': 'language model', 'vision': 'vision tower'}.get(path[0], path[0])
+    return PART_NAMES[path[0]]
+
+
+def trained(source: Source) -> tuple[dict[ParamPath, Lazy], dict[ParamPath, Lazy]]:
+    """(the adapter's parameters, those of the projectors)."""
+    lora = {p: value for p, value in source.params.items() if p[-1] in ('lora_a', 'lora_b')}
+    parts = (VISUAL_PROJECTOR, PRIOR)
+    return lora, {p: value for p, value in source.params.items() if p[0] in parts}
 
 
 def merged(source: Source) -> Source:

@@ -15,6 +15,13 @@ from emola_jax.convert.rules import LAYER, Rule, of_lora, prefixed
 LLM, VISION, VISUAL_PROJECTOR, PRIOR = 'llm', 'vision', 'visual_projector', 'face_prior'
 """The parts of the model: the first name of every parameter's path."""
 
+PART_NAMES = {
+    LLM: 'language model',
+    VISION: 'vision tower',
+    VISUAL_PROJECTOR: 'visual projector',
+    PRIOR: 'landmark projector',
+}
+
 PEFT_PREFIX = 'base_model.model.'
 """PEFT puts this in front of the name of the weight that an adapter belongs to."""
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from emola_jax.convert.lazy import Lazy
+from emola_jax.convert.source import TOKENIZER_FILES, Source
 from emola_jax.convert.weights import SAFETENSORS_NAMES
 from emola_jax.errors import UserError
 
@@ -18,6 +22,35 @@ Progress = Callable[[int], object]
 """Called with the bytes of each tensor that is written."""
 
 DEFAULT_SHARD_SIZE = 5_000_000_000
+
+DTYPES = {
+    'float32': np.dtype(np.float32),
+    'bfloat16': np.dtype(ml_dtypes.bfloat16),
+    'float16': np.dtype(np.float16),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a user may choose.
+
+    Attributes:
+      dtype: one of `DTYPES`, of every tensor; None leaves each as it is stored.
+      max_shard_size: bytes of tensors in one file.
+      base: path or hub id that an adapter names as its base; None leaves the one it has.
+      progress: is told the bytes of each tensor that is written.
+    """
+
+    dtype: str | None = None
+    max_shard_size: int = DEFAULT_SHARD_SIZE
+    base: str | None = None
+    progress: Progress = lambda size: None
+
+    def cast(self, tensors: Mapping[str, Lazy]) -> dict[str, Lazy]:
+        """The tensors in the chosen type."""
+        if self.dtype is None:
+            return dict(tensors)
+        return {name: tensor.astype(DTYPES[self.dtype]) for name, tensor in tensors.items()}
 
 
 def write_safetensors(
@@ -128,3 +161,12 @@ def write_pytorch(path: Path, tensors: Mapping[str, Lazy], progress: Progress) -
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
+
+
+def copy_tokenizer(source: Source, folder: Path) -> None:
+    """Copies the tokenizer's files, if the source has such."""
+    if source.tokenizer is None:
+        return
+    for name in TOKENIZER_FILES:
+        if (source.tokenizer / name).is_file():
+            shutil.copyfile(source.tokenizer / name, folder / name)
