@@ -13,6 +13,7 @@ RUNTIME = [
     'flax>=0.12.8,<0.13',
     'gguf',
     'grain>=0.2.18',
+    'huggingface_hub',
     'importlib_resources',  # tensorflow-datasets imports it without declaring it
     'jax>=0.10,<0.13',
     'jaxtyping',
@@ -41,6 +42,7 @@ CONVERT = ['peft', 'torch']
 DEV = [
     'hypothesis',
     'mypy',
+    'peft',
     'psutil',
     'pytest',
     'pytest-xdist',

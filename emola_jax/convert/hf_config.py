@@ -19,9 +19,6 @@ from input_pipeline.conversation import Template
 from input_pipeline.images import CLIP_MEAN_COLOUR
 from input_pipeline.validate import LANDMARK_LIMIT
 
-MODULES = ('configuration_emola', 'modeling_emola', 'processing_emola')
-"""Files of `hf_files/` that an `hf` folder carries."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Generation:

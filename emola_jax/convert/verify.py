@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
-import ml_dtypes
 import numpy as np
 from jaxtyping import Float32
 from PIL import Image
 
-from emola_jax.convert.hf_tokenizer import image_token_id
 from emola_jax.errors import UserError
-from emola_jax.models.config import EmolaConfig, PriorConfig
+from emola_jax.models.config import EmolaConfig
 from emola_jax.models.emola import Emola
 from emola_jax.tokenizer import Tokenizer
 from input_pipeline.conversation import VISUAL_TOKEN, Template, prompt_tokens
@@ -52,13 +50,6 @@ class Reading:
     logits: Float32[np.ndarray, 'L V']
 
 
-Reader = Callable[[Path, Sample, int], Reading]
-"""(written folder, sample, id of the image placeholder in it) -> what it reads.
-
-One for each format: it loads the folder with the library that the format is for, in float32, and
-raises UserError where a tensor is missing or left over."""
-
-
 def example_sample(inputs: int = 212) -> Sample:
     """A made-up picture that isn't square, and made-up landmarks; always the same."""
     rng = np.random.default_rng(0)
@@ -69,31 +60,12 @@ def example_sample(inputs: int = 212) -> Sample:
     return Sample(file.getvalue(), landmarks, 'What emotion does this face show, and why?')
 
 
-def largest_difference(
-    folder: Path,
-    read: Reader,
-    model: EmolaConfig,
-    params: Mapping[str, Any],
-    tokenizer: Tokenizer,
-    template: Template,
-    sample: Sample,
-) -> float:
+def difference(folder: Path, ours: Reading, theirs: Reading) -> float:
     """The largest absolute difference between the logits of both, at any position of the prompt.
 
-    Args:
-      folder: what was written.
-      read: the format's reader.
-      model: sizes of ours.
-      params: of ours, as they stand in the folder (`rounded` to its dtype).
-      tokenizer: of the language model.
-      template: the prompt's words.
-      sample: what both read.
-
     Raises:
-      UserError: the folder doesn't load whole, or reads another prompt.
+      UserError: the prompts differ.
     """
-    ours = our_reading(model, params, tokenizer, template, sample)
-    theirs = read(folder, sample, image_token_id(tokenizer))
     if theirs.tokens != ours.tokens:
         raise UserError(
             f'{folder}: reads the prompt as tokens {theirs.tokens}, expected {ours.tokens}'
@@ -129,27 +101,13 @@ def our_reading(
     return Reading(tokens, np.asarray(logits))
 
 
-def rounded(params: Mapping[str, Any], dtype: str) -> dict[str, Any]:
-    """The parameters as a folder of `dtype` holds them, in float32."""
-    target = np.dtype(ml_dtypes.bfloat16 if dtype == 'bfloat16' else dtype)
-
-    def to(path: tuple[Any, ...], leaf: Any) -> np.ndarray:
-        keeps = path[0].key == 'face_prior' and path[1].key in ('mean', 'std')
-        return np.asarray(leaf).astype(np.float32 if keeps else target).astype(np.float32)
-
-    return jax.tree_util.tree_map_with_path(to, dict(params))
-
-
-def without_prior(
-    model: EmolaConfig, params: Mapping[str, Any]
-) -> tuple[EmolaConfig, dict[str, Any]]:
-    """Our model as a folder of kind llava-hf holds it."""
-    kept = {name: value for name, value in params.items() if name != 'face_prior'}
-    return model.replace(prior=PriorConfig(enabled=False)), kept
-
-
 def read_transformers(folder: Path, sample: Sample, placeholder: int) -> Reading:
     """Reads with transformers, image and prompt included: folders of kinds `hf` and `llava-hf`.
+
+    Args:
+      folder: what was written.
+      sample: image, landmarks where the folder has the prior, and question.
+      placeholder: id of image positions in the folder.
 
     Raises:
       UserError: torch is not installed, or tensors are missing or left over.
@@ -180,6 +138,3 @@ def read_transformers(folder: Path, sample: Sample, placeholder: int) -> Reading
         logits = net.eval()(**inputs).logits[0].numpy()
     ids = inputs['input_ids'][0].tolist()
     return Reading([VISUAL_TOKEN if i == placeholder else i for i in ids], logits)
-
-
-READERS: dict[str, Reader] = {'hf': read_transformers, 'llava-hf': read_transformers}

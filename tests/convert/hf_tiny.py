@@ -2,14 +2,19 @@
 
 import dataclasses
 import io
+from pathlib import Path
 
 import jax
 import numpy as np
 import torch
+from flax.traverse_util import flatten_dict
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from emola_jax.convert.hf_folder import write_hf_folder
+from emola_jax.convert import lazy, write_hf
+from emola_jax.convert.source import Source
+from emola_jax.convert.write import Options
+from emola_jax.files import atomic_folder
 from emola_jax.models.config import (
     EmolaConfig,
     LlamaConfig,
@@ -18,7 +23,6 @@ from emola_jax.models.config import (
     VisionConfig,
 )
 from emola_jax.models.emola import Emola
-from emola_jax.models.lora import merge_lora
 from emola_jax.tokenizer import Tokenizer
 from input_pipeline.conversation import TEMPLATES, prompt_tokens
 from input_pipeline.images import square_pixels
@@ -79,7 +83,7 @@ class Written:
     """A model of ours (LoRA not merged) and the folder that it became."""
 
     case: Case
-    folder: object
+    folder: Path
     params: dict
 
     @property
@@ -111,11 +115,24 @@ def lively_params(model):
     return params
 
 
-def write(folder, case, kind='hf', dtype='float32', tokenizer=TOKENIZER):
-    params = lively_params(case.model)
-    model, merged = merge_lora(Emola(case.model), params)
-    template = TEMPLATES[case.template]
-    write_hf_folder(folder, kind, model.cfg, merged, tokenizer, template, dtype=dtype, card='#\n')
+def source(case, params):
+    """The model as the writers take it, LoRA not merged."""
+    return Source(
+        Path('nowhere'),
+        'a model of the tests',
+        case.model,
+        {path: lazy.of_array(array) for path, array in flatten_dict(params).items()},
+        template=case.template,
+        load_tokenizer=lambda: TOKENIZER,
+    )
+
+
+def write(folder, case, kind='hf', dtype=None, params=None):
+    params = lively_params(case.model) if params is None else params
+    found = source(case, params)
+    write_hf.check(kind, found)
+    with atomic_folder(folder) as partial:
+        write_hf.write(kind, found, partial, Options(dtype))
     return Written(case, folder, params)
 
 

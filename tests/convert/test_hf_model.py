@@ -7,7 +7,6 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from emola_jax.convert import rules, tables_hf
 from emola_jax.generate import generate
 from emola_jax.models.emola import Emola
 from tests.convert.hf_tiny import (
@@ -179,10 +178,3 @@ def test_what_transformers_saves_has_our_names(full, full_net, tmp_path):
     (inputs, _), _ = their_prompts(again.processor())
     (expected,), (found,) = (their_logits(n, inputs) for n in (full_net, again.load()[0]))
     np.testing.assert_array_equal(found, expected)
-
-
-@pytest.mark.parametrize('table', [tables_hf.EMOLA_HF, tables_hf.LLAVA_HF])
-def test_no_two_rules_share_a_name_or_a_path(table):
-    assert len({rule.theirs for rule in table}) == len({rule.ours for rule in table}) == len(table)
-    assert {rule.ours[0] for rule in table} >= {'vision', 'llm', 'visual_projector'}
-    assert all(isinstance(rule, rules.Rule) for rule in table)
