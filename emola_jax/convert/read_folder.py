@@ -25,7 +25,7 @@ PROJECTORS_FILE = 'projectors.safetensors'
 """What the `peft` format puts beside the adapter, in the names of `EMOLA_HF`."""
 
 MODEL_FILE = 'emola.json'
-"""Sizes and template, beside the adapter of the `peft` format."""
+"""Beside the adapter of the `peft` format: sizes, template and the base's own config."""
 
 
 def read_folder(
@@ -148,6 +148,7 @@ def _peft(folder: Path, base: str | None, clip: str | None, with_base: bool) -> 
         base=named,
         tokenizer=tokenizer,
         load_tokenizer=_loader(tokenizer),
+        foreign=known.get('foreign', {}),
     )
 
 

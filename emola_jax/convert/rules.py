@@ -155,12 +155,12 @@ def to_ours(
     Args:
       rules: the table; it must cover `ours`.
       tensors: what the checkpoint holds.
-      ours: path -> something with shape and dtype, of every parameter that it must give.
+      ours: path -> something with a shape, of every parameter that it must give.
       ignored: patterns of tensors that are left out on purpose.
 
     Returns:
-      (the parameters that are whole, in the given types; one line for every tensor that is missing,
-      left over or of another shape).
+      (the parameters that are whole, in the types that are stored; one line for every tensor that
+      is missing, left over or of another shape).
     """
     expected = places(rules, _shapes(ours))
     faults = [
@@ -176,8 +176,7 @@ def to_ours(
         elif tensors[name].shape != shape:
             faults.append(f'{name}: has shape {tensors[name].shape}, expected {shape}')
         else:
-            own = place.rule.to_ours(tensors[name])
-            parts[place.path].append(own.astype(ours[place.path].dtype))
+            parts[place.path].append(place.rule.to_ours(tensors[name]))
     params = {}
     for path, found in parts.items():
         if _is_stacked(path) and len(found) == ours[path].shape[0]:

@@ -105,10 +105,9 @@ def config(source: Source, base: str | None) -> dict[str, Any]:
     assert model.vision is not None
     llm = model.llm
     return {
-        '_name_or_path': base,
         **_CONSTANT,
         **source.foreign,
-        TEMPLATE_FIELD: source.template,
+        '_name_or_path': base,
         'hidden_act': 'silu',
         'hidden_size': llm.width,
         'intermediate_size': llm.mlp,
@@ -127,4 +126,5 @@ def config(source: Source, base: str | None) -> dict[str, Any]:
         'rope_scaling': None,
         'tie_word_embeddings': llm.tied_embeddings,
         'vocab_size': llm.vocab,
+        TEMPLATE_FIELD: source.template,
     }

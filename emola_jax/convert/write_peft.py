@@ -51,7 +51,14 @@ def write(source: Source, folder: Path, options: Options) -> None:
         )
     copy_tokenizer(source, folder)
     write_text(folder / 'README.md', _readme(source.model))
-    write_json(folder / MODEL_FILE, {'model': source.model.to_dict(), 'template': source.template})
+    write_json(
+        folder / MODEL_FILE,
+        {
+            'model': source.model.replace(scan=True).to_dict(),
+            'template': source.template,
+            'foreign': dict(source.foreign),
+        },
+    )
     write_json(
         folder / adapter.ADAPTER_CONFIG,
         {
