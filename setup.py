@@ -13,6 +13,7 @@ RUNTIME = [
     'flax>=0.12.8,<0.13',
     'gguf',
     'grain>=0.2.18',
+    'huggingface_hub',
     'importlib_resources',  # tensorflow-datasets imports it without declaring it
     'jax>=0.10,<0.13',
     'jaxtyping',
@@ -41,6 +42,7 @@ CONVERT = ['peft', 'torch']
 DEV = [
     'hypothesis',
     'mypy',
+    'peft',
     'psutil',
     'pytest',
     'pytest-xdist',
@@ -62,7 +64,11 @@ setup(
     packages=find_packages(
         include=['emola_jax', 'emola_jax.*', 'input_pipeline', 'input_pipeline.*', 'configs*']
     ),
-    package_data={'': ['*.json', '*.npy', '*.npz', '*.txt'], 'emola_jax': ['templates/*']},
+    package_data={
+        '': ['*.json', '*.npy', '*.npz', '*.txt'],
+        # hf_files is data and no package: what is copied beside the weights of a written folder.
+        'emola_jax': ['templates/*', 'convert/hf_files/*.py'],
+    },
     install_requires=RUNTIME,
     extras_require={
         'gpu': ['jax[cuda12]>=0.10,<0.13'],

@@ -22,12 +22,12 @@ from flax import traverse_util
 from jax.sharding import Mesh
 
 from emola_jax import assets, sharding, tower, train_state
-from emola_jax.convert import llava
+from emola_jax.convert import lazy, llava
 from emola_jax.convert.gguf import read_gguf_llama
 from emola_jax.data import Data
 from emola_jax.errors import UserError
 from emola_jax.models.config import EmolaConfig, PriorConfig, VisionConfig
-from emola_jax.models.emola import Emola, example_batch
+from emola_jax.models.emola import Emola, abstract_params, example_batch
 from emola_jax.tokenizer import Tokenizer
 from emola_jax.tower_alignment import WordTargets
 from emola_jax.tower_training import Faces, Senses, TowerConfig
@@ -41,8 +41,9 @@ class Base:
     """Weights to start from.
 
     Attributes:
-      params: nested dict of host arrays: all frozen parameters, and those trainables that don't
-        start from their own initialisation (aligned projectors).
+      params: nested dict of host arrays or of `Lazy` tensors, which are read when they are placed:
+        all frozen parameters, and those trainables that don't start from their own initialisation
+        (aligned projectors).
       fingerprint: changes whenever any of the weights does.
       description: one line for reports.
     """
@@ -83,11 +84,18 @@ def load_tokenizer(config: ml_collections.ConfigDict) -> Tokenizer:
 def load(
     config: ml_collections.ConfigDict,
     model: EmolaConfig,
-    data: Data,
+    data: Data | None,
     tokenizer: Tokenizer,
     mesh: Mesh,
 ) -> Base:
     """Reads (or for 'embedded' makes once) the base that `config.base` names.
+
+    Args:
+      config: the whole config.
+      model: sizes.
+      data: of the run; only 'embedded' needs it.
+      tokenizer: of the language model.
+      mesh: where 'embedded' trains its tower.
 
     Raises:
       UserError: a file is missing or doesn't fit the model.
@@ -101,6 +109,7 @@ def load(
             fingerprint(llava.identity(Path(config.base.llava), Path(config.base.clip))),
             f'LLaVA-1.5 of {config.base.llava} and CLIP of {config.base.clip}',
         )
+    assert data is not None
     return _embedded(config, model, data, tokenizer, mesh)
 
 
@@ -178,19 +187,19 @@ def place(model: EmolaConfig, base: Base, mesh: Mesh, *, seed: int) -> tuple[Par
       UserError: lists every frozen parameter that `base` lacks, every tensor of `base` that the
         model doesn't have, and every shape that differs.
     """
-    boxed = jax.eval_shape(Emola(model).init, jax.random.key(0), example_batch(model))['params']
+    boxed = abstract_params(model)
     shardings = _flat(sharding.param_shardings(boxed, mesh))
     shapes = _flat(sharding.unbox(boxed))
     given = _flat(base.params)
     _check_whole(shapes, given)
     frozen = {
-        path: jax.device_put(np.asarray(leaf).astype(shapes[path].dtype), shardings[path])
+        path: lazy.place(leaf, shapes[path].dtype, shardings[path])
         for path, leaf in given.items()
         if train_state.group_of(path) is None
     }
     trainable = _init_trainable(model, shardings, seed)
     trainable |= {
-        path: jax.device_put(np.asarray(leaf, np.float32), shardings[path])
+        path: lazy.place(leaf, np.float32, shardings[path])
         for path, leaf in given.items()
         if train_state.group_of(path)
     }

@@ -12,10 +12,11 @@ from typing import Any
 
 import grain
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from emola_jax.errors import UserError
-from emola_jax.train_state import TrainState
+from emola_jax.train_state import Params, TrainState
 
 
 class Checkpoints:
@@ -113,3 +114,38 @@ def abstract_state(state: TrainState) -> TrainState:
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), state
     )
+
+
+def read_trainable(workdir: Path) -> tuple[Path, dict[str, Any], Params]:
+    """Reads what a run has trained, whatever mesh it was trained on, and nothing of its optimiser.
+
+    Args:
+      workdir: the run's folder.
+
+    Returns:
+      (folder of the newest checkpoint, its metadata, trainables as a nested dict of host arrays).
+
+    Raises:
+      UserError: there is no checkpoint, or it can't be read.
+    """
+    folder = (workdir / 'checkpoints').absolute()
+    steps = sorted(int(path.name) for path in folder.glob('*') if path.name.isdecimal())
+    if not steps:
+        raise UserError(f'{folder}: holds no complete checkpoint')
+    newest = folder / str(steps[-1])
+    try:
+        reader = ocp.Checkpointer(ocp.JsonCheckpointHandler())
+        metadata = reader.restore(newest / 'metadata')
+        states = ocp.PyTreeCheckpointer()
+        saved = states.metadata(newest / 'state').item_metadata.tree
+        item = {'trainable': saved['trainable']}
+        as_arrays = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), item)
+        state = states.restore(
+            newest / 'state',
+            args=ocp.args.PyTreeRestore(item=item, restore_args=as_arrays, partial_restore=True),
+        )
+    except Exception as error:  # orbax and tensorstore raise many kinds for a damaged file
+        raise UserError(
+            f'{newest}: is damaged ({type(error).__name__}: {str(error)[:200]})'
+        ) from error
+    return newest, metadata, state['trainable']

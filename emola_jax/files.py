@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from emola_jax.errors import UserError
 
 
 @contextlib.contextmanager
@@ -24,6 +27,77 @@ def atomic_write(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yields a new folder beside `path`; on a clean exit it is on disk whole and takes the name.
+
+    After an error inside the block, or a kill at any moment, `path` is what it was before; what a
+    killed writer left behind, the next one removes. (If the kill came in the moment between the two
+    renames of an overwrite, the next one puts the old folder back first.)
+
+    Args:
+      path: the folder's name.
+      overwrite: whether a folder that is there already may be replaced.
+
+    Raises:
+      UserError: something of that name is there, and `overwrite` is False.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _tidy(path)
+    if path.exists() and not overwrite:
+        raise UserError(f'{path}: exists already; name another folder, or overwrite it')
+    partial = path.with_name(f'.{path.name}.new.{os.getpid()}{_PARTIAL}')
+    old = path.with_name(f'.{path.name}.old.{os.getpid()}{_PARTIAL}')
+    partial.mkdir()
+    try:
+        yield partial
+        for written in [*partial.rglob('*'), partial]:
+            _sync(written)
+        if path.exists():
+            path.replace(old)
+        partial.replace(path)
+        _sync(path.parent)
+    finally:
+        if old.exists() and not path.exists():
+            old.replace(path)
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+_PARTIAL = '.partial'
+
+
+def _tidy(path: Path) -> None:
+    """Removes what killed writers of `path` left, and gives it back its old content."""
+    for left in path.parent.glob(f'.{path.name}.*{_PARTIAL}'):
+        _, kind, process = left.name.removesuffix(_PARTIAL).rsplit('.', 2)
+        if _is_alive(process):
+            continue
+        if kind == 'old' and not path.exists():
+            left.replace(path)
+        else:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:

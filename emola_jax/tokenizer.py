@@ -127,7 +127,10 @@ class Tokenizer:
         if not Path(folder).is_dir():
             raise UserError(f'{folder}: no such folder; expected one with a tokenizer.')
         try:
-            loaded = AutoTokenizer.from_pretrained(folder, use_fast=True, local_files_only=True)
+            # A tokenizer is data: code that a folder brings along is not run for it.
+            loaded = AutoTokenizer.from_pretrained(
+                folder, use_fast=True, local_files_only=True, trust_remote_code=False
+            )
         except (OSError, ValueError) as error:
             raise UserError(f'{folder}: no readable tokenizer ({error}).') from error
         pad_id = loaded.pad_token_id if loaded.pad_token_id is not None else loaded.unk_token_id

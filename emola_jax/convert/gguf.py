@@ -5,25 +5,40 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
-from gguf import GGUFReader, dequantize
+from flax.traverse_util import unflatten_dict
+from gguf import GGUFReader, ReaderTensor, dequantize
 
+from emola_jax.convert.lazy import Index, Lazy
+from emola_jax.convert.rules import LAYER, Rule, to_ours
 from emola_jax.errors import UserError
-from emola_jax.models.config import LlamaConfig
+from emola_jax.models.config import EmolaConfig, LlamaConfig, PriorConfig
+from emola_jax.models.emola import param_shapes
 
-# GGUF name -> our path; '{}' is the layer. Matrices are [out, in] there and [in, out] here.
-_GLOBAL = {'token_embd': ('embed',), 'output_norm': ('norm', 'scale'), 'output': ('head',)}
-_LAYER = {
-    'attn_norm': ('attention_norm', 'scale'),
-    'attn_q': ('q', 'kernel'),
-    'attn_k': ('k', 'kernel'),
-    'attn_v': ('v', 'kernel'),
-    'attn_output': ('o', 'kernel'),
-    'ffn_norm': ('mlp_norm', 'scale'),
-    'ffn_gate': ('gate', 'kernel'),
-    'ffn_up': ('up', 'kernel'),
-    'ffn_down': ('down', 'kernel'),
-}
+
+def llama_rules(config: LlamaConfig) -> tuple[Rule, ...]:
+    """The table of llama.cpp's names; RoPE turns neighbouring rows of q and k as pairs there."""
+    layer = f'blk.{LAYER}.'
+    return (
+        Rule('token_embd.weight', ('embed',)),
+        Rule('output_norm.weight', ('norm', 'scale')),
+        Rule('output.weight', ('head',), 'transpose'),
+        Rule(f'{layer}attn_norm.weight', ('layers', 'attention_norm', 'scale')),
+        Rule(f'{layer}ffn_norm.weight', ('layers', 'mlp_norm', 'scale')),
+        *(
+            Rule(f'{layer}{theirs}.weight', ('layers', ours, 'kernel'), 'transpose', paired_heads)
+            for theirs, ours, paired_heads in (
+                ('attn_q', 'q', config.heads),
+                ('attn_k', 'k', config.kv_heads),
+                ('attn_v', 'v', 0),
+                ('attn_output', 'o', 0),
+                ('ffn_gate', 'gate', 0),
+                ('ffn_up', 'up', 0),
+                ('ffn_down', 'down', 0),
+            )
+        ),
+    )
 
 
 def read_gguf_llama(path: Path) -> tuple[LlamaConfig, dict[str, Any]]:
@@ -39,24 +54,12 @@ def read_gguf_llama(path: Path) -> tuple[LlamaConfig, dict[str, Any]]:
     """
     reader = open_gguf(path)
     config = _read_config(reader, path)
-    tensors = {tensor.name: tensor for tensor in reader.tensors}
-    expected = _expected_shapes(config)
-    _check(path, expected, {name: tuple(map(int, t.shape[::-1])) for name, t in tensors.items()})
-
-    def read(name: str) -> np.ndarray:
-        tensor = tensors[f'{name}.weight']
-        return dequantize(tensor.data, tensor.tensor_type).astype(np.float32, copy=False)
-
-    params: dict[str, Any] = {}
-    for name, target in _GLOBAL.items():
-        if f'{name}.weight' in expected:
-            _put(params, target, read(name).T if name == 'output' else read(name))
-    for name, target in _LAYER.items():
-        layers = [
-            _to_ours(name, read(f'blk.{layer}.{name}'), config) for layer in range(config.layers)
-        ]
-        _put(params, ('layers', *target), np.stack(layers))
-    return config, params
+    tensors = {tensor.name: _lazy(tensor) for tensor in reader.tensors}
+    params, faults = to_ours(llama_rules(config), tensors, _shapes(config))
+    if faults:
+        raise UserError(f'{path}: tensors do not fit a LLaMA:\n  ' + '\n  '.join(faults))
+    arrays = {name: np.ascontiguousarray(value.whole()) for name, value in params.items()}
+    return config, unflatten_dict(arrays)
 
 
 def open_gguf(path: Path) -> GGUFReader:
@@ -113,60 +116,16 @@ def _read_config(reader: GGUFReader, path: Path) -> LlamaConfig:
     )
 
 
-def _expected_shapes(config: LlamaConfig) -> dict[str, tuple[int, ...]]:
-    width, mlp = config.width, config.mlp
-    queries, keys = config.heads * config.head_dim, config.kv_heads * config.head_dim
-    layer = {
-        'attn_norm': (width,),
-        'attn_q': (queries, width),
-        'attn_k': (keys, width),
-        'attn_v': (keys, width),
-        'attn_output': (width, queries),
-        'ffn_norm': (width,),
-        'ffn_gate': (mlp, width),
-        'ffn_up': (mlp, width),
-        'ffn_down': (width, mlp),
-    }
-    shapes: dict[str, tuple[int, ...]] = {
-        'token_embd.weight': (config.vocab, width),
-        'output_norm.weight': (width,),
-    }
-    if not config.tied_embeddings:
-        shapes['output.weight'] = (config.vocab, width)
-    for index in range(config.layers):
-        shapes |= {f'blk.{index}.{name}.weight': shape for name, shape in layer.items()}
-    return shapes
+def _lazy(tensor: ReaderTensor) -> Lazy:
+    """Dequantised whole whenever a piece is read: blocks run across rows."""
+
+    def read(index: Index) -> np.ndarray:
+        values = dequantize(tensor.data, tensor.tensor_type)
+        return values.astype(np.float32, copy=False)[index]
+
+    return Lazy(tuple(map(int, tensor.shape[::-1])), np.dtype(np.float32), read)
 
 
-def _check(
-    path: Path, expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]
-) -> None:
-    faults = [f'missing: {name} {shape}' for name, shape in expected.items() if name not in found]
-    for name, shape in found.items():
-        if name not in expected:
-            faults.append(f'left over: {name} {shape}')
-        elif shape != expected[name]:
-            faults.append(f'shape: {name} is {shape}, expected {expected[name]}')
-    if faults:
-        raise UserError(f'{path}: tensors do not fit a LLaMA:\n  ' + '\n  '.join(faults))
-
-
-def _to_ours(name: str, weight: np.ndarray, config: LlamaConfig) -> np.ndarray:
-    if name == 'attn_q':
-        weight = _half_split(weight, config.heads)
-    elif name == 'attn_k':
-        weight = _half_split(weight, config.kv_heads)
-    return weight.T if weight.ndim == 2 else weight
-
-
-def _half_split(weight: np.ndarray, heads: int) -> np.ndarray:
-    """Rows (2i, 2i + 1) of each head, which llama.cpp turns as a pair, become (i, i + H/2)."""
-    outputs, inputs = weight.shape
-    pairs = weight.reshape(heads, outputs // heads // 2, 2, inputs)
-    return pairs.swapaxes(1, 2).reshape(outputs, inputs)
-
-
-def _put(params: dict[str, Any], target: tuple[str, ...], value: np.ndarray) -> None:
-    for name in target[:-1]:
-        params = params.setdefault(name, {})
-    params[target[-1]] = np.ascontiguousarray(value)
+def _shapes(config: LlamaConfig) -> dict[tuple[str, ...], jax.ShapeDtypeStruct]:
+    model = EmolaConfig(vision=None, llm=config, lora=None, prior=PriorConfig(enabled=False))
+    return {path[1:]: shape for path, shape in param_shapes(model).items()}

@@ -6,14 +6,13 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-from flax.traverse_util import flatten_dict
+from flax.traverse_util import unflatten_dict
 
-from emola_jax.convert import tables
-from emola_jax.convert.read import read, weight_files
+from emola_jax.convert import read
+from emola_jax.convert.source import refuse
+from emola_jax.convert.tables import LLM, VISION, VISUAL_PROJECTOR
+from emola_jax.convert.weights import weight_files
 from emola_jax.models.config import EmolaConfig
-from emola_jax.models.emola import Emola, example_batch
 
 SOURCES = {
     'llava': 'LLaVA-1.5 in its original layout (liuhaotian/llava-v1.5-7b on the Hugging Face hub)',
@@ -36,47 +35,35 @@ def missing(llava: Path, clip: Path) -> list[str]:
 
 
 def identity(llava: Path, clip: Path) -> dict[str, str]:
-    """What tells these weights from others: names, sizes and first megabyte of every file."""
+    """What tells these weights from others: names, sizes and first megabyte of every file.
+
+    Where the folders lie, and what they are called, doesn't matter.
+    """
     parts = {}
-    for folder in (llava, clip):
+    for role, folder in (('llava', llava), ('clip', clip)):
         for path in weight_files(folder):
             with path.open('rb') as file:
                 head = hashlib.sha256(file.read(1 << 20)).hexdigest()
-            parts[f'{folder.name}/{path.name}'] = f'{path.stat().st_size}-{head}'
+            parts[f'{role}/{path.name}'] = f'{path.stat().st_size}-{head}'
     return parts
 
 
 def read_base(llava: Path, clip: Path, model: EmolaConfig) -> dict[str, Any]:
-    """Reads every frozen parameter and the pretrained visual projector.
+    """Finds every frozen parameter and the pretrained visual projector.
 
     Args:
-      llava: folder of the language model and the projector.
+      llava: folder of the language model and the projector, in any layout.
       clip: folder of the vision tower; layers behind the chosen features are left out.
       model: sizes.
 
     Returns:
-      'llm', 'visual_projector' and 'vision' of the parameter tree, as host arrays.
+      'llm', 'visual_projector' and 'vision' of the parameter tree; every leaf is a `Lazy`, which
+      is read when it is placed.
 
     Raises:
-      UserError: a file can't be read, or lists all tensors that don't fit.
+      UserError: lists every file that can't be read and all tensors that don't fit.
     """
-    abstract = jax.eval_shape(
-        Emola(model.replace(lora=None)).init, jax.random.key(0), example_batch(model)
-    )
-    shapes = {
-        path: (leaf.value.shape, np.dtype(leaf.value.dtype))
-        for path, leaf in flatten_dict(abstract['params']).items()
-        if path[0] != 'face_prior'
-    }
-    of_clip = {path: kind for path, kind in shapes.items() if path[0] == 'vision'}
-    of_llava = {path: kind for path, kind in shapes.items() if path[0] != 'vision'}
-    params = read(
-        llava,
-        (*tables.LLAMA, *tables.VISUAL_PROJECTOR),
-        of_llava,
-        (*tables.LLAMA_IGNORED, *tables.LLAVA_IGNORED),
-    )
-    if model.vision is not None:
-        unused = tables.clip_unused_layers(model.vision.used_layers, model.vision.layers)
-        params |= read(clip, tables.CLIP_VISION, of_clip, (*tables.CLIP_IGNORED, *unused))
-    return params
+    parts = [LLM, VISION, VISUAL_PROJECTOR] if model.vision is not None else [LLM]
+    found = read.read_base(llava, clip, model, parts)
+    refuse(found.faults, f'{llava}: does not fit the model')
+    return unflatten_dict(found.params)

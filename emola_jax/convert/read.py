@@ -1,103 +1,134 @@
-"""Reads a folder of safetensors or PyTorch files through a table, one tensor at a time."""
+"""Reads a whole model (LLaVA in any layout, CLIP, LLaMA) as lazy parameters of ours."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
-import numpy as np
-from flax.traverse_util import unflatten_dict
-from safetensors import SafetensorError, safe_open
-
-from emola_jax.convert import rules as rules_
-from emola_jax.convert.rules import Rule
-from emola_jax.errors import UserError
-
-WEIGHT_FILES = ('*.safetensors', 'pytorch_model*.bin')
-"""Looked for in this order; the first kind that is there is read."""
+from emola_jax.convert import rules, tables, weights
+from emola_jax.convert.lazy import Lazy
+from emola_jax.convert.rules import Path as ParamPath
+from emola_jax.convert.tables import LLM, PRIOR, VISION, VISUAL_PROJECTOR, Layout
+from emola_jax.models.config import EmolaConfig, VisionConfig
+from emola_jax.models.emola import param_shapes
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """The weight files of a folder, shards in order; empty if there are none."""
-    kinds = (sorted(folder.glob(pattern)) for pattern in WEIGHT_FILES)
-    return next((files for files in kinds if files), [])
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a folder gives.
+
+    Attributes:
+      params: path -> parameter; nothing is read yet.
+      faults: one line for each tensor or file at fault.
+      layouts: the layout of each folder.
+    """
+
+    params: dict[ParamPath, Lazy] = dataclasses.field(default_factory=dict)
+    faults: list[str] = dataclasses.field(default_factory=list)
+    layouts: list[str] = dataclasses.field(default_factory=list)
+
+    def add(self, other: Found) -> None:
+        """Takes in what another folder gives."""
+        self.params.update(other.params)
+        self.faults.extend(other.faults)
+        self.layouts.extend(other.layouts)
 
 
-def read(
-    folder: Path,
-    table: Sequence[Rule],
-    ours: Mapping[rules_.Path, tuple[tuple[int, ...], Any]],
-    ignored: Sequence[str],
-) -> dict[str, Any]:
-    """Fills every parameter in `ours` from the checkpoint in `folder`.
+def read_base(folder: Path, clip: Path | None, model: EmolaConfig, parts: Collection[str]) -> Found:
+    """Reads the parts of a base model.
 
     Args:
-      folder: holds the weight files.
-      table: the rules.
-      ours: path -> (shape, dtype) of every parameter that the checkpoint must give.
-      ignored: patterns of tensors that are left out on purpose.
+      folder: LLaVA in any layout, or a plain LLaMA.
+      clip: CLIP's folder, for the vision tower where `folder` has none of its own.
+      model: sizes; its adapter is no part of a base.
+      parts: those wanted; others are left out although they may be there.
 
     Returns:
-      Nested dict of arrays in the given dtypes.
-
-    Raises:
-      UserError: lists every tensor that is missing, left over or of another shape, or names the
-        file that can't be read.
+      What was found, faults included: nothing is raised for a tensor that doesn't fit.
     """
-    shapes = {path: shape for path, (shape, _) in ours.items()}
-    places, without_rule = rules_.expand(table, shapes)
-    filled = {path: np.empty(shape, dtype) for path, (shape, dtype) in ours.items()}
-    faults = [f'{name}: no tensor of the checkpoint is meant for it' for name in without_rule]
-    seen = set()
-    for name, tensor in _tensors(weight_files(folder)):
-        place = places.get(name)
-        if place is None:
-            if not rules_.matches_any(name, ignored):
-                faults.append(f'{name}: the model has no place for it')
-            continue
-        seen.add(name)
-        expected = rules_.their_shape(place, shapes)
-        if tensor.shape != expected:
-            faults.append(f'{name}: has shape {tensor.shape}, expected {expected}')
-            continue
-        target = filled[place.rule.ours]
-        target[... if place.layer is None else place.layer] = place.rule.to_ours(tensor)
-    faults += [f'{name}: missing' for name in places if name not in seen]
-    if faults:
-        raise UserError(f'{folder}: does not fit the model:\n  ' + '\n  '.join(sorted(faults)))
-    return unflatten_dict(filled)
+    wanted = {
+        path: shape
+        for path, shape in param_shapes(model.replace(lora=None)).items()
+        if path[0] in parts
+    }
+    elsewhere = {path: shape for path, shape in wanted.items() if path[0] == VISION}
+    opened = weights.open_folder(folder)
+    layout = tables.detect(opened.tensors)
+    if layout is not None and VISION in layout.parts_in(opened.tensors):
+        elsewhere = {}
+    found = _read(
+        folder, opened, layout, {p: s for p, s in wanted.items() if p not in elsewhere}, model
+    )
+    if elsewhere and clip is None:
+        found.faults.append(
+            f'{folder}: has no vision tower of its own; name the folder of CLIP with --clip'
+        )
+    elif elsewhere and clip is not None:
+        opened = weights.open_folder(clip)
+        found.add(_read(clip, opened, tables.detect(opened.tensors), elsewhere, model))
+    return found
 
 
-def _tensors(files: Sequence[Path]) -> Iterator[tuple[str, np.ndarray]]:
-    for path in files:
-        yield from (_safetensors if path.suffix == '.safetensors' else _pytorch)(path)
+def _read(
+    folder: Path,
+    opened: weights.Weights,
+    layout: Layout | None,
+    wanted: Mapping[ParamPath, Any],
+    model: EmolaConfig,
+) -> Found:
+    if layout is None:
+        faults = list(opened.faults)
+        if not faults:
+            some = ', '.join(sorted(opened.tensors)[:3])
+            names = '; '.join(layout.name for layout in tables.LAYOUTS)
+            faults.append(f'{folder}: tensors named {some}, … are of no known layout ({names})')
+        return Found(faults=faults)
+    table = layout.rules
+    known = set(layout.prefixes())
+    missing = set() if opened.faults else {path[0] for path in wanted} - known
+    params, faults = rules.to_ours(
+        table,
+        opened.tensors,
+        {path: shape for path, shape in wanted.items() if path[0] in known},
+        _left_out(layout, {path[0] for path in wanted}, model),
+    )
+    if opened.faults:  # then what is missing may be in the file that can't be read
+        faults = [fault for fault in faults if not fault.endswith(': missing')]
+    return Found(
+        params,
+        [
+            *opened.faults,
+            *(f'{folder}: {fault}' for fault in faults),
+            *(f'{folder}: holds no {tables.PART_NAMES[part]}' for part in sorted(missing)),
+        ],
+        [f'{folder}: {layout.name}'],
+    )
 
 
-def _safetensors(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    try:
-        with safe_open(path, framework='numpy') as file:
-            for name in file.keys():  # noqa: SIM118 (the handle is no dict)
-                yield name, file.get_tensor(name)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f'{path}: not a readable safetensors file ({error})') from None
+def _left_out(layout: Layout, wanted: Collection[str], model: EmolaConfig) -> tuple[str, ...]:
+    """Patterns of what a checkpoint may hold and isn't read from it."""
+    patterns = list(layout.buffers)
+    if model.llm.tied_embeddings or LLM not in wanted:
+        patterns.append(re.escape(f'{layout.head}.weight'))
+    for part, names in ((VISUAL_PROJECTOR, layout.projector), (PRIOR, layout.prior)):
+        if part not in wanted and names is not None:
+            patterns += [rf'{re.escape(name)}\.(weight|bias)' for name in names]
+    if layout.vision is not None:
+        prefix = re.escape(layout.vision)
+        patterns += tables.CLIP_IGNORED
+        patterns += [prefix + name for name in _unneeded(model.vision)]
+        if VISION not in wanted:
+            patterns.append(f'{prefix}.*')
+    return tuple(patterns)
 
 
-def _pytorch(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    try:
-        import torch
-    except ImportError:
-        raise UserError(
-            f"{path}: PyTorch's own format needs torch to read; pip install 'emola_jax[convert]'"
-        ) from None
-    try:
-        # weights_only: no pickle that runs code.
-        state = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise UserError(f'{path}: not a readable PyTorch checkpoint ({error})') from None
-    for name, tensor in state.items():
-        if tensor.dtype == torch.bfloat16:
-            yield name, tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
-        else:
-            yield name, tensor.numpy()
+def _unneeded(vision: VisionConfig | None) -> list[str]:
+    """Patterns of CLIP's tensors behind the chosen features, from inside the vision tower."""
+    if vision is None:
+        return []
+    layers = '|'.join(map(str, range(vision.used_layers, vision.layers)))
+    unused = [rf'encoder\.layers\.({layers})\..*'] if layers else []
+    return [*unused, r'post_layernorm\.(weight|bias)']

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict
 from jaxtyping import Array, Bool, Float, Int
 
 from emola_jax.models.clip_vit import ClipVit, normalize_images
@@ -173,3 +175,17 @@ def example_batch(cfg: EmolaConfig, rows: int = 1) -> dict[str, np.ndarray]:
     if cfg.prior.enabled:
         batch['landmarks'] = np.zeros((rows, 1, cfg.prior.inputs), np.float32)
     return batch
+
+
+def abstract_params(cfg: EmolaConfig) -> Any:
+    """Shape, dtype and logical axis names of every parameter, without making any.
+
+    Returns:
+        Nested dict of `nn.LogicallyPartitioned` boxes; `sharding.unbox` takes them off.
+    """
+    return jax.eval_shape(Emola(cfg).init, jax.random.key(0), example_batch(cfg))['params']
+
+
+def param_shapes(cfg: EmolaConfig) -> dict[tuple[str, ...], jax.ShapeDtypeStruct]:
+    """Path -> shape and dtype of every parameter."""
+    return flatten_dict(nn.unbox(abstract_params(cfg)))

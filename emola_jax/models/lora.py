@@ -109,13 +109,22 @@ def merge_lora(model: Module, params: dict[str, Any]) -> tuple[Module, dict[str,
     return model.clone(cfg=model.cfg.replace(lora=None)), _merged(params, lora)
 
 
+def merge_kernel(
+    kernel: Float[Array, '*layers in out'],
+    a: Float[Array, '*layers in R'],
+    b: Float[Array, '*layers R out'],
+    lora: LoraConfig,
+) -> Float[Array, '*layers in out']:
+    """W + A B · alpha/rank, added in float32 and returned as the kernel's dtype."""
+    # Stacked layers have an axis in front, which matmul takes as a batch.
+    update = jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+    wide = kernel.astype(jnp.float32) + lora.scale * update
+    return wide.astype(kernel.dtype)
+
+
 def _merged(params: dict[str, Any], lora: LoraConfig) -> dict[str, Any]:
     if 'lora_a' in params:
-        kernel = params['kernel']
-        # Stacked layers have an axis in front, which matmul takes as a batch.
-        update = jnp.matmul(params['lora_a'], params['lora_b'], precision=jax.lax.Precision.HIGHEST)
-        wide = kernel.astype(jnp.float32) + lora.scale * update
-        return {'kernel': wide.astype(kernel.dtype)}
+        return {'kernel': merge_kernel(params['kernel'], params['lora_a'], params['lora_b'], lora)}
     return {
         name: _merged(value, lora) if isinstance(value, dict) else value
         for name, value in params.items()

@@ -87,9 +87,9 @@ def test_all_faults_are_listed(tmp_path):
         read_gguf_llama(write(tmp_path / 'broken.gguf', tensors))
     message = str(caught.value)
     assert 'broken.gguf' in message
-    assert 'missing: blk.1.attn_k.weight (4, 8)' in message
-    assert 'left over: rope_freqs.weight (4,)' in message
-    assert 'blk.0.ffn_up.weight is (12, 9), expected (12, 8)' in message
+    assert 'blk.1.attn_k.weight: missing' in message
+    assert 'rope_freqs.weight: the model has no place for it' in message
+    assert 'blk.0.ffn_up.weight: has shape (12, 9), expected (12, 8)' in message
 
 
 def test_other_architectures_and_files_are_refused(tmp_path):

@@ -1,0 +1,38 @@
+"""A model's name as a local folder: a path, or an id of the Hugging Face hub."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from emola_jax.errors import UserError
+
+_PATTERNS = ('*.json', '*.safetensors', '*.bin', '*.model', '*.txt', '*.jinja')
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether `name` could be a model of the hub ('owner/name') instead of a path."""
+    return re.fullmatch(r'\w[\w.-]*/[\w.-]+', name) is not None
+
+
+def local_folder(name: str | Path) -> Path:
+    """The folder of a model; one of the hub is downloaded into its cache.
+
+    Raises:
+      UserError: there is no such folder, nor can the hub be reached.
+    """
+    path = Path(name).expanduser()
+    if path.exists():
+        return path
+    if not is_hub_id(str(name)):
+        raise UserError(f'{name}: no such folder')
+    import huggingface_hub  # takes a while to import
+
+    try:
+        return Path(huggingface_hub.snapshot_download(str(name), allow_patterns=list(_PATTERNS)))
+    except Exception as error:  # the hub's client raises many kinds, those of its transport too
+        reason = re.split(r'\. |\n', str(error).strip())[0]
+        raise UserError(
+            f'{name}: no such folder here, and the Hugging Face hub gave none of that name '
+            f'({type(error).__name__}: {reason})'
+        ) from None

@@ -1,0 +1,271 @@
+"""Tells what a folder holds, and reads it: a whole model, or an adapter on its base."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from emola_jax.convert import adapter, foreign_config, rules, weights
+from emola_jax.convert.foreign_config import CONFIG_FILE, KNOWN_TOWERS, TEMPLATE_FIELD, TOWER_FIELD
+from emola_jax.convert.hf_tokenizer import IMAGE_TOKEN
+from emola_jax.convert.hub import local_folder
+from emola_jax.convert.read import Found, read_base
+from emola_jax.convert.source import PAPERS_TEMPLATE, TOKENIZER_FILES, Source, refuse
+from emola_jax.convert.tables import EMOLA_HF, LLM, PRIOR, VISION, VISUAL_PROJECTOR
+from emola_jax.convert.weights import read_json
+from emola_jax.errors import UserError
+from emola_jax.models.config import DTYPES, EmolaConfig, VisionConfig
+from emola_jax.models.emola import param_shapes
+from emola_jax.tokenizer import Tokenizer
+
+PROJECTORS_FILE = 'projectors.safetensors'
+"""What the `peft` format puts beside the adapter, in the names of `EMOLA_HF`."""
+
+MODEL_FILE = 'emola.json'
+"""Beside the adapter of the `peft` format: sizes, template and the base's own config."""
+
+
+def read_folder(
+    folder: Path, *, base: str | None = None, clip: str | None = None, with_base: bool = True
+) -> Source:
+    """Reads whatever a folder holds; all parameters lazily.
+
+    Args:
+      folder: an EmoLA checkpoint as released, PEFT's adapter, LLaVA in any layout, or a merged
+        folder of this project.
+      base: path or hub id of the model below an adapter; the one that it names by default.
+      clip: path or hub id of CLIP; the one that LLaVA's config names by default.
+      with_base: False reads an adapter without the weights below it.
+
+    Raises:
+      UserError: lists everything that is missing, left over, damaged or doesn't fit.
+    """
+    if not folder.is_dir():
+        raise UserError(f'{folder}: no such folder')
+    if not (folder / adapter.ADAPTER_CONFIG).is_file():
+        return _whole(folder, clip)
+    if (folder / CONFIG_FILE).is_file():
+        return _released(folder, base, clip, with_base)
+    return _peft(folder, base, clip, with_base)
+
+
+def _whole(folder: Path, clip: str | None) -> Source:
+    if not weights.weight_files(folder):
+        raise UserError(
+            f'{folder}: neither a run of this project, nor an adapter ({adapter.ADAPTER_CONFIG}), '
+            f'nor a model ({" or ".join(pattern for pattern, _ in weights.KINDS)})'
+        )
+    values = read_json(folder / CONFIG_FILE)
+    vision, clip_folder = _tower(clip, values, with_weights=False)
+    model = foreign_config.read_model(folder, vision)
+    parts = [LLM]
+    if model.vision is not None:
+        parts += [VISION, VISUAL_PROJECTOR]
+    if model.prior.enabled:
+        parts.append(PRIOR)
+    found = read_base(folder, clip_folder, model, parts)
+    tokenizer = _tokenizer(folder, model, found.faults)
+    refuse(found.faults, f'{folder}: does not fit the model that its {CONFIG_FILE} describes')
+    return Source(
+        folder,
+        ', '.join(found.layouts),
+        _as_stored(model, found),
+        found.params,
+        template=values.get(TEMPLATE_FIELD, PAPERS_TEMPLATE),
+        tokenizer=tokenizer,
+        load_tokenizer=_loader(tokenizer),
+        foreign=values,
+    )
+
+
+def _released(folder: Path, base: str | None, clip: str | None, with_base: bool) -> Source:
+    """An EmoLA checkpoint in the files of the released code."""
+    values = read_json(folder / CONFIG_FILE)
+    vision, clip_folder = _tower(clip, values, with_weights=with_base)
+    path = adapter.adapter_file(folder)
+    opened = adapter.open_lora(path)
+    model = foreign_config.read_model(folder, vision).replace(
+        lora=adapter.read_lora_config(folder, opened.tensors)
+    )
+    found = _adapter(path, opened, model)
+    projectors, faults = adapter.read_released_projectors(folder, model)
+    found.add(Found(projectors, faults, ['EmoLA as released']))
+    named = base or read_json(folder / adapter.ADAPTER_CONFIG).get('base_model_name_or_path')
+    base_folder = _base_folder(named, folder, needed=with_base)
+    if base_folder is not None and with_base:
+        found.add(_below(base_folder, clip_folder, model, (LLM, VISION)))
+    tokenizer = _tokenizer(folder, model, found.faults, base_folder)
+    refuse(found.faults, f'{folder}: is not a whole EmoLA checkpoint')
+    return Source(
+        folder,
+        ', '.join(found.layouts),
+        _as_stored(model, found),
+        found.params,
+        template=values.get(TEMPLATE_FIELD, PAPERS_TEMPLATE),
+        base=named,
+        tokenizer=tokenizer,
+        load_tokenizer=_loader(tokenizer),
+        foreign=values,
+    )
+
+
+def _peft(folder: Path, base: str | None, clip: str | None, with_base: bool) -> Source:
+    """An adapter in PEFT's files, with the projectors that this project puts beside them."""
+    named = base or read_json(folder / adapter.ADAPTER_CONFIG).get('base_model_name_or_path')
+    known = read_json(folder / MODEL_FILE) if (folder / MODEL_FILE).is_file() else {}
+    base_folder = _base_folder(named, folder, needed=with_base or not known)
+    clip_folder = None
+    if known:
+        model = EmolaConfig.from_config_dict(known['model'])
+        if clip is not None:
+            clip_folder = local_folder(clip)
+    else:
+        assert base_folder is not None
+        values = read_json(base_folder / CONFIG_FILE)
+        vision, clip_folder = _tower(clip, values, with_weights=with_base)
+        model = foreign_config.read_model(base_folder, vision)
+    path = adapter.adapter_file(folder)
+    opened = adapter.open_lora(path)
+    model = model.replace(lora=adapter.read_lora_config(folder, opened.tensors))
+    found = _adapter(path, opened, model)
+    beside = _projectors(folder, model, needed=bool(known))
+    found.add(beside)
+    if base_folder is not None and with_base:
+        parts = {LLM, VISION, VISUAL_PROJECTOR} if model.vision is not None else {LLM}
+        parts -= {name[0] for name in beside.params}
+        found.add(_below(base_folder, clip_folder, model, tuple(parts)))
+    tokenizer = _tokenizer(folder, model, found.faults, base_folder)
+    refuse(found.faults, f'{folder}: is not a whole adapter')
+    return Source(
+        folder,
+        ', '.join(found.layouts),
+        _as_stored(model, found),
+        found.params,
+        template=known.get('template', PAPERS_TEMPLATE),
+        base=named,
+        tokenizer=tokenizer,
+        load_tokenizer=_loader(tokenizer),
+        foreign=known.get('foreign', {}),
+    )
+
+
+def _adapter(path: Path, opened: weights.Weights, model: EmolaConfig) -> Found:
+    if opened.faults:
+        return Found(faults=list(opened.faults))
+    params, faults = adapter.read_lora(path, opened, model)
+    return Found(params, faults, ["PEFT's LoRA"])
+
+
+def _projectors(folder: Path, model: EmolaConfig, *, needed: bool) -> Found:
+    path = folder / PROJECTORS_FILE
+    if not path.is_file() and not needed:
+        return Found()
+    opened = weights.open_files([path])
+    parts = {VISUAL_PROJECTOR, PRIOR} if model.prior.enabled else {VISUAL_PROJECTOR}
+    wanted = {p: s for p, s in param_shapes(model).items() if p[0] in parts}
+    if opened.faults:
+        return Found(faults=list(opened.faults))
+    lacks = parts - EMOLA_HF.parts_in(opened.tensors)
+    if PRIOR in lacks:
+        return Found(faults=[f'{path}: holds no landmark projector'])
+    params, faults = rules.to_ours(EMOLA_HF.rules, opened.tensors, wanted)
+    return Found(params, [f'{path}: {fault}' for fault in faults], ['projectors'])
+
+
+def _below(folder: Path, clip: Path | None, model: EmolaConfig, parts: tuple[str, ...]) -> Found:
+    """The base's parts; a base of other sizes is one fault instead of one a tensor."""
+    theirs = foreign_config.read_model(folder, model.vision).llm
+    differing = [
+        f'{folder}: has {field.name} {getattr(theirs, field.name)}, but the adapter was trained on '
+        f'a model with {getattr(model.llm, field.name)}'
+        for field in dataclasses.fields(theirs)
+        if getattr(theirs, field.name) != getattr(model.llm, field.name)
+    ]
+    return Found(faults=differing) if differing else read_base(folder, clip, model, parts)
+
+
+def _base_folder(name: str | None, folder: Path, *, needed: bool) -> Path | None:
+    """The folder of the model below an adapter, or None where it isn't needed and isn't there."""
+    if name is not None and Path(name).expanduser().is_dir():
+        return Path(name).expanduser()
+    if not needed:
+        return None
+    if name is None:
+        raise UserError(f'{folder}: names no base model; name it with --base')
+    try:
+        return local_folder(name)
+    except UserError as error:
+        raise UserError(
+            f'{folder}: its base model is missing ({error}); name it with --base'
+        ) from None
+
+
+def _tower(
+    clip: str | None, values: Mapping[str, Any], *, with_weights: bool
+) -> tuple[VisionConfig | None, Path | None]:
+    """Sizes and folder of the vision tower that LLaVA's config names.
+
+    Raises:
+      UserError: it isn't there, and isn't one whose sizes are known.
+    """
+    name = clip or values.get(TOWER_FIELD)
+    if name is None:
+        return None, None
+    if not with_weights and name in KNOWN_TOWERS and not Path(name).is_dir():
+        return KNOWN_TOWERS[name], None
+    try:
+        folder = local_folder(name)
+    except UserError as error:
+        raise UserError(f'the vision tower is missing ({error}); name it with --clip') from None
+    return foreign_config.read_vision(folder), folder
+
+
+def _tokenizer(
+    folder: Path, model: EmolaConfig, faults: list[str], *others: Path | None
+) -> Path | None:
+    """The first folder that has a tokenizer; one of another vocabulary is a fault."""
+    for place in (folder, *others):
+        if place is not None and any((place / name).is_file() for name in TOKENIZER_FILES[:2]):
+            faults += vocabulary_faults(place, model.llm.vocab)
+            return place
+    return None
+
+
+def _loader(folder: Path | None) -> Callable[[], Tokenizer] | None:
+    return None if folder is None else functools.partial(Tokenizer.from_pretrained, folder)
+
+
+def vocabulary_faults(folder: Path, vocab: int) -> list[str]:
+    """One line if the tokenizer of `folder` isn't that of a model with `vocab` rows.
+
+    A table may be longer than the tokenizer's vocabulary, up to the next multiple of 64, as that of
+    llava-hf is. In a merged folder of this project the image placeholder is the tokenizer's last
+    id, and may lie behind the table.
+    """
+    try:
+        tokenizer = Tokenizer.from_pretrained(folder)
+    except UserError as error:
+        return [str(error)]
+    ids = tokenizer.vocab
+    if ids == vocab or -(-ids // 64) * 64 == vocab:
+        return []
+    placeholder = tokenizer.backend.token_to_id(IMAGE_TOKEN)
+    if placeholder == ids - 1 <= vocab and placeholder == _placeholder(folder):
+        return []
+    return [f'{folder}: the tokenizer has {ids} ids, but the model has embeddings for {vocab}']
+
+
+def _placeholder(folder: Path) -> int | None:
+    path = folder / CONFIG_FILE
+    return read_json(path).get('image_token_index') if path.is_file() else None
+
+
+def _as_stored(model: EmolaConfig, found: Found) -> EmolaConfig:
+    """The model with the type in which its embeddings are stored."""
+    embed = found.params.get((LLM, 'embed'))
+    if embed is None or str(embed.dtype) not in DTYPES:
+        return model
+    return model.replace(dtype='float32', param_dtype=str(embed.dtype))

@@ -1,0 +1,200 @@
+"""Opens weight files: every tensor of a folder as a `Lazy`, whatever the file format."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import re
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from emola_jax.convert.lazy import Index, Lazy
+from emola_jax.errors import UserError
+
+KINDS = (
+    ('model*.safetensors', 'model.safetensors.index.json'),
+    ('pytorch_model*.bin', 'pytorch_model.bin.index.json'),
+)
+"""Weight files and the index of their shards; the first kind that is there is read."""
+
+# The names that a safetensors header gives to types.
+_DTYPES: dict[str, np.dtype] = {
+    'F64': np.dtype(np.float64),
+    'F32': np.dtype(np.float32),
+    'F16': np.dtype(np.float16),
+    'BF16': np.dtype(ml_dtypes.bfloat16),
+    'I64': np.dtype(np.int64),
+    'I32': np.dtype(np.int32),
+    'I16': np.dtype(np.int16),
+    'I8': np.dtype(np.int8),
+    'U8': np.dtype(np.uint8),
+    'BOOL': np.dtype(np.bool_),
+}
+SAFETENSORS_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+"""The inverse, for writing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """What was found.
+
+    Attributes:
+      tensors: by name; nothing is read yet.
+      faults: one line for each file that is missing or can't be read, and each tensor that an index
+        promises in vain. Then a tensor that isn't there is no fault of its own.
+    """
+
+    tensors: Mapping[str, Lazy]
+    faults: tuple[str, ...] = ()
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The weight files of a folder, shards in order; empty if there are none.
+
+    Where there is an index, these are the files that it lists, whether they are there or not.
+    """
+    if promised := _promised(folder):
+        return [folder / name for name in sorted(set(promised.values()))]
+    kinds = (sorted(folder.glob(pattern)) for pattern, _ in KINDS)
+    return next((files for files in kinds if files), [])
+
+
+def open_folder(folder: Path) -> Weights:
+    """Opens the weight files of a folder; that there are none is a fault as well."""
+    try:
+        files = weight_files(folder)
+        promised = _promised(folder)
+    except UserError as error:
+        return Weights({}, (str(error),))
+    if not files:
+        patterns = ' or '.join(pattern for pattern, _ in KINDS)
+        return Weights({}, (f'{folder}: no weight files; expected {patterns}',))
+    weights = open_files(files)
+    if weights.faults:
+        return weights
+    return Weights(
+        weights.tensors,
+        tuple(
+            f'{folder / file}: {name} is missing, which the index says is here'
+            for name, file in promised.items()
+            if name not in weights.tensors or weights.tensors[name].origin != str(folder / file)
+        ),
+    )
+
+
+def open_files(paths: Iterable[Path]) -> Weights:
+    """Opens files, each of them safetensors or PyTorch's own, by its suffix."""
+    tensors: dict[str, Lazy] = {}
+    faults = []
+    for path in paths:
+        opened = _safetensors if path.suffix == '.safetensors' else _pytorch
+        try:
+            if not path.is_file():
+                raise UserError(f'{path}: missing')
+            found = opened(path)
+        except UserError as error:
+            faults.append(str(error))
+            continue
+        twice = found.keys() & tensors.keys()
+        faults += [f'{n}: in {tensors[n].origin} and in {path}' for n in sorted(twice)]
+        tensors |= found
+    return Weights(tensors, tuple(faults))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+      UserError: there is no such file, or something else is in it.
+    """
+    try:
+        value = json.loads(path.read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        raise UserError(f'{path}: no such file') from None
+    except (OSError, ValueError) as error:
+        raise UserError(f'{path}: not a readable JSON file ({error})') from None
+    if not isinstance(value, dict):
+        raise UserError(f'{path}: expected a JSON object, found {type(value).__name__}')
+    return value
+
+
+def _promised(folder: Path) -> dict[str, str]:
+    """Tensor -> file, as the index says; empty without an index.
+
+    An index beside complete files of an earlier kind is not asked.
+    """
+    for pattern, index in KINDS:
+        if (folder / index).is_file():
+            return _weight_map(folder / index)
+        if any(folder.glob(pattern)):
+            break
+    return {}
+
+
+def _weight_map(path: Path) -> dict[str, str]:
+    names = read_json(path).get('weight_map')
+    if not isinstance(names, dict) or not names:
+        raise UserError(f"{path}: expected the field 'weight_map', tensor names and their files")
+    return names
+
+
+def _safetensors(path: Path) -> dict[str, Lazy]:
+    try:
+        # Memory-mapped, and open as long as one of its tensors is in use.
+        file = safe_open(path, framework='numpy')
+    except (SafetensorError, OSError) as error:
+        raise UserError(f'{path}: not a readable safetensors file ({error})') from None
+    tensors = {}
+    for name in file.keys():  # noqa: SIM118 (the handle is no dict)
+        part = file.get_slice(name)
+        if part.get_dtype() not in _DTYPES:
+            raise UserError(f'{path}: {name} is of type {part.get_dtype()}, which nothing here is')
+        shape = tuple(part.get_shape())
+        read = functools.partial(_read_slice, file, name, shape)
+        tensors[name] = Lazy(shape, _DTYPES[part.get_dtype()], read, str(path))
+    return tensors
+
+
+def _read_slice(file: Any, name: str, shape: tuple[int, ...], index: Index) -> np.ndarray:
+    whole = tuple(slice(0, size) for size in shape)
+    return np.asarray(file.get_tensor(name) if index == whole else file.get_slice(name)[index])
+
+
+def _pytorch(path: Path) -> dict[str, Lazy]:
+    try:
+        import torch
+    except ImportError:
+        raise UserError(
+            f"{path}: PyTorch's own format needs torch to read; pip install 'emola_jax[convert]'"
+        ) from None
+    try:
+        # weights_only: no pickle that runs code. Files of before PyTorch 1.6 can't be mapped.
+        mapped = zipfile.is_zipfile(path)
+        state = torch.load(path, map_location='cpu', weights_only=True, mmap=mapped)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        reason = re.split(r'\. |\n', str(error))[0]
+        if 'Weights only' in reason:
+            reason = 'it holds code besides tensors, which is never run'
+        raise UserError(f'{path}: not a readable PyTorch checkpoint ({reason})') from None
+    if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
+        raise UserError(f'{path}: expected a dict of tensors')
+    return {name: _lazy(tensor, str(path)) for name, tensor in state.items()}
+
+
+def _lazy(tensor: Any, origin: str) -> Lazy:
+    """A `Lazy` of a torch tensor; NumPy knows bfloat16 only by the bits."""
+    import torch
+
+    bits = tensor.detach()
+    if bits.dtype == torch.bfloat16:
+        bits, dtype = bits.view(torch.int16), np.dtype(ml_dtypes.bfloat16)
+    else:
+        dtype = bits[:0].numpy().dtype if bits.ndim else bits.numpy().dtype
+    return Lazy(tuple(bits.shape), dtype, lambda index: bits[index].numpy().view(dtype), origin)

@@ -1,0 +1,220 @@
+"""Every layout that LLaVA has been saved in gives the same parameters, and what they compute."""
+
+import jax
+import numpy as np
+import pytest
+import torch
+from flax.traverse_util import unflatten_dict
+from safetensors.torch import load_file, save_file
+
+from emola_jax.convert import lazy, rules, tables
+from emola_jax.convert.read_folder import read_folder
+from emola_jax.convert.write import write_safetensors
+from emola_jax.errors import UserError
+from emola_jax.models.config import PriorConfig
+from emola_jax.models.emola import Emola
+from tests.convert.checkpoints import MODEL, arrays, assert_same, llava_hf, source, variant
+from tests.models.tiny import conversation, run
+
+
+def module_names(name):
+    """The names of the live modules of transformers 5, where its files have older ones."""
+    return f'model.{name}' if name != 'lm_head.weight' else name
+
+
+RENAMED = {
+    tables.LLAVA_HF_MODULES_OF_5: {},
+    tables.LLAVA_HF_MODULES: {'model.vision_tower.': 'model.vision_tower.vision_model.'},
+    tables.LLAVA_HF_SAVED_BY_5: {
+        'lm_head.': 'language_model.lm_head.',
+        'model.language_model.': 'language_model.model.',
+        'model.': '',
+    },
+    tables.LLAVA_HF: {
+        'lm_head.': 'language_model.lm_head.',
+        'model.language_model.': 'language_model.model.',
+        'model.vision_tower.': 'vision_tower.vision_model.',
+        'model.': '',
+    },
+}
+
+
+def renamed(name, starts):
+    return next((n + name.removeprefix(o) for o, n in starts.items() if name.startswith(o)), name)
+
+
+def save_as(folder, layout, tied=False):
+    llava_hf(tied).save_pretrained(folder)
+    state = {n: t for n, t in llava_hf(tied).state_dict().items() if not tied or 'lm_head' not in n}
+    named = {renamed(n, RENAMED[layout]): t.contiguous() for n, t in state.items()}
+    saved = set(load_file(folder / 'model.safetensors'))
+    if layout is tables.LLAVA_HF_SAVED_BY_5:
+        assert saved == set(named)  # this is what the installed transformers writes
+    save_file(named, folder / 'model.safetensors')
+
+
+@pytest.mark.parametrize('layout', RENAMED, ids=lambda layout: layout.name)
+@pytest.mark.parametrize('tied', [True, False], ids=['tied', 'untied'])
+def test_llava_hf_is_read_in_each_of_its_layouts(tmp_path, layout, tied):
+    save_as(tmp_path, layout, tied)
+    read = read_folder(tmp_path)
+    assert read.kind == f'{tmp_path}: {layout.name}'
+    expected = variant(tied=tied, lora=None, prior=PriorConfig(enabled=False))
+    assert read.model == expected
+    if not tied:
+        head = llava_hf().lm_head.weight.detach().numpy()
+        np.testing.assert_array_equal(read.params['llm', 'head'].whole(), head.T)
+    vision = llava_hf(tied).model.vision_tower.state_dict()
+    np.testing.assert_array_equal(
+        read.params['vision', 'layers', 'fc_1', 'kernel'].whole()[1],
+        vision['encoder.layers.1.mlp.fc1.weight'].numpy().T,
+    )
+
+
+def test_what_is_read_computes_what_transformers_computes(tmp_path):
+    save_as(tmp_path, tables.LLAVA_HF)
+    read = read_folder(tmp_path)
+    batch = conversation(read.model, 7, seed=2)
+    params = unflatten_dict(arrays(read.params))
+    logits = run(Emola(read.model), params, batch)
+    pixels = batch['images'][0].astype(np.float32) / 255
+    pixels = (pixels - np.float32(MODEL.vision.image_mean)) / np.float32(MODEL.vision.image_std)
+    image = llava_hf().config.image_token_id
+    ids = np.where(batch['tokens'] < 0, image, batch['tokens'] % image)
+    batch = {**batch, 'tokens': np.where(batch['tokens'] < 0, batch['tokens'], ids)}
+    logits = run(Emola(read.model), params, batch)
+    with torch.no_grad():
+        expected = llava_hf()(
+            input_ids=torch.tensor(ids, dtype=torch.long),
+            pixel_values=torch.tensor(pixels.transpose(0, 3, 1, 2)),
+        ).logits
+    np.testing.assert_allclose(logits, expected.numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize('name', ['hf', 'original'])
+@pytest.mark.parametrize('scan', [True, False], ids=['scanned', 'unscanned'])
+def test_the_merged_folder_comes_back_tensor_for_tensor(tmp_path, name, scan):
+    """Through the seam that a format of whole models uses: a table, then streamed shards."""
+    layout = {'hf': tables.EMOLA_HF, 'original': tables.LLAVA}[name]
+    ours = source(variant(scan=scan, lora=None))
+    theirs = rules.to_theirs(layout.rules, ours.params)
+    files = write_safetensors(tmp_path, theirs, max_shard_size=20_000)
+    assert len(files) > 2
+    opened = {n: t for f in files for n, t in lazies_of(f).items()}
+    read, faults = rules.to_ours(layout.rules, opened, source(variant(lora=None)).params)
+    assert not faults
+    assert_same(read, ours.params)
+
+
+def lazies_of(path):
+    return {name: lazy.of_array(tensor.numpy()) for name, tensor in load_file(path).items()}
+
+
+def test_shards_of_pytorch_in_the_original_layout_with_a_tower_of_its_own(tmp_path):
+    """As liuhaotian's, here with CLIP inside, as checkpoints with a tuned tower have it."""
+    import json
+
+    ours = source(variant(lora=None))
+    theirs = {n: t.whole() for n, t in rules.to_theirs(tables.LLAVA.rules, ours.params).items()}
+    theirs['model.layers.0.self_attn.rotary_emb.inv_freq'] = np.ones(3, np.float32)
+    tower = tables.LLAVA.vision
+    theirs[f'{tower}post_layernorm.weight'] = np.ones(16, np.float32)
+    theirs[f'{tower}encoder.layers.2.mlp.fc1.bias'] = np.ones(32, np.float32)
+    names = sorted(theirs)
+    for part, some in enumerate((names[:30], names[30:])):
+        torch.save(
+            {n: torch.tensor(theirs[n].copy()) for n in some},
+            tmp_path / f'pytorch_model-{part + 1:05d}-of-00002.bin',
+        )
+    from tests.convert.checkpoints import write_clip_config
+
+    clip = write_clip_config(tmp_path / 'clip')
+    llm = MODEL.llm
+    config = {
+        'vocab_size': llm.vocab,
+        'hidden_size': llm.width,
+        'intermediate_size': llm.mlp,
+        'num_hidden_layers': llm.layers,
+        'num_attention_heads': llm.heads,
+        'num_key_value_heads': llm.kv_heads,
+        'rms_norm_eps': llm.norm_eps,
+        'mm_vision_tower': str(clip),
+        'mm_projector_type': 'mlp2x_gelu',
+        'landmark_feature_hidden_size': 212,
+    }
+    (tmp_path / 'config.json').write_text(json.dumps(config))
+    read = read_folder(tmp_path)
+    assert read.model == ours.model
+    assert_same(read.params, ours.params)
+
+
+def test_a_config_that_we_cannot_compute_is_refused_with_all_reasons(tmp_path):
+    save_as(tmp_path, tables.LLAVA_HF)
+    import json
+
+    path = tmp_path / 'config.json'
+    values = json.loads(path.read_text())
+    values['text_config']['hidden_act'] = 'gelu'
+    values['text_config']['rope_parameters'] = {'rope_type': 'linear', 'factor': 2.0}
+    values['vision_feature_select_strategy'] = 'full'
+    path.write_text(json.dumps(values))
+    with pytest.raises(UserError) as caught:
+        read_folder(tmp_path)
+    message = str(caught.value)
+    assert "hidden_act is 'gelu', expected 'silu'" in message
+    assert "rope_scaling is of type 'linear'" in message
+    assert "vision_feature_select_strategy is 'full'" in message
+
+
+class Spy:
+    """Counts the numbers that are read of a tensor."""
+
+    def __init__(self, tensors):
+        self.read = dict.fromkeys(tensors, 0)
+        self.tensors = {name: self._watched(name, tensor) for name, tensor in tensors.items()}
+
+    def _watched(self, name, tensor):
+        def read(index):
+            piece = tensor.read(index)
+            self.read[name] += piece.size
+            return piece
+
+        return lazy.Lazy(tensor.shape, tensor.dtype, read, tensor.origin)
+
+
+def test_two_shards_onto_eight_devices_read_slices_only(tmp_path):
+    from emola_jax import sharding
+    from emola_jax.convert import weights
+    from emola_jax.models.emola import abstract_params
+
+    model = variant(lora=None)
+    ours = source(model)
+    theirs = rules.to_theirs(tables.EMOLA_HF.rules, ours.params)
+    half = sum(tensor.nbytes for tensor in theirs.values()) * 2 // 3
+    assert len(write_safetensors(tmp_path, theirs, max_shard_size=half)) == 2
+    spy = Spy(weights.open_folder(tmp_path).tensors)
+    read, faults = rules.to_ours(tables.EMOLA_HF.rules, spy.tensors, ours.params)
+    assert not faults
+    assert not any(spy.read.values())
+
+    mesh = sharding.make_mesh({'data': 1, 'fsdp': 4, 'tensor': 2})
+    boxed = abstract_params(model)
+    from flax.traverse_util import flatten_dict
+
+    shardings = flatten_dict(sharding.param_shardings(boxed, mesh))
+    for path, value in read.items():
+        placed = lazy.place(value, np.float32, shardings[path])
+        np.testing.assert_array_equal(placed, ours.params[path].whole())
+    for name, tensor in spy.tensors.items():
+        assert spy.read[name] == np.prod(tensor.shape, dtype=int), name
+
+    # One of four hosts, which has two of the devices, reads a quarter of a matrix.
+    kernel = ('llm', 'layers', 'gate', 'kernel')
+    spy.read = dict.fromkeys(spy.read, 0)
+    indices = shardings[kernel].devices_indices_map(read[kernel].shape)
+    of_host = {tuple((s.start, s.stop) for s in indices[d]) for d in jax.devices()[:2]}
+    for spans in of_host:
+        read[kernel].piece([slice(*span) for span in spans])
+    gate = 'model.language_model.layers.1.mlp.gate_proj.weight'
+    assert spy.read[gate] == MODEL.llm.width * MODEL.llm.mlp // 4
+    assert sum(spy.read.values()) == MODEL.llm.layers * spy.read[gate]
