@@ -1,6 +1,7 @@
 """Every layout that LLaVA has been saved in gives the same parameters, and what they compute."""
 
-import jax
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -13,14 +14,16 @@ from emola_jax.convert.write import write_safetensors
 from emola_jax.errors import UserError
 from emola_jax.models.config import PriorConfig
 from emola_jax.models.emola import Emola
-from tests.convert.checkpoints import MODEL, arrays, assert_same, llava_hf, source, variant
+from tests.convert.checkpoints import (
+    MODEL,
+    arrays,
+    assert_same,
+    llava_hf,
+    source,
+    variant,
+    write_clip_config,
+)
 from tests.models.tiny import conversation, run
-
-
-def module_names(name):
-    """The names of the live modules of transformers 5, where its files have older ones."""
-    return f'model.{name}' if name != 'lm_head.weight' else name
-
 
 RENAMED = {
     tables.LLAVA_HF_MODULES_OF_5: {},
@@ -75,14 +78,12 @@ def test_what_is_read_computes_what_transformers_computes(tmp_path):
     save_as(tmp_path, tables.LLAVA_HF)
     read = read_folder(tmp_path)
     batch = conversation(read.model, 7, seed=2)
-    params = unflatten_dict(arrays(read.params))
-    logits = run(Emola(read.model), params, batch)
     pixels = batch['images'][0].astype(np.float32) / 255
     pixels = (pixels - np.float32(MODEL.vision.image_mean)) / np.float32(MODEL.vision.image_std)
     image = llava_hf().config.image_token_id
     ids = np.where(batch['tokens'] < 0, image, batch['tokens'] % image)
     batch = {**batch, 'tokens': np.where(batch['tokens'] < 0, batch['tokens'], ids)}
-    logits = run(Emola(read.model), params, batch)
+    logits = run(Emola(read.model), unflatten_dict(arrays(read.params)), batch)
     with torch.no_grad():
         expected = llava_hf()(
             input_ids=torch.tensor(ids, dtype=torch.long),
@@ -112,8 +113,6 @@ def lazies_of(path):
 
 def test_shards_of_pytorch_in_the_original_layout_with_a_tower_of_its_own(tmp_path):
     """As liuhaotian's, here with CLIP inside, as checkpoints with a tuned tower have it."""
-    import json
-
     ours = source(variant(lora=None))
     theirs = {n: t.whole() for n, t in rules.to_theirs(tables.LLAVA.rules, ours.params).items()}
     theirs['model.layers.0.self_attn.rotary_emb.inv_freq'] = np.ones(3, np.float32)
@@ -126,8 +125,6 @@ def test_shards_of_pytorch_in_the_original_layout_with_a_tower_of_its_own(tmp_pa
             {n: torch.tensor(theirs[n].copy()) for n in some},
             tmp_path / f'pytorch_model-{part + 1:05d}-of-00002.bin',
         )
-    from tests.convert.checkpoints import write_clip_config
-
     clip = write_clip_config(tmp_path / 'clip')
     llm = MODEL.llm
     config = {
@@ -150,8 +147,6 @@ def test_shards_of_pytorch_in_the_original_layout_with_a_tower_of_its_own(tmp_pa
 
 def test_a_config_that_we_cannot_compute_is_refused_with_all_reasons(tmp_path):
     save_as(tmp_path, tables.LLAVA_HF)
-    import json
-
     path = tmp_path / 'config.json'
     values = json.loads(path.read_text())
     values['text_config']['hidden_act'] = 'gelu'
@@ -164,57 +159,3 @@ def test_a_config_that_we_cannot_compute_is_refused_with_all_reasons(tmp_path):
     assert "hidden_act is 'gelu', expected 'silu'" in message
     assert "rope_scaling is of type 'linear'" in message
     assert "vision_feature_select_strategy is 'full'" in message
-
-
-class Spy:
-    """Counts the numbers that are read of a tensor."""
-
-    def __init__(self, tensors):
-        self.read = dict.fromkeys(tensors, 0)
-        self.tensors = {name: self._watched(name, tensor) for name, tensor in tensors.items()}
-
-    def _watched(self, name, tensor):
-        def read(index):
-            piece = tensor.read(index)
-            self.read[name] += piece.size
-            return piece
-
-        return lazy.Lazy(tensor.shape, tensor.dtype, read, tensor.origin)
-
-
-def test_two_shards_onto_eight_devices_read_slices_only(tmp_path):
-    from emola_jax import sharding
-    from emola_jax.convert import weights
-    from emola_jax.models.emola import abstract_params
-
-    model = variant(lora=None)
-    ours = source(model)
-    theirs = rules.to_theirs(tables.EMOLA_HF.rules, ours.params)
-    half = sum(tensor.nbytes for tensor in theirs.values()) * 2 // 3
-    assert len(write_safetensors(tmp_path, theirs, max_shard_size=half)) == 2
-    spy = Spy(weights.open_folder(tmp_path).tensors)
-    read, faults = rules.to_ours(tables.EMOLA_HF.rules, spy.tensors, ours.params)
-    assert not faults
-    assert not any(spy.read.values())
-
-    mesh = sharding.make_mesh({'data': 1, 'fsdp': 4, 'tensor': 2})
-    boxed = abstract_params(model)
-    from flax.traverse_util import flatten_dict
-
-    shardings = flatten_dict(sharding.param_shardings(boxed, mesh))
-    for path, value in read.items():
-        placed = lazy.place(value, np.float32, shardings[path])
-        np.testing.assert_array_equal(placed, ours.params[path].whole())
-    for name, tensor in spy.tensors.items():
-        assert spy.read[name] == np.prod(tensor.shape, dtype=int), name
-
-    # One of four hosts, which has two of the devices, reads a quarter of a matrix.
-    kernel = ('llm', 'layers', 'gate', 'kernel')
-    spy.read = dict.fromkeys(spy.read, 0)
-    indices = shardings[kernel].devices_indices_map(read[kernel].shape)
-    of_host = {tuple((s.start, s.stop) for s in indices[d]) for d in jax.devices()[:2]}
-    for spans in of_host:
-        read[kernel].piece([slice(*span) for span in spans])
-    gate = 'model.language_model.layers.1.mlp.gate_proj.weight'
-    assert spy.read[gate] == MODEL.llm.width * MODEL.llm.mlp // 4
-    assert sum(spy.read.values()) == MODEL.llm.layers * spy.read[gate]

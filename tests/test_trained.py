@@ -1,0 +1,153 @@
+"""A run of ours as a source of conversions: what was trained, on the base that it names."""
+
+import dataclasses
+import json
+import shutil
+
+import jax
+import ml_collections
+import numpy as np
+import pytest
+import torch
+from flax.traverse_util import flatten_dict
+
+from emola_jax import bases, sharding, train, train_state, trained
+from emola_jax import experiment as experiments
+from emola_jax.checkpoint import Checkpoints
+from emola_jax.convert import lazy
+from emola_jax.convert.__main__ import main
+from emola_jax.convert.read_folder import read_folder
+from emola_jax.convert.source import merged
+from emola_jax.errors import UserError
+from emola_jax.models.config import EmolaConfig, LlamaConfig, LoraConfig, VisionConfig
+from emola_jax.models.emola import Emola
+from emola_jax.models.lora import merge_lora
+from emola_jax.optim import OptimiserConfig, make_optimiser
+from input_pipeline.pipeline import train_batches
+from tests.convert.checkpoints import CLIP, assert_same, released_copy
+from tests.tiny_experiment import MODEL, tiny_experiment
+
+GOLDEN_MODEL = EmolaConfig(
+    vision=VisionConfig(image_size=56, patch_size=14, width=32, layers=4, heads=4, mlp=128),
+    llm=LlamaConfig(vocab=512, width=64, layers=3, heads=4, kv_heads=4, head_dim=16, mlp=172),
+    lora=LoraConfig(rank=2, alpha=3.0, dropout=0.1, targets=('q', 'down')),
+)
+
+
+def make_run(workdir, model=MODEL, *, template='vicuna_v1', mesh=None, **base):
+    """A workdir with one checkpoint, in which no trainable is zero.
+
+    Returns:
+      (frozen, trainable).
+    """
+    made = tiny_experiment(workdir, mesh=mesh)
+    config = made.config
+    config.model = ml_collections.ConfigDict(model.to_dict())
+    config.base = ml_collections.ConfigDict(base or {'kind': 'random'})
+    config.data.template = template
+    loaded = bases.load(config, model, None, bases.load_tokenizer(config), made.mesh)
+    frozen, trainable = bases.place(model, loaded, made.mesh, seed=0)
+    rng = np.random.default_rng(0)
+    trainable = jax.tree.map(
+        lambda leaf: jax.device_put(leaf + rng.normal(0, 0.1, leaf.shape), leaf.sharding), trainable
+    )
+    made = dataclasses.replace(made, base=loaded, trainable=trainable)
+    split = made.data.splits['train']
+    batches = train_batches(
+        split.source,
+        split.selection.indices,
+        made.data.encoder,
+        process_index=0,
+        process_count=1,
+    )
+    checkpoints = Checkpoints(workdir, keep=1, metadata=experiments.metadata(made))
+    iterator = iter(batches)
+    checkpoints.save(train.new_state(made, make_optimiser(OptimiserConfig(), 4)), iterator)
+    checkpoints.close()
+    iterator.close()
+    return frozen, trainable
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp('run')
+    return workdir, *make_run(workdir)
+
+
+def test_a_run_is_read_whole_with_nothing_retyped(run):
+    workdir, frozen, trainable = run
+    assert trained.is_run(workdir)
+    read = trained.read_run(workdir)
+    assert read.model == MODEL
+    assert read.template == 'vicuna_v1'
+    params = train_state.merge(frozen, trainable)
+    assert_same(read.params, {p: lazy_of(leaf) for p, leaf in flatten_dict(params).items()})
+    whole = merged(read)
+    _, expected = merge_lora(Emola(MODEL), params)
+    for path, leaf in flatten_dict(expected).items():
+        np.testing.assert_allclose(whole.params[path].whole(), leaf, atol=1e-6)
+
+
+def lazy_of(leaf):
+    return lazy.of_array(np.asarray(leaf))
+
+
+def test_what_was_trained_is_read_without_its_base(run):
+    workdir, _, trainable = run
+    read = trained.read_run(workdir, with_base=False)
+    assert_same(read.params, {p: lazy_of(leaf) for p, leaf in flatten_dict(trainable).items()})
+
+
+@pytest.mark.parametrize('to', ['emola', 'peft'])
+def test_a_run_on_llava_becomes_an_adapter_that_comes_back(tmp_path, to):
+    released_copy(tmp_path)
+    llava = tmp_path / 'llava-v1.5-tiny-mha'
+    _, trainable = make_run(
+        tmp_path / 'run', GOLDEN_MODEL, kind='llava', llava=str(llava), clip=str(CLIP)
+    )
+    out = tmp_path / 'out'
+    main([str(tmp_path / 'run'), f'--to={to}', f'--out={out}'])
+    assert (out / 'tokenizer.model').is_file()
+    adapter = json.loads((out / 'adapter_config.json').read_text())
+    assert (adapter['r'], adapter['lora_alpha'], adapter['lora_dropout']) == (2, 3, 0.1)
+    assert adapter['base_model_name_or_path'] == str(llava)
+    read = read_folder(out, clip=str(CLIP), base=str(llava))
+    assert read.model == GOLDEN_MODEL
+    kept = {p: value for p, value in read.params.items() if train_state.group_of(p)}
+    assert_same(kept, {p: lazy_of(leaf) for p, leaf in flatten_dict(trainable).items()})
+    # A moved base is the same base; one of other weights isn't.
+    moved = tmp_path / 'moved'
+    shutil.copytree(llava, moved)
+    assert trained.read_run(tmp_path / 'run', base=str(moved)).params.keys() == read.params.keys()
+    state = torch.load(moved / 'pytorch_model.bin', weights_only=True)
+    state['model.norm.weight'] += 1
+    torch.save(state, moved / 'pytorch_model.bin')
+    with pytest.raises(UserError, match='was trained on base weights'):
+        trained.read_run(tmp_path / 'run', base=str(moved))
+
+
+def test_a_run_that_a_format_cannot_express_is_refused(tmp_path):
+    make_run(tmp_path / 'run', template='chatml')
+    with pytest.raises(UserError, match=r"--to=emola cannot.*template 'chatml'; use --to=hf"):
+        main([str(tmp_path / 'run'), '--to=emola', f'--out={tmp_path / "out"}'])
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_damaged_run_is_named(run, tmp_path):
+    workdir = tmp_path / 'run'
+    shutil.copytree(run[0], workdir)
+    for path in (workdir / 'checkpoints' / '0' / 'state').rglob('*'):
+        if path.is_file() and path.parent.name == 'd':
+            path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(UserError, match=r'checkpoints/0: is damaged'):
+        trained.read_run(workdir)
+    shutil.rmtree(workdir / 'checkpoints' / '0')
+    with pytest.raises(UserError, match='holds no complete checkpoint'):
+        trained.read_run(workdir)
+
+
+def test_a_run_of_a_sharded_mesh_is_read_as_well(tmp_path):
+    mesh = sharding.make_mesh({'data': 2, 'fsdp': 2, 'tensor': 2})
+    _, trainable = make_run(tmp_path, mesh=mesh)
+    read = trained.read_run(tmp_path, with_base=False)
+    assert_same(read.params, {p: lazy_of(leaf) for p, leaf in flatten_dict(trainable).items()})
