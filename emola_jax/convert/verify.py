@@ -115,10 +115,12 @@ def read_transformers(folder: Path, sample: Sample, placeholder: int) -> Reading
     try:
         import torch
         from transformers import AutoModelForImageTextToText, AutoProcessor
+        from transformers.utils import logging
     except ImportError as error:
         raise UserError(
             f"checking what was written needs PyTorch ({error}); pip install 'emola_jax[convert]'"
         ) from None
+    logging.disable_progress_bar()
     loaded: Any = AutoModelForImageTextToText.from_pretrained(
         folder, dtype=torch.float32, trust_remote_code=True, output_loading_info=True
     )

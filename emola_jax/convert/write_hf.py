@@ -74,7 +74,6 @@ def write(kind: str, source_: Source, folder: Path, options: Options) -> None:
         shutil.copyfile(source_.tokenizer / 'tokenizer.model', folder / 'tokenizer.model')
     dtype = options.dtype or whole.model.param_dtype
     about, scores = _run(source_.folder)
-    base = about['base']['description'] if about else source_.base or source_.kind
     write_files(
         folder,
         kind,
@@ -82,7 +81,9 @@ def write(kind: str, source_: Source, folder: Path, options: Options) -> None:
         tokenizer,
         source_.template,
         dtype=dtype,
-        card=model_card(CardFacts(kind, source_.model, dtype, base, about, scores)),
+        card=model_card(
+            CardFacts(kind, source_.model, dtype, _base(source_, about), about, scores)
+        ),
         generation=_generation(about),
     )
 
@@ -186,6 +187,14 @@ def _run(folder: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         return None, None
     scores = folder / SCORES_FILE
     return about, read_json(scores) if scores.is_file() else None
+
+
+def _base(source_: Source, about: Mapping[str, Any] | None) -> str:
+    """What training started from; of a folder of this machine the name alone."""
+    if about is not None:
+        return about['base']['description']
+    named = source_.base or str(source_.folder)
+    return Path(named).name if Path(named).exists() else named
 
 
 def _generation(about: Mapping[str, Any] | None) -> Generation:

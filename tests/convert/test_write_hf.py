@@ -217,6 +217,17 @@ def test_the_card_tells_of_the_run(tmp_path):
     assert (generation['max_new_tokens'], generation['temperature']) == (30, 0.5)
 
 
+def test_a_card_names_no_folder_of_this_machine(tmp_path):
+    base = tmp_path / 'my-llava'
+    base.mkdir()
+    case = CASES['plain']
+    found = dataclasses.replace(source_of(case, lively_params(case.model)), base=str(base))
+    with atomic_folder(tmp_path / 'folder') as folder:
+        FORMATS['hf'].write(found, folder, write_hf.Options())
+    card = (tmp_path / 'folder' / 'README.md').read_text()
+    assert '- base: my-llava\n' in card and str(tmp_path) not in card
+
+
 def test_llamas_own_tokenizer_file_travels_along(tmp_path):
     from tests.test_tokenizer import GOLDEN
 
