@@ -12,13 +12,15 @@ import functools
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import torch
 from flax.traverse_util import unflatten_dict
 
 from emola_jax import train_state
 from emola_jax.convert import llava, tables
-from emola_jax.convert.rules import Rule
+from emola_jax.convert.lazy import of_array
+from emola_jax.convert.rules import prefixed
 from emola_jax.models.config import EmolaConfig, LlamaConfig, LoraConfig, VisionConfig
 from emola_jax.models.emola import Emola
 from emola_jax.tokenizer import Tokenizer
@@ -64,27 +66,13 @@ def tokenizer():
 
 
 def _trainable_rules():
-    """PEFT's names of LoRA, and of both projectors beside it, from the base's own rules."""
-    wrapped = [Rule(f'base_model.model.{r.theirs}', r.ours, r.op) for r in tables.VISUAL_PROJECTOR]
-    prior = [
-        Rule(
-            rule.theirs.replace('mm_projector', 'landmark_feature_projector'),
-            ('face_prior', 'projector', *rule.ours[1:]),
-            rule.op,
-        )
-        for rule in wrapped
+    """The trainables' names in the released checkpoint: LoRA, and both projectors beside it."""
+    projectors = [
+        rule
+        for rule in tables.LLAVA.rules
+        if rule.ours[0] in (tables.VISUAL_PROJECTOR, tables.PRIOR)
     ]
-    lora = [
-        Rule(
-            f'base_model.model.{rule.theirs.removesuffix("weight")}lora_{side}.weight',
-            (*rule.ours[:-1], f'lora_{side.lower()}'),
-            'transpose',
-        )
-        for rule in tables.LLAMA
-        if rule.per_layer and rule.ours[-1] == 'kernel'
-        for side in 'AB'
-    ]
-    return (*wrapped, *prior, *lora)
+    return (*tables.LLAVA.lora_rules, *prefixed(projectors, tables.PEFT_PREFIX))
 
 
 def places():
@@ -102,7 +90,7 @@ def trainable_tree(tensors):
     assert named.keys() == places().keys()
     found = {}
     for name, (rule, _) in places().items():
-        found.setdefault(rule.ours, []).append(rule.to_ours(named[name]))
+        found.setdefault(rule.ours, []).append(rule.to_ours(of_array(named[name])).whole())
     return unflatten_dict(
         {path: np.stack(parts) if 'layers' in path else parts[0] for path, parts in found.items()}
     )
@@ -120,7 +108,7 @@ def frozen():
     base = llava.read_base(
         RELEASED / 'llava-v1.5-tiny-mha', RELEASED / 'openai' / 'clip-tiny-patch14-56', CFG
     )
-    return train_state.split(base)[0]
+    return jax.tree.map(lambda leaf: leaf.whole(), train_state.split(base)[0])
 
 
 @functools.cache

@@ -103,6 +103,7 @@ def _select(records, encoder, folder):
         encoder,
         known_aus=(4,),
         needs_landmarks=True,
+        needs_label=True,
         policy='drop',
         report=folder / 'dropped.json',
         split='train',
