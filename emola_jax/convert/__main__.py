@@ -6,6 +6,7 @@ python -m emola_jax.convert SOURCE --to=emola --out=DIR
 from __future__ import annotations
 
 import argparse
+import functools
 import re
 import sys
 import warnings
@@ -53,7 +54,7 @@ def main(argv: Sequence[str]) -> None:
     _check_out(out, arguments)
     jax.config.update('jax_platforms', 'cpu')
     warnings.filterwarnings('ignore', category=FutureWarning, module='transformers')
-    source = _read(arguments, wanted)
+    source, unverified = _read(arguments, wanted)
     print(f'{arguments.source}: {source.kind}')
     for line in describe(source):
         print(f'  {line}')
@@ -65,24 +66,39 @@ def main(argv: Sequence[str]) -> None:
         options = Options(arguments.dtype, arguments.max_shard_size, arguments.base, bar.update)
         wanted.write(source, folder, options)
         bar.close()
-        print(_verify(source, folder, wanted, wanted_by_user=arguments.verify))
+        print(unverified or _verify(source, folder, wanted))
         sizes = {path.name: path.stat().st_size for path in sorted(folder.rglob('*'))}
     print(f'{out}: {len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB, format {arguments.to}')
     for name, size in sizes.items():
         print(f'  {name}  {size / 1e6:.3f} MB')
 
 
-def _read(arguments: argparse.Namespace, wanted: Format) -> Source:
+def _read(arguments: argparse.Namespace, wanted: Format) -> tuple[Source, str]:
+    """What is read, and why what is written of it will not be verified (empty if it will be).
+
+    An adapter can be written without the base below it, but not be run without it.
+    """
     folder = local_folder(arguments.source)
-    read = trained.read_run if trained.is_run(folder) else read_folder
-    return read(folder, base=arguments.base, clip=arguments.clip, with_base=wanted.needs_base)
+    read = functools.partial(
+        trained.read_run if trained.is_run(folder) else read_folder,
+        folder,
+        base=arguments.base,
+        clip=arguments.clip,
+    )
+    if not arguments.verify:
+        return read(with_base=wanted.needs_base), 'not verified: --no-verify'
+    try:
+        source = read(with_base=True)
+    except UserError as error:
+        if wanted.needs_base:
+            raise
+        return read(with_base=False), f'not verified, since the base is not at hand: {error}'
+    if source.load_tokenizer is None and not wanted.needs_base:
+        return source, 'not verified, since neither adapter nor base has a tokenizer'
+    return source, ''
 
 
-def _verify(source: Source, folder: Path, wanted: Format, *, wanted_by_user: bool) -> str:
-    if not wanted_by_user:
-        return 'not verified: --no-verify'
-    if wanted.verify is None:
-        return 'not verified: nothing here runs this format'
+def _verify(source: Source, folder: Path, wanted: Format) -> str:
     return f'verified: logits differ by at most {wanted.verify(source, folder):.2e}'
 
 

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-from emola_jax.convert import write_emola, write_hf, write_peft
+from emola_jax.convert import verify_adapter, write_emola, write_hf, write_peft
 from emola_jax.convert.source import Source
 from emola_jax.convert.write import Options
 
@@ -22,14 +22,14 @@ class Format:
       check: raises UserError with one sentence where the format cannot express the model.
       write: fills an open folder that isn't under its final name yet.
       verify: runs one sample through what `write` wrote and through the source; returns the largest
-        difference of their logits, or raises UserError. None where it cannot be done.
+        difference of their logits, or raises UserError. Needs the base's weights.
     """
 
     purpose: str
     needs_base: bool
     check: Callable[[Source], None]
     write: Callable[[Source, Path, Options], None]
-    verify: Callable[[Source, Path], float] | None = None
+    verify: Callable[[Source, Path], float]
 
 
 def _merged(kind: str, purpose: str) -> Format:
@@ -48,12 +48,14 @@ FORMATS: dict[str, Format] = {
         needs_base=False,
         check=write_emola.check,
         write=write_emola.write,
+        verify=verify_adapter.check_written,
     ),
     'peft': Format(
         'adapter that PEFT loads on a llava-hf model, with both projectors beside it',
         needs_base=False,
         check=write_peft.check,
         write=write_peft.write,
+        verify=verify_adapter.check_written,
     ),
     'hf': _merged(
         'hf', 'merged and self-contained, loaded by transformers with trust_remote_code=True'

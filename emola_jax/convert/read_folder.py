@@ -29,7 +29,12 @@ MODEL_FILE = 'emola.json'
 
 
 def read_folder(
-    folder: Path, *, base: str | None = None, clip: str | None = None, with_base: bool = True
+    folder: Path,
+    *,
+    base: str | None = None,
+    clip: str | None = None,
+    with_base: bool = True,
+    vision: VisionConfig | None = None,
 ) -> Source:
     """Reads whatever a folder holds; all parameters lazily.
 
@@ -39,6 +44,8 @@ def read_folder(
       base: path or hub id of the model below an adapter; the one that it names by default.
       clip: path or hub id of CLIP; the one that LLaVA's config names by default.
       with_base: False reads an adapter without the weights below it.
+      vision: sizes of the tower below a released adapter that is read without it, if they are
+        known; its own config names the tower only.
 
     Raises:
       UserError: lists everything that is missing, left over, damaged or doesn't fit.
@@ -48,7 +55,7 @@ def read_folder(
     if not (folder / adapter.ADAPTER_CONFIG).is_file():
         return _whole(folder, clip)
     if (folder / CONFIG_FILE).is_file():
-        return _released(folder, base, clip, with_base)
+        return _released(folder, base, clip, with_base, vision)
     return _peft(folder, base, clip, with_base)
 
 
@@ -81,10 +88,18 @@ def _whole(folder: Path, clip: str | None) -> Source:
     )
 
 
-def _released(folder: Path, base: str | None, clip: str | None, with_base: bool) -> Source:
+def _released(
+    folder: Path,
+    base: str | None,
+    clip: str | None,
+    with_base: bool,
+    vision: VisionConfig | None,
+) -> Source:
     """An EmoLA checkpoint in the files of the released code."""
     values = read_json(folder / CONFIG_FILE)
-    vision, clip_folder = _tower(clip, values, with_weights=with_base)
+    clip_folder = None
+    if vision is None or with_base:
+        vision, clip_folder = _tower(clip, values, with_weights=with_base)
     path = adapter.adapter_file(folder)
     opened = adapter.open_lora(path)
     model = foreign_config.read_model(folder, vision).replace(

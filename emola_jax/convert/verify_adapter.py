@@ -1,0 +1,70 @@
+"""Checks a written adapter: reads it back onto the base that it was trained on, compares logits.
+
+The released code cannot be installed beside current libraries, so the reader here is this
+project's own; that PEFT loads the adapter to the same logits is a test of this project's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from flax.traverse_util import unflatten_dict
+
+from emola_jax.convert import source, verify
+from emola_jax.convert.lazy import Lazy
+from emola_jax.convert.read_folder import read_folder
+from emola_jax.convert.rules import Path as ParamPath
+from emola_jax.convert.source import Source
+from emola_jax.convert.tables import LLM
+from emola_jax.errors import UserError
+from input_pipeline.conversation import TEMPLATES
+
+_LIMIT = 1e-3
+"""The same float32 computation on what should be the same tensors."""
+
+
+def check_written(source_: Source, folder: Path) -> float:
+    """The largest difference between the logits of what lies in `folder` and of `source_`.
+
+    Args:
+      source_: what was written, with the base's weights.
+      folder: the adapter and its projectors, of the format `emola` or `peft`.
+
+    Raises:
+      UserError: the source has no base or no tokenizer, the folder doesn't read back whole, or its
+        template or its logits are others.
+    """
+    if (LLM, 'embed') not in source_.params or source_.load_tokenizer is None:
+        raise UserError(f'{folder}: to check it, the base and its tokenizer must be at hand')
+    written = read_folder(folder, with_base=False, vision=source_.model.vision)
+    if written.template != source_.template:
+        raise UserError(
+            f"{folder}: names the template '{written.template}', expected '{source_.template}'"
+        )
+    rounded = {
+        path: tensor.astype(written.params[path].dtype) if path in written.params else tensor
+        for path, tensor in source_.params.items()
+    }
+    ours = _reading(source_, rounded)
+    again = dataclasses.replace(source_, model=source_.model.replace(lora=written.model.lora))
+    theirs = _reading(again, {**source_.params, **written.params})
+    difference = verify.difference(folder, ours, theirs)
+    if not difference <= _LIMIT:
+        raise UserError(f'{folder}: its logits differ from ours by {difference:.2g}')
+    return difference
+
+
+def _reading(whole: Source, params: Mapping[ParamPath, Lazy]) -> verify.Reading:
+    assert whole.load_tokenizer is not None  # the caller has seen to it
+    merged = source.merged(dataclasses.replace(whole, params=params))
+    weights = {path: leaf.whole().astype(np.float32) for path, leaf in merged.params.items()}
+    return verify.our_reading(
+        merged.model,
+        unflatten_dict(weights),
+        whole.load_tokenizer(),
+        TEMPLATES[whole.template],
+        verify.example_sample(whole.model.prior.inputs),
+    )
