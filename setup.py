@@ -64,7 +64,11 @@ setup(
     packages=find_packages(
         include=['emola_jax', 'emola_jax.*', 'input_pipeline', 'input_pipeline.*', 'configs*']
     ),
-    package_data={'': ['*.json', '*.npy', '*.npz', '*.txt'], 'emola_jax': ['templates/*']},
+    package_data={
+        '': ['*.json', '*.npy', '*.npz', '*.txt'],
+        # hf_files is data and no package: what is copied beside the weights of a written folder.
+        'emola_jax': ['templates/*', 'convert/hf_files/*.py'],
+    },
     install_requires=RUNTIME,
     extras_require={
         'gpu': ['jax[cuda12]>=0.10,<0.13'],

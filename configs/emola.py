@@ -67,6 +67,7 @@ def get_config(task: str = 'emotion') -> ConfigDict:
             'train_split': 'train',
             'image_size': 336,
             'template': 'vicuna_v1',
+            'pad_to_square': True,
             'length': 2048,
             'segments': 1,
             'packing_bins': 1,
@@ -81,6 +82,9 @@ def get_config(task: str = 'emotion') -> ConfigDict:
         {
             'epochs': 1,
             'batch_size': 64,
+            'loss_chunk': 256,
+            'unroll': False,
+            'accumulate': 1,
             'optimiser': {
                 'lr': 1e-4,
                 'projector_lr': 2e-5,
@@ -101,7 +105,8 @@ def get_config(task: str = 'emotion') -> ConfigDict:
             'limit': 0,
             'batch_size': 32,
             'max_new_tokens': {'emotion': 512, 'au': 512},
-            'sampler': {'temperature': 0.0},
+            'sampler': {'temperature': 0.0, 'top_k': 0, 'top_p': 1.0},
+            'unroll': False,
             'control': True,
         }
     )

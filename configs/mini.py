@@ -90,6 +90,7 @@ def get_config(preset: str = 'default') -> ConfigDict:
                 'seed': 0,
             },
             'template': 'chatml',
+            'pad_to_square': True,
             'length': 320,
             'segments': 4,
             'packing_bins': 32,
@@ -102,8 +103,11 @@ def get_config(preset: str = 'default') -> ConfigDict:
     )
     config.train = ConfigDict(
         {
-            'steps': 330,
+            'steps': 270,
             'batch_size': 2,
+            'loss_chunk': 64,
+            'unroll': True,  # a compiled loop over layers costs a CPU a tenth of its time
+            'accumulate': 1,
             'optimiser': {
                 'lr': 1e-3,
                 'projector_lr': 1e-3,
@@ -124,6 +128,7 @@ def get_config(preset: str = 'default') -> ConfigDict:
             'batch_size': 70,
             'max_new_tokens': {'emotion': 96, 'au': 224},
             'sampler': {'temperature': 0.0},
+            'unroll': True,
             'control': True,
         }
     )

@@ -103,6 +103,7 @@ def load(
             encoder,
             known_aus=opened.known_aus,
             needs_landmarks=model.prior.enabled,
+            needs_label=name == config.eval.split,
             policy=config.data.on_bad_record,
             report=workdir / f'dropped_{name}.json',
             split=name,
@@ -125,6 +126,7 @@ def pipeline_config(config: ml_collections.ConfigDict, model: EmolaConfig) -> Pi
         label_weight=config.data.label_weight,
         seed=config.seed,
         read_threads=config.data.read_threads,
+        pad_to_square=config.data.pad_to_square,
     )
 
 

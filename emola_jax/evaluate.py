@@ -27,6 +27,7 @@ from emola_jax.generate import generate
 from emola_jax.metrics import action_units, emotions, rege
 from emola_jax.metrics.rouge import rouge_l
 from emola_jax.models.config import CLIP_MEAN
+from emola_jax.models.emola import unroll
 from emola_jax.models.lora import merge_lora
 from emola_jax.samplers import Sampler
 from emola_jax.train_state import Params
@@ -117,6 +118,8 @@ def _answer(
         return
     params = train_state.merge(experiment.frozen, trainable)
     model, params = merge_lora(experiment.model, params)
+    if experiment.config.eval.unroll:
+        model, params = unroll(model, params)
     total = sum(len(batch.records) for batch in batches)
     first = sum(len(batch.records) for batch in batches[:done])
     title = 'evaluate (control)' if blind else 'evaluate'

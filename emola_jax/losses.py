@@ -1,9 +1,13 @@
-"""The training loss."""
+"""The training loss: cross entropy of the next token, where an answer is."""
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 
@@ -14,8 +18,8 @@ def next_token_loss(
 ) -> Float[Array, '']:
     """Cross entropy in nats, averaged over the weighted tokens of the whole batch.
 
-    The reference averages over the unmasked tokens of each micro-batch; a global mean is the same
-    for one micro-batch and doesn't depend on the number of devices.
+    The reference averages over the unmasked tokens of each device's micro-batch; a mean over all
+    devices is the same for one device and doesn't depend on their number.
 
     Args:
       logits: f32.
@@ -26,3 +30,98 @@ def next_token_loss(
     target_logit = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
     losses = (log_normaliser - target_logit) * weights
     return losses.sum() / jnp.maximum(weights.sum(), 1.0)
+
+
+def chunked_next_token_loss(
+    hidden: Float[Array, 'B L D'],
+    head: Float[Array, 'D V'],
+    targets: Int[Array, 'B L'],
+    weights: Float[Array, 'B L'],
+    *,
+    chunk: int,
+) -> Float[Array, '']:
+    """`next_token_loss(hidden @ head, …)` from logits of `chunk` positions a row at a time.
+
+    Positions without weight cost nothing, and logits [B, L, V] never exist. The head is frozen: no
+    gradient reaches it.
+
+    Args:
+      hidden: what the head maps to logits.
+      head: output head; logits are computed in float32.
+      targets: as above.
+      weights: as above.
+      chunk: positions of every row that are mapped at the same time.
+    """
+    share = weights / jnp.maximum(weights.sum(), 1.0)
+    return _weighted_loss(hidden, jax.lax.stop_gradient(head), targets, share, chunk)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+def _weighted_loss(hidden: Array, head: Array, targets: Array, weights: Array, chunk: int) -> Array:
+    return _loss_and_gradient(hidden, head, targets, weights, chunk)[0]
+
+
+def _forward(
+    hidden: Array, head: Array, targets: Array, weights: Array, chunk: int
+) -> tuple[Array, tuple[Array, ...]]:
+    loss, gradient = _loss_and_gradient(hidden, head, targets, weights, chunk)
+    return loss, (gradient, head, targets, weights)
+
+
+def _backward(chunk: int, saved: tuple[Array, ...], upstream: Array) -> tuple[Any, ...]:
+    del chunk
+    gradient, head, targets, weights = saved
+    none = np.zeros(targets.shape, jax.dtypes.float0)
+    scaled = (gradient * upstream).astype(gradient.dtype)
+    return scaled, jnp.zeros_like(head), none, jnp.zeros_like(weights)
+
+
+_weighted_loss.defvjp(_forward, _backward)
+
+
+def _loss_and_gradient(
+    hidden: Float[Array, 'B L D'],
+    head: Float[Array, 'D V'],
+    targets: Int[Array, 'B L'],
+    weights: Float[Array, 'B L'],
+    chunk: int,
+) -> tuple[Float[Array, ''], Float[Array, 'B L D']]:
+    """The weighted sum of losses and its gradient with respect to `hidden`.
+
+    Each row's weighted positions move to its front; the loop ends where the fullest row does.
+    """
+    length = hidden.shape[1]
+    order = jnp.argsort(weights <= 0, axis=1, stable=True)
+    padding = [(0, 0), (0, -length % chunk)]
+    targets = jnp.pad(jnp.take_along_axis(targets, order, axis=1), padding)
+    weights = jnp.pad(jnp.take_along_axis(weights, order, axis=1), padding)
+    front = jnp.take_along_axis(hidden, order[..., None], axis=1)
+    front = jnp.pad(front, [*padding, (0, 0)])
+    chunks = -(-(weights > 0).sum(axis=1).max() // chunk)
+
+    def one_chunk(index: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        total, gradient = carry
+        x, target, weight = (
+            jax.lax.dynamic_slice_in_dim(array, index * chunk, chunk, axis=1)
+            for array in (front, targets, weights)
+        )
+        logits = jnp.matmul(x, head, preferred_element_type=jnp.float32)
+        highest = logits.max(axis=-1, keepdims=True)
+        likelihood = jnp.exp(logits - highest)
+        normaliser = likelihood.sum(axis=-1, keepdims=True)
+        chosen = jnp.take_along_axis(logits, target[..., None], axis=-1)
+        losses = (jnp.log(normaliser) + highest - chosen)[..., 0]
+        # d loss / d logits = probabilities - one-hot target, here still times the normaliser
+        slope = jnp.where(jnp.arange(head.shape[1]) == target[..., None], -normaliser, 0.0)
+        slope = (likelihood + slope).astype(head.dtype)
+        own = jnp.matmul(slope, head.T, preferred_element_type=jnp.float32)
+        own *= weight[..., None] / normaliser
+        gradient = jax.lax.dynamic_update_slice_in_dim(
+            gradient, own.astype(gradient.dtype), index * chunk, axis=1
+        )
+        return total + (losses * weight).sum(), gradient
+
+    start = (jnp.zeros((), jnp.float32), jnp.zeros_like(front))
+    total, gradient = jax.lax.fori_loop(0, chunks, one_chunk, start)
+    back = jnp.argsort(order, axis=1)
+    return total, jnp.take_along_axis(gradient[:, :length], back[..., None], axis=1)

@@ -38,12 +38,24 @@ class Sampler:
         """One token id (i32) a row; `rng` is not used when greedy."""
         if self.temperature == 0:
             return jnp.argmax(logits, axis=-1).astype(jnp.int32)
+        kept, ids = self.candidates(logits)
+        choice = jax.random.categorical(rng, kept, axis=-1)
+        return jnp.take_along_axis(ids, choice[:, None], axis=-1)[:, 0].astype(jnp.int32)
+
+    def candidates(
+        self, logits: Float[Array, 'B V']
+    ) -> tuple[Float[Array, 'B C'], Int[Array, 'B C']]:
+        """What is drawn from: logits by falling value, -inf where top-p cuts, and their ids.
+
+        Needs a temperature above 0. C is top_k, or the vocabulary.
+        """
         vocab = logits.shape[-1]
-        # Rows sorted by falling probability, so that both cuts keep a prefix.
+        # Sorted, so that both cuts keep a prefix.
         logits, ids = jax.lax.top_k(logits / self.temperature, min(self.top_k or vocab, vocab))
+        if self.top_p == 1:
+            return logits, ids  # rounding would cut the tail
         probabilities = jax.nn.softmax(logits, axis=-1)
         before = jnp.cumsum(probabilities, axis=-1) - probabilities
         # The first is kept whatever rounding does to `before`.
         kept = (before < self.top_p) | (jnp.arange(logits.shape[-1]) == 0)
-        choice = jax.random.categorical(rng, jnp.where(kept, logits, -jnp.inf), axis=-1)
-        return jnp.take_along_axis(ids, choice[:, None], axis=-1)[:, 0].astype(jnp.int32)
+        return jnp.where(kept, logits, -jnp.inf), ids

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ from emola_jax.errors import UserError
 
 # Values of tokenizer.ggml.token_type (llama.cpp's llama_token_type).
 _CONTROL, _USER_DEFINED = 3, 4
+
+_BYTE = re.compile(r'<0x[0-9A-F]{2}>')
+"""A SentencePiece model's token for one byte that no other token covers."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +50,13 @@ class Tokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of ids; special tokens are left out."""
-        return self.backend.decode(list(ids), skip_special_tokens=True)
+        if self.backend.token_to_id('<0x00>') is None:
+            return self.backend.decode(list(ids), skip_special_tokens=True)
+        special = {
+            i for i, token in self.backend.get_added_tokens_decoder().items() if token.special
+        }
+        tokens = (self.backend.id_to_token(i) for i in ids if i not in special)
+        return self.backend.decoder.decode(_join_bytes(tokens))
 
     @classmethod
     def from_gguf(cls, path: Path) -> Tokenizer:
@@ -116,7 +127,10 @@ class Tokenizer:
         if not Path(folder).is_dir():
             raise UserError(f'{folder}: no such folder; expected one with a tokenizer.')
         try:
-            loaded = AutoTokenizer.from_pretrained(folder, use_fast=True, local_files_only=True)
+            # A tokenizer is data: code that a folder brings along is not run for it.
+            loaded = AutoTokenizer.from_pretrained(
+                folder, use_fast=True, local_files_only=True, trust_remote_code=False
+            )
         except (OSError, ValueError) as error:
             raise UserError(f'{folder}: no readable tokenizer ({error}).') from error
         pad_id = loaded.pad_token_id if loaded.pad_token_id is not None else loaded.unk_token_id
@@ -131,6 +145,36 @@ class Tokenizer:
             eos_id=loaded.eos_token_id,
             pad_id=pad_id,
         )
+
+
+def _join_bytes(tokens: Iterable[str | None]) -> list[str]:
+    """Every run of byte tokens as the one piece of text that SentencePiece makes of it.
+
+    None, the token of an id beyond the vocabulary, is left out.
+
+    In a run that is no whole UTF-8 `tokenizers` loses all characters (a LLaMA's line breaks are
+    byte tokens), SentencePiece only the bytes at fault.
+    """
+    known = (token for token in tokens if token is not None)
+    joined: list[str] = []
+    for are_bytes, run in itertools.groupby(known, lambda token: bool(_BYTE.fullmatch(token))):
+        pieces = list(run)
+        if are_bytes:
+            pieces = [_utf8(bytes(int(piece[3:5], 16) for piece in pieces))]
+        joined += pieces
+    return joined
+
+
+def _utf8(data: bytes) -> str:
+    """Decodes; each byte that is part of no character becomes one U+FFFD."""
+    text = ''
+    while data:
+        try:
+            return text + data.decode()
+        except UnicodeDecodeError as error:
+            text += data[: error.start].decode() + '\ufffd' * (error.end - error.start)
+            data = data[error.end :]
+    return text
 
 
 def _prefix_like_sentencepiece(backend: tokenizers.Tokenizer) -> None:

@@ -1,7 +1,9 @@
 """How both projectors learn to speak the language model's words, before LoRA is trained.
 
-What LLaVA's first stage does with captions, in seconds: the mean visual token and the prior token
-of a face come to lie near the embeddings of its emotion's word and of its action units' names.
+What LLaVA's first stage does with captions, in seconds: the visual tokens of a face, on average,
+and its prior token come to point where the embeddings of its emotion's word and of its action
+units' names lie. Directions count, not lengths, since the language model normalises every token
+before it reads it.
 """
 
 from __future__ import annotations
@@ -79,7 +81,7 @@ def align_projectors(
 ) -> Params:
     """Points both projectors' outputs at the words for what a face shows.
 
-    Afterwards both are scaled to the size of the model's own embeddings.
+    Afterwards both are scaled, so that a token is as large as the model's own embeddings.
 
     Returns:
       {'visual_projector': …, 'face_prior': {'mean', 'std', 'projector'}}.
@@ -103,8 +105,8 @@ def align_projectors(
         tokens: Any = projectors.apply(
             {'params': params['projectors']}, batch['features'], batch['landmarks']
         )
-        visual, prior = tokens
-        return _word_loss(visual, params['visual'], words, batch) + _word_loss(
+        visual, prior = (_directions(token) for token in tokens)
+        return _word_loss(visual.mean(axis=1), params['visual'], words, batch) + _word_loss(
             prior, params['prior'], words, batch
         )
 
@@ -139,17 +141,21 @@ class _Projectors(nn.Module):
     @nn.compact
     def __call__(
         self, features: Float[Array, 'B T D'], landmarks: Float[Array, 'B 212']
-    ) -> tuple[Float[Array, 'B D'], Float[Array, 'B D']]:
+    ) -> tuple[Float[Array, 'B T D'], Float[Array, 'B D']]:
         width, hidden = self.senses.width, self.senses.prior.hidden
         visual = Projector(width, width, name='visual_projector')(features)
         prior = Projector(hidden or width, width, name='prior_projector')(landmarks)
-        return visual.mean(axis=1), prior
+        return visual, prior
+
+
+def _directions(tokens: Float[Array, '*rows D']) -> Float[Array, '*rows D']:
+    return tokens / jnp.linalg.norm(tokens, axis=-1, keepdims=True)
 
 
 def _word_loss(
     token: Float[Array, 'B D'], heads: Params, words: WordTargets, batch: dict[str, Array]
 ) -> Array:
-    direction = token / jnp.linalg.norm(token, axis=-1, keepdims=True)
+    direction = _directions(token)
     emotion = heads['scale'][0] * direction @ words.emotions.T
     aus = heads['scale'][1] * direction @ words.aus.T + heads['bias']
     return (
@@ -158,7 +164,7 @@ def _word_loss(
     )
 
 
-def _scale_output(projector: Params, rms: float, token: Float[Array, 'B D']) -> Params:
+def _scale_output(projector: Params, rms: float, token: Float[Array, '*rows D']) -> Params:
     """The same projector with its last linear map scaled so that tokens have that rms."""
     factor = rms / float(jnp.sqrt(jnp.mean(jnp.square(token))))
     last = max(projector)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,10 +16,11 @@ from jax.sharding import NamedSharding
 from emola_jax import experiment as experiments
 from emola_jax import optim, sharding, train_state
 from emola_jax.checkpoint import Checkpoints, abstract_state
+from emola_jax.errors import UserError
 from emola_jax.experiment import Experiment
 from emola_jax.files import write_json
-from emola_jax.losses import next_token_loss
-from emola_jax.models.emola import Emola
+from emola_jax.losses import chunked_next_token_loss
+from emola_jax.models.emola import Emola, unroll, unroll_params
 from emola_jax.train_log import TrainLog
 from emola_jax.train_state import Params, TrainState
 from input_pipeline.pipeline import train_batches
@@ -52,8 +54,18 @@ def train(experiment: Experiment) -> TrainState:
     settings = optim.OptimiserConfig(**config.optimiser)
     optimiser = optim.make_optimiser(settings, steps)
     state = new_state(experiment, optimiser)
+    model, frozen = experiment.model, experiment.frozen
+    if config.unroll:
+        model, frozen = unroll(model, frozen)
     do_step = jax.jit(
-        functools.partial(train_step, model=experiment.model, optimiser=optimiser),
+        functools.partial(
+            train_step,
+            model=model,
+            optimiser=optimiser,
+            loss_chunk=config.loss_chunk,
+            unroll_trainable=config.unroll,
+            accumulate=_micro_batches(experiment),
+        ),
         donate_argnums=0,
     )
 
@@ -82,7 +94,7 @@ def train(experiment: Experiment) -> TrainState:
         record_index = batch.pop('record_index')
         on_mesh = sharding.shard_batch(batch, experiment.mesh)
         key = jax.random.fold_in(dropout_key, step)
-        state, metrics = do_step(state, experiment.frozen, on_mesh, key)
+        state, metrics = do_step(state, frozen, on_mesh, key)
         log.add(step, metrics, record_index, waited)
         if step % config.checkpoint_every == 0 or step == steps:
             log.flush()  # a state that isn't finite is never saved
@@ -103,6 +115,9 @@ def train_step(
     *,
     model: Emola,
     optimiser: optax.GradientTransformation,
+    loss_chunk: int,
+    unroll_trainable: bool = False,
+    accumulate: int = 1,
 ) -> tuple[TrainState, Metrics]:
     """One optimiser step on the trainable subtree; the frozen part gets no gradient.
 
@@ -113,20 +128,36 @@ def train_step(
       dropout_key: for LoRA's dropout.
       model: the Flax module.
       optimiser: over the trainable subtree.
+      loss_chunk: see `chunked_next_token_loss`.
+      unroll_trainable: `model` and `frozen` are unrolled, and `state` is not.
+      accumulate: micro-batches that the batch is run in, one after the other; the loss is the mean
+        of theirs, as in the reference.
 
     Returns:
       The new state, and scalars: 'loss' in nats a token, 'grad_norm' before clipping, 'tokens' that
       aren't padding.
     """
 
-    def loss_of(trainable: Params) -> jax.Array:
-        params = train_state.merge(frozen, trainable)
-        logits = model.apply(
-            {'params': params}, batch, deterministic=False, rngs={'dropout': dropout_key}
+    def loss_of(trainable: Params, rows: dict[str, jax.Array], key: jax.Array) -> jax.Array:
+        if unroll_trainable:
+            trainable = unroll_params(trainable)
+        outputs: Any = model.apply(
+            {'params': train_state.merge(frozen, trainable)},
+            rows,
+            deterministic=False,
+            rngs={'dropout': key},
+            method=Emola.hidden_and_head,
         )
-        return next_token_loss(jnp.asarray(logits), batch['targets'], batch['loss_weights'])
+        hidden, head = outputs
+        return chunked_next_token_loss(
+            hidden, head, rows['targets'], rows['loss_weights'], chunk=loss_chunk
+        )
 
-    loss, gradients = jax.value_and_grad(loss_of)(state.trainable)
+    run = jax.value_and_grad(loss_of)
+    if accumulate == 1:
+        loss, gradients = run(state.trainable, batch, dropout_key)
+    else:
+        loss, gradients = _accumulated(run, state.trainable, batch, dropout_key, accumulate)
     updates, opt_state = optimiser.update(gradients, state.opt_state, state.trainable)
     new = TrainState(
         step=state.step + 1,
@@ -139,6 +170,42 @@ def train_step(
         'tokens': (batch['segment_ids'] > 0).sum(),
     }
     return new, metrics
+
+
+def _accumulated(
+    run: Callable[[Params, dict[str, jax.Array], jax.Array], tuple[jax.Array, Params]],
+    trainable: Params,
+    batch: dict[str, jax.Array],
+    key: jax.Array,
+    count: int,
+) -> tuple[jax.Array, Params]:
+    """Mean loss and mean gradients over `count` parts of the batch, of which one is in memory.
+
+    Part i is rows i, i + count, …, so that every device keeps the rows that it has.
+    """
+
+    def split(leaf: jax.Array) -> jax.Array:
+        return leaf.reshape(-1, count, *leaf.shape[1:]).swapaxes(0, 1)
+
+    def add(total: Any, part: tuple[dict[str, jax.Array], jax.Array]) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, run(trainable, *part)), None
+
+    zero = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, trainable))
+    parts = (jax.tree.map(split, batch), jax.random.split(key, count))
+    total, _ = jax.lax.scan(add, zero, parts)
+    loss, gradients = jax.tree.map(lambda leaf: leaf / count, total)
+    return loss, gradients
+
+
+def _micro_batches(experiment: Experiment) -> int:
+    config, mesh = experiment.config.train, experiment.mesh
+    devices = mesh.shape['data'] * mesh.shape['fsdp']
+    if config.accumulate < 1 or config.batch_size % (config.accumulate * devices):
+        raise UserError(
+            f'train.batch_size {config.batch_size} must be a multiple of train.accumulate '
+            f'{config.accumulate} times the {devices} devices that share a batch'
+        )
+    return config.accumulate
 
 
 def total_steps(experiment: Experiment) -> int:

@@ -56,24 +56,29 @@ class Template:
     starts_with_bos: bool
 
 
-_VICUNA_SYSTEM = (
-    'A chat between a curious user and an artificial intelligence assistant. '
-    "The assistant gives helpful, detailed, and polite answers to the user's questions."
-)
-
-TEMPLATES: dict[str, Template] = {
-    'vicuna_v1': Template(
-        before_image=f'{_VICUNA_SYSTEM} USER: ',
+def _vicuna(person: str) -> Template:
+    return Template(
+        before_image=(
+            f'A chat between a curious {person} and an artificial intelligence assistant. '
+            f"The assistant gives helpful, detailed, and polite answers to the {person}'s "
+            'questions. USER: '
+        ),
         after_image='\n{instruction} ASSISTANT:',
         starts_with_bos=True,
-    ),
+    )
+
+
+TEMPLATES: dict[str, Template] = {
+    'vicuna_v1': _vicuna('user'),
+    'llava_v1': _vicuna('human'),
     'chatml': Template(
         before_image='<|im_start|>user\n',
         after_image='\n{instruction}<|im_end|>\n<|im_start|>assistant\n',
         starts_with_bos=False,
     ),
 }
-"""Named in a config's `data.template`; 'vicuna_v1' is the paper's."""
+"""Named in a config's `data.template`; 'vicuna_v1' is what the paper's model was trained with,
+'llava_v1' what the released evaluation asks it with."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,9 +100,14 @@ class Conversation:
 def prompt_tokens(
     tokenizer: TextEncoder, template: Template, instruction: str, visual_tokens: int
 ) -> list[int]:
-    """The prompt up to where the answer starts: what evaluation feeds and training masks."""
+    """The prompt up to where the answer starts: what evaluation feeds and training masks.
+
+    Without visual tokens the two texts are one, without the line break behind the picture.
+    """
     bos = [tokenizer.bos_id] if template.starts_with_bos and tokenizer.bos_id is not None else []
     after = template.after_image.format(instruction=instruction.strip())
+    if not visual_tokens:
+        return [*bos, *tokenizer.encode(template.before_image + after.removeprefix('\n'))]
     return [
         *bos,
         *tokenizer.encode(template.before_image),
@@ -118,7 +128,8 @@ def conversation(
 ) -> Conversation:
     """A training example: everything before the answer is masked; answer and EOS are trained.
 
-    The last token is never an input (nothing follows EOS), so L is one less than the text's length.
+    White space around the answer belongs to it, as in the released code. The last token is never an
+    input (nothing follows EOS), so L is one less than the text's length.
 
     Args:
       tokenizer: of the language model.
@@ -130,7 +141,6 @@ def conversation(
       label_weight: weight of the tokens that state the label; 1 in the paper.
     """
     prompt = prompt_tokens(tokenizer, template, instruction, visual_tokens)
-    response = response.strip()
     answer = [*tokenizer.encode(response), tokenizer.eos_id]
     weights = np.ones(len(answer), np.float32)
     if label_weight != 1.0:

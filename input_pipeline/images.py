@@ -41,9 +41,28 @@ def pad_to_square(
     return square
 
 
-def square_pixels(image: bytes, *, size: int, name: str) -> UInt8[np.ndarray, 'size size 3']:
-    """Decodes, pads to a square and resizes (bicubic, CLIP's filter) to `size` pixels a side."""
-    picture = pad_to_square(decode(image, name=name))
-    if picture.size != (size, size):
-        picture = picture.resize((size, size), Image.Resampling.BICUBIC)
-    return np.asarray(picture, np.uint8)
+def square_pixels(
+    image: bytes, *, size: int, name: str, pad: bool = True
+) -> UInt8[np.ndarray, 'size size 3']:
+    """Decodes and resizes (bicubic, CLIP's filter) to a square of `size` pixels a side.
+
+    Args:
+      image: the encoded picture.
+      size: pixels a side.
+      name: of the record, for messages.
+      pad: whether to pad to a square first. False cuts the square out of the resized picture's
+        middle, as CLIP's own preprocessing does and the released evaluation with it.
+
+    Raises:
+      UserError: the bytes are no picture, or a truncated one.
+    """
+    picture = decode(image, name=name)
+    if pad:
+        picture = pad_to_square(picture)
+    width, height = picture.size
+    shorter = min(width, height)
+    resized = (size * width // shorter, size * height // shorter)
+    if picture.size != resized:
+        picture = picture.resize(resized, Image.Resampling.BICUBIC)
+    left, top = (resized[0] - size) // 2, (resized[1] - size) // 2
+    return np.asarray(picture, np.uint8)[top : top + size, left : left + size]

@@ -43,6 +43,7 @@ class PipelineConfig:
       label_weight: loss weight of the tokens that state an answer's label; 1 in the paper.
       seed: of shuffling, packing and noise.
       read_threads: threads that read and encode ahead.
+      pad_to_square: pad pictures to a square; False cuts them, see `images.square_pixels`.
     """
 
     batch_size: int
@@ -55,6 +56,7 @@ class PipelineConfig:
     label_weight: float
     seed: int
     read_threads: int
+    pad_to_square: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +81,12 @@ class Encoder:
 
     def pixels(self, record: Record) -> np.ndarray:
         """The record's picture, u8[H, W, 3]."""
-        return square_pixels(record.image, size=self.config.image_size, name=record.id)
+        return square_pixels(
+            record.image,
+            size=self.config.image_size,
+            name=record.id,
+            pad=self.config.pad_to_square,
+        )
 
     def landmarks(self, record: Record, rng: np.random.Generator) -> np.ndarray:
         """The record's landmarks, f32[212], with the configured noise."""

@@ -14,6 +14,9 @@ Task = Literal['emotion', 'au']
 TASKS: tuple[Task, ...] = ('emotion', 'au')
 """The two tasks of FABA-Instruct (paper, section 3)."""
 
+IMAGE_MARK = '<image>'
+"""How LLaVA's data files mark the picture's place; a data set's reader takes it out."""
+
 UNLABELLED = -1
 """The emotion label of a record that has none."""
 

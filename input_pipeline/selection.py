@@ -44,6 +44,7 @@ def select(
     *,
     known_aus: Sequence[int],
     needs_landmarks: bool,
+    needs_label: bool,
     policy: str,
     report: Path,
     split: str,
@@ -59,9 +60,14 @@ def select(
     dropped: list[Problem] = []
     for index in tqdm(range(len(source)), desc=f'check {split}', unit='record', leave=False):
         record = source[index]
-        found = problems(record, known_aus=known_aus, needs_landmarks=needs_landmarks)
+        found = problems(
+            record,
+            known_aus=known_aus,
+            needs_landmarks=needs_landmarks,
+            needs_label=needs_label,
+        )
         if not found:
-            found = _length_problem(record, encoder)
+            found = _end_problem(record, encoder) or _length_problem(record, encoder)
         dropped.extend(found)
         if not found:
             kept.append(index)
@@ -79,6 +85,22 @@ def select(
     if not kept:
         raise UserError(f'split {split}: no usable record is left of {len(source)}; see {report}')
     return selection
+
+
+def _end_problem(record: Record, encoder: Encoder) -> list[Problem]:
+    """A text that spells the end token out would end the answer in its middle."""
+    tokenizer = encoder.tokenizer
+    texts = {'instruction': record.instruction, 'response': record.response}
+    return [
+        Problem(
+            record.id,
+            'end token in text',
+            f"record '{record.id}': field {field} spells out the token that ends an answer, "
+            'expected words only',
+        )
+        for field, text in texts.items()
+        if tokenizer.eos_id in tokenizer.encode(text)
+    ]
 
 
 def _length_problem(record: Record, encoder: Encoder) -> list[Problem]:

@@ -11,7 +11,7 @@ from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
 from input_pipeline import images
 from input_pipeline.landmarks import POINTS
-from input_pipeline.records import TASKS, UNLABELLED, Record
+from input_pipeline.records import IMAGE_MARK, TASKS, UNLABELLED, Record
 
 LANDMARK_LIMIT = 1.5
 """Landmarks may lie outside the picture (±1), as of a face cut by its border, but no farther."""
@@ -33,7 +33,11 @@ class Problem:
 
 
 def problems(
-    record: Record, *, known_aus: Collection[int], needs_landmarks: bool = True
+    record: Record,
+    *,
+    known_aus: Collection[int],
+    needs_landmarks: bool = True,
+    needs_label: bool = True,
 ) -> list[Problem]:
     """Finds all problems of a record; none means that it is fit for use.
 
@@ -41,13 +45,15 @@ def problems(
       record: the record.
       known_aus: FACS numbers that a label may hold.
       needs_landmarks: whether landmarks that were not extracted (NaN) are a problem.
+      needs_label: whether a question about the emotion must have its label; training on texts
+        alone needs none.
     """
     checks = (
         _task(record),
         _image(record),
         _landmarks(record, needs_landmarks),
         _texts(record),
-        _emotion(record),
+        _emotion(record, needs_label),
         _aus(record, known_aus),
     )
     return [
@@ -105,10 +111,17 @@ def _texts(record: Record) -> _Complaints:
         yield 'empty instruction', 'field instruction is empty, expected a question'
     if not record.response.strip():
         yield 'empty response', 'field response is empty, expected the annotated answer'
+    for field, text in (('instruction', record.instruction), ('response', record.response)):
+        if IMAGE_MARK in text:
+            yield (
+                'image mark in text',
+                f"field {field} contains '{IMAGE_MARK}', expected words only: the prompt builder "
+                'places the picture',
+            )
 
 
-def _emotion(record: Record) -> _Complaints:
-    lowest = 0 if record.task == 'emotion' else UNLABELLED
+def _emotion(record: Record, needed: bool) -> _Complaints:
+    lowest = 0 if needed and record.task == 'emotion' else UNLABELLED
     if record.emotion not in range(lowest, len(EMOTIONS)):
         yield (
             'emotion out of range',

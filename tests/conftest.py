@@ -1,6 +1,7 @@
 """Test environment; it must be set before anything imports jax."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,8 @@ os.environ['XLA_FLAGS'] = ' '.join(
 ).strip()
 os.environ['HF_HUB_OFFLINE'] = '1'  # no test may depend on a network
 os.environ['MPLBACKEND'] = 'Agg'
+# transformers copies the modeling files of written folders there and imports the copies.
+os.environ['HF_MODULES_CACHE'] = tempfile.mkdtemp(prefix='emola_jax_modules_')
 # Many tests compile the same tiny programs; workers and later runs share them.
 os.environ['JAX_COMPILATION_CACHE_DIR'] = str(Path(tempfile.gettempdir()) / 'emola_jax_tests')
 os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.2'
@@ -17,3 +20,7 @@ os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.2'
 from absl import flags
 
 flags.FLAGS.mark_as_parsed()  # grain reads absl flags
+
+
+def pytest_unconfigure():
+    shutil.rmtree(os.environ['HF_MODULES_CACHE'], ignore_errors=True)

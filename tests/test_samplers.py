@@ -1,7 +1,16 @@
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
+from transformers.generation.logits_process import (
+    LogitsProcessorList,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
 from emola_jax.errors import UserError
 from emola_jax.samplers import Sampler
@@ -35,6 +44,27 @@ def test_distribution(sampler, expected):
     found = frequencies(sampler)
     np.testing.assert_allclose(found, expected, atol=0.015)
     np.testing.assert_array_equal(found[expected == 0], 0)
+
+
+def test_the_distribution_is_hugging_faces():
+    """Temperature, top-k and top-p over rows of every sharpness, against its logits processors."""
+    rng = np.random.default_rng(0)
+    rows = (rng.normal(size=(64, 97)) * rng.uniform(0.1, 8, (64, 1))).astype(np.float32)
+    for temperature, top_k, top_p in itertools.product((0.01, 0.7, 1.5), (0, 5, 50), (0.2, 0.5, 1)):
+        warpers = LogitsProcessorList([TemperatureLogitsWarper(temperature)])
+        if top_k:
+            warpers.append(TopKLogitsWarper(top_k))
+        if top_p < 1:
+            warpers.append(TopPLogitsWarper(top_p))
+        theirs = warpers(None, torch.tensor(rows)).numpy()
+        sampler = Sampler(temperature=temperature, top_k=top_k, top_p=top_p)
+        logits, ids = sampler.candidates(jnp.asarray(rows))
+        ours = np.full_like(rows, -np.inf)
+        np.put_along_axis(ours, np.asarray(ids), np.asarray(logits), axis=-1)
+        np.testing.assert_array_equal(np.isfinite(ours), np.isfinite(theirs))
+        np.testing.assert_allclose(
+            jax.nn.softmax(ours), jax.nn.softmax(theirs), rtol=1e-4, atol=1e-6
+        )
 
 
 def test_greedy_takes_the_likeliest_and_no_randomness():

@@ -129,6 +129,14 @@ def test_llama_has_the_references_ids():
         assert tokenizer.decode(case['ids']) == case['decoded']
 
 
+def test_a_line_break_beside_a_broken_character_is_kept():
+    tokenizer = Tokenizer.from_pretrained(GOLDEN)
+    ids = tokenizer.encode('\n🙂')
+    assert tokenizer.decode(ids) == '\n🙂'
+    assert tokenizer.decode(ids[:-1]) == '\n' + '\ufffd' * 3
+    assert tokenizer.decode([*ids[:-1], tokenizer.vocab + 9]) == tokenizer.decode(ids[:-1])
+
+
 def test_folders_without_a_tokenizer_are_refused(tmp_path):
     with pytest.raises(UserError, match='no such folder'):
         Tokenizer.from_pretrained(tmp_path / 'nothing')

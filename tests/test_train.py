@@ -1,13 +1,19 @@
+import functools
 import json
+import math
 
 import jax
 import numpy as np
+import optax
 import pytest
 from jax.sharding import AxisType
 
-from emola_jax import sharding, train
+from emola_jax import bases, sharding, train
 from emola_jax.errors import UserError
-from tests.tiny_experiment import tiny_experiment
+from emola_jax.models.emola import Emola
+from emola_jax.train_state import TrainState
+from tests.models.tiny import conversation
+from tests.tiny_experiment import MODEL, tiny_experiment
 
 
 def losses(workdir):
@@ -17,7 +23,12 @@ def losses(workdir):
 
 
 def mesh(shape):
-    return jax.make_mesh(shape, sharding.MESH_AXES, axis_types=(AxisType.Auto,) * 3)
+    return jax.make_mesh(
+        shape,
+        sharding.MESH_AXES,
+        axis_types=(AxisType.Auto,) * 3,
+        devices=jax.devices()[: math.prod(shape)],
+    )
 
 
 @pytest.fixture(scope='module')
@@ -34,6 +45,67 @@ def test_eight_devices_train_as_one(single, shape, tmp_path):
     np.testing.assert_allclose(losses(tmp_path), expected, atol=1e-5)
     for ours, one in zip(jax.tree.leaves(state.trainable), jax.tree.leaves(trainable), strict=True):
         np.testing.assert_allclose(ours, one, atol=2e-4)
+
+
+def micro_batches(seed=0):
+    """A batch of 8 rows in which every row trains another number of tokens."""
+    rows = [conversation(MODEL, 12, seed=seed + row) for row in range(8)]
+    batch = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    batch['targets'] = np.maximum(np.roll(batch['tokens'], -1, axis=1), 0)
+    length = batch['tokens'].shape[1]
+    trained = np.arange(length) >= length - 2 - np.arange(8)[:, None]
+    return batch | {'loss_weights': trained.astype(np.float32)}
+
+
+def one_step(batch, *, accumulate, shape=(1, 1, 1)):
+    """(loss, gradients, tokens) of a step; by plain descent it moves by the gradient itself."""
+    where = mesh(shape)
+    frozen, trainable = bases.place(MODEL, bases.random_base(MODEL, 0), where, seed=0)
+    descent = optax.sgd(1.0)
+    step = jax.jit(
+        functools.partial(
+            train.train_step, model=Emola(MODEL), optimiser=descent, accumulate=accumulate
+        ),
+        compiler_options={'xla_backend_optimization_level': 0},  # half the time to compile
+    )
+    state = TrainState(np.int32(0), trainable, descent.init(trainable))
+    new, metrics = step(state, frozen, sharding.shard_batch(batch, where), jax.random.key(0))
+    moved = jax.tree.map(lambda old, now: np.asarray(old) - now, trainable, new.trainable)
+    return float(metrics['loss']), jax.tree.leaves(moved), int(metrics['tokens'])
+
+
+def test_accumulated_gradients_are_the_mean_of_the_micro_batches():
+    batch = micro_batches()
+    parts = [
+        one_step({name: leaf[i::2] for name, leaf in batch.items()}, accumulate=1) for i in range(2)
+    ]
+    for shape in ((1, 1, 1), (2, 2, 2)):
+        loss, gradients, tokens = one_step(batch, accumulate=2, shape=shape)
+        np.testing.assert_allclose(loss, np.mean([part[0] for part in parts]), rtol=1e-6)
+        for ours, *apart in zip(gradients, *(part[1] for part in parts), strict=True):
+            np.testing.assert_allclose(ours, np.mean(apart, axis=0), atol=1e-6)
+        assert tokens == sum(part[2] for part in parts)
+    # The mean over all tokens of the batch is another.
+    assert abs(loss - one_step(batch, accumulate=1)[0]) > 1e-3
+
+
+def test_the_loop_accumulates_as_the_config_says(tmp_path):
+    class Asked(Exception):
+        pass
+
+    def step(*_, accumulate, **__):
+        raise Asked(accumulate)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, 'train_step', step)
+        with pytest.raises(Asked, match='2'):
+            train.train(tiny_experiment(tmp_path, accumulate=2))
+
+
+def test_a_batch_that_cannot_be_split_is_refused(tmp_path):
+    experiment = tiny_experiment(tmp_path, accumulate=4, mesh=mesh((4, 1, 2)))
+    with pytest.raises(UserError, match=r'batch_size 8 must be a multiple of .*accumulate 4 times'):
+        train.train(experiment)
 
 
 def test_it_learns(single):
@@ -96,3 +168,11 @@ def test_frozen_parameters_are_in_no_checkpoint_and_do_not_change(tmp_path):
         np.testing.assert_array_equal(ours, old)
     assert 'vision' not in state.trainable
     assert set(state.trainable['llm']['layers']['q']) == {'lora_a', 'lora_b'}
+
+
+def test_unrolled_layers_train_the_same_parameters_into_the_same_layout(single, tmp_path):
+    expected, trainable = single
+    state = train.train(tiny_experiment(tmp_path, steps=6, segments=2, unroll=True))
+    np.testing.assert_allclose(losses(tmp_path), expected, atol=1e-5)
+    for ours, one in zip(jax.tree.leaves(state.trainable), jax.tree.leaves(trainable), strict=True):
+        np.testing.assert_allclose(ours, one, atol=2e-4)

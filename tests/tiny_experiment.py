@@ -59,6 +59,9 @@ def tiny_experiment(workdir, *, steps=4, mesh=None, segments=1, devices=1, count
             'train': {
                 'steps': steps,
                 'batch_size': 8,
+                'loss_chunk': 32,
+                'unroll': False,
+                'accumulate': 1,
                 'optimiser': {'lr': 1e-2, 'projector_lr': 1e-2},
                 'log_every': 1,
                 'checkpoint_every': 2,
@@ -71,6 +74,7 @@ def tiny_experiment(workdir, *, steps=4, mesh=None, segments=1, devices=1, count
                 'batch_size': 8,
                 'max_new_tokens': {'emotion': 6, 'au': 6},
                 'sampler': {'temperature': 0.0},
+                'unroll': False,
             },
         }
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
-from emola_jax.convert import write_emola, write_peft
+from emola_jax.convert import write_emola, write_hf, write_peft
 from emola_jax.convert.source import Source
 from emola_jax.convert.write import Options
 
@@ -31,6 +32,16 @@ class Format:
     verify: Callable[[Source, Path], float] | None = None
 
 
+def _merged(kind: str, purpose: str) -> Format:
+    return Format(
+        purpose,
+        needs_base=True,
+        check=functools.partial(write_hf.check, kind),
+        write=functools.partial(write_hf.write, kind),
+        verify=functools.partial(write_hf.check_written, kind),
+    )
+
+
 FORMATS: dict[str, Format] = {
     'emola': Format(
         'adapter and projectors in the files that the released code loads on LLaVA-1.5',
@@ -43,5 +54,11 @@ FORMATS: dict[str, Format] = {
         needs_base=False,
         check=write_peft.check,
         write=write_peft.write,
+    ),
+    'hf': _merged(
+        'hf', 'merged and self-contained, loaded by transformers with trust_remote_code=True'
+    ),
+    'llava-hf': _merged(
+        'llava-hf', 'merged plain LLaVA for transformers; the prior token is DROPPED'
     ),
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 from emola_jax.convert import adapter, foreign_config, rules, weights
 from emola_jax.convert.foreign_config import CONFIG_FILE, KNOWN_TOWERS, TEMPLATE_FIELD, TOWER_FIELD
+from emola_jax.convert.hf_tokenizer import IMAGE_TOKEN
 from emola_jax.convert.hub import local_folder
 from emola_jax.convert.read import Found, read_base
 from emola_jax.convert.source import PAPERS_TEMPLATE, TOKENIZER_FILES, Source, refuse
@@ -241,15 +242,25 @@ def vocabulary_faults(folder: Path, vocab: int) -> list[str]:
     """One line if the tokenizer of `folder` isn't that of a model with `vocab` rows.
 
     A table may be longer than the tokenizer's vocabulary, up to the next multiple of 64, as that of
-    llava-hf is.
+    llava-hf is. In a merged folder of this project the image placeholder is the tokenizer's last
+    id, and may lie behind the table.
     """
     try:
-        ids = Tokenizer.from_pretrained(folder).vocab
+        tokenizer = Tokenizer.from_pretrained(folder)
     except UserError as error:
         return [str(error)]
+    ids = tokenizer.vocab
     if ids == vocab or -(-ids // 64) * 64 == vocab:
         return []
+    placeholder = tokenizer.backend.token_to_id(IMAGE_TOKEN)
+    if placeholder == ids - 1 <= vocab and placeholder == _placeholder(folder):
+        return []
     return [f'{folder}: the tokenizer has {ids} ids, but the model has embeddings for {vocab}']
+
+
+def _placeholder(folder: Path) -> int | None:
+    path = folder / CONFIG_FILE
+    return read_json(path).get('image_token_index') if path.is_file() else None
 
 
 def _as_stored(model: EmolaConfig, found: Found) -> EmolaConfig:

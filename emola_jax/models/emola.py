@@ -65,6 +65,12 @@ class Emola(nn.Module):
         """Output head: hidden states -> float32 logits."""
         return self.llm.logits(hidden)
 
+    def hidden_and_head(
+        self, batch: Batch, deterministic: bool = True
+    ) -> tuple[Float[Array, 'B L D'], Float[Array, 'D V']]:
+        """`hidden`, and the matrix that maps it to logits: for a loss that makes few of them."""
+        return self.hidden(batch, deterministic), self.llm.output_head()
+
     def embed(self, batch: Batch) -> Float[Array, 'B L D']:
         """Token embeddings with the visual vectors in place of the VISUAL_TOKENs."""
         tokens = batch['tokens']
@@ -126,23 +132,32 @@ class Emola(nn.Module):
 def splice(
     x: Float[Array, 'B L D'], visual: Float[Array, 'B visual D'], tokens: Int[Array, 'B L']
 ) -> Float[Array, 'B L D']:
-    """Puts visual[b, k] at the k-th VISUAL_TOKEN of row b; all other positions keep x."""
+    """Puts visual[b, k] at the k-th VISUAL_TOKEN of row b; all other positions keep x.
+
+    A VISUAL_TOKEN beyond the row's last vector gives NaN, which the loss shows.
+    """
     here = tokens == VISUAL_TOKEN
-    order = jnp.clip(jnp.cumsum(here, axis=1) - 1, 0, visual.shape[1] - 1)
-    spread = jnp.take_along_axis(visual, order[..., None], axis=1)
+    order = jnp.maximum(jnp.cumsum(here, axis=1) - 1, 0)
+    spread = jnp.take_along_axis(visual, order[..., None], axis=1, mode='fill')
     return jnp.where(here[..., None], spread.astype(x.dtype), x)
 
 
 def unroll(model: Emola, params: dict[str, Any]) -> tuple[Emola, dict[str, Any]]:
     """The same model with its language layers one by one instead of stacked.
 
-    Decoding on a CPU gains a third, since a compiled loop copies each layer's weights and cache out
-    of the stack at every token; compiling takes longer. The weights are copied once.
+    On a CPU decoding gains a third, since a compiled loop copies each layer's weights and cache out
+    of the stack at every token, and training a tenth; compiling takes longer. The weights are
+    copied once.
     """
     if not model.cfg.scan:
         return model, params
+    return model.clone(cfg=model.cfg.replace(scan=False)), unroll_params(params)
+
+
+def unroll_params(params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters, or some of them, with one subtree a language layer instead of a stack."""
     llm = {**params['llm'], 'layers': unstack_layers(params['llm']['layers'])}
-    return model.clone(cfg=model.cfg.replace(scan=False)), {**params, 'llm': llm}
+    return {**params, 'llm': llm}
 
 
 def example_batch(cfg: EmolaConfig, rows: int = 1) -> dict[str, np.ndarray]:

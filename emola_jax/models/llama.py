@@ -75,9 +75,12 @@ class Llama(nn.Module):
 
     def logits(self, x: Float[Array, '*rows D']) -> Float[Array, '*rows V']:
         """Normed hidden states -> float32 logits."""
-        dtype = jnp.dtype(self.cfg.dtype)
+        return jnp.matmul(x, self.output_head(), preferred_element_type=jnp.float32)
+
+    def output_head(self) -> Float[Array, 'D V']:
+        """The matrix from normed hidden states to logits, in `dtype`."""
         table = self.embedding.T if self.cfg.llm.tied_embeddings else self.head
-        return jnp.matmul(x, table.astype(dtype), preferred_element_type=jnp.float32)
+        return table.astype(self.cfg.dtype)
 
     def __call__(
         self,

@@ -17,7 +17,7 @@ import numpy as np
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_LISTS, EMOTIONS
-from input_pipeline.records import TASKS, UNLABELLED, Record
+from input_pipeline.records import IMAGE_MARK, TASKS, UNLABELLED, Record
 
 SPLITS = ('train', 'eval')
 
@@ -116,6 +116,12 @@ def _read(path: Path, split: str) -> list[dict[str, Any]]:
         lacking = [field for field in needed if field not in entry]
         if lacking:
             raise UserError(f'{path}: entry {number} lacks the field(s) {", ".join(lacking)}')
+        speakers = [turn.get('from') for turn in entry.get('conversations', [])]
+        if split == 'train' and speakers != ['human', 'gpt']:
+            raise UserError(
+                f"{path}: entry {number} has turns from {speakers}, expected one from 'human' and "
+                "one from 'gpt'"
+            )
     return entries
 
 
@@ -124,8 +130,8 @@ Parts = tuple[str, str, int, tuple[int, ...]]
 
 def _conversation(task: str, item: dict[str, Any]) -> Parts:
     """Training entries carry no label: the answer is all that is trained on."""
-    human, answer = item['conversations'][:2]
-    instruction = human['value'].replace('<image>', '').strip()
+    human, answer = item['conversations']
+    instruction = human['value'].replace(IMAGE_MARK, '').strip()
     return instruction, answer['value'], UNLABELLED, ()
 
 

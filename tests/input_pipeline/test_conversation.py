@@ -58,6 +58,14 @@ def test_the_training_example_continues_the_evaluation_prompt_and_trains_the_ans
     assert talk.loss_weights.dtype == np.float32
 
 
+def test_without_a_picture_the_line_break_behind_it_is_gone():
+    for name, text in (
+        ('chatml', '<|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\n'),
+        ('vicuna_v1', ' questions. USER: Q ASSISTANT:'),
+    ):
+        assert text_of(prompt_tokens(Letters(), TEMPLATES[name], 'Q', 0)).endswith(text)
+
+
 def test_braces_in_an_instruction_are_text():
     tokens = prompt_tokens(Letters(), TEMPLATES['chatml'], 'What of {this}?', 0)
     assert 'What of {this}?' in text_of(tokens)

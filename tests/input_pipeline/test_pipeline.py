@@ -78,3 +78,15 @@ def test_a_restored_iterator_goes_on_with_the_very_next_batch(segments):
     grain.experimental.assert_equal_output_after_checkpoint(
         grain.experimental.LimitIterDataset(train_batches(RECORDS, ALL, coder), 8)
     )
+
+
+def test_two_hosts_read_together_what_one_reads_alone():
+    coder = encoder(length=400)
+    alone = np.concatenate([b['tokens'] for b in first_batches(6, coder)])
+    shares = [
+        np.concatenate(
+            [b['tokens'] for b in first_batches(6, coder, process_index=h, process_count=2)]
+        )
+        for h in range(2)
+    ]
+    np.testing.assert_array_equal(np.stack(shares, axis=1).reshape(alone.shape), alone)

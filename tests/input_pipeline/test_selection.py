@@ -28,6 +28,7 @@ def choose(tmp_path, policy):
         encoder(),
         known_aus=(4, 9),
         needs_landmarks=True,
+        needs_label=True,
         policy=policy,
         report=tmp_path / 'dropped.json',
         split='train',
@@ -54,3 +55,17 @@ def test_the_other_policy_stops_with_the_first_and_where_the_rest_stand(tmp_path
 def test_an_unknown_policy_is_refused(tmp_path):
     with pytest.raises(UserError, match=r'data\.on_bad_record'):
         choose(tmp_path, 'ignore')
+
+
+def test_texts_without_a_label_are_fit_for_training_alone(tmp_path):
+    unlabelled = [record(1, task='emotion', emotion=-1)]
+    settings = {
+        'known_aus': (4,),
+        'needs_landmarks': True,
+        'policy': 'stop',
+        'report': tmp_path / 'dropped.json',
+        'split': 'train',
+    }
+    assert len(select(unlabelled, encoder(), needs_label=False, **settings).indices) == 1
+    with pytest.raises(UserError, match='field emotion is -1'):
+        select(unlabelled, encoder(), needs_label=True, **settings)

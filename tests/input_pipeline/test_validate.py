@@ -44,6 +44,8 @@ def test_a_good_record(changes):
         ({'landmarks': with_value(-9)}, 'landmarks out of range', 'reaches 9, expected at most'),
         ({'instruction': ' '}, 'empty instruction', 'field instruction is empty'),
         ({'response': '\n'}, 'empty response', 'field response is empty'),
+        ({'response': 'An <image>.'}, 'image mark in text', "field response contains '<image>'"),
+        ({'instruction': '<image>\nQ'}, 'image mark in text', 'field instruction contains'),
         ({'aus': (4, 13)}, 'unknown action unit', 'field aus has [13], expected some of 1, 2,'),
         ({'aus': (4, 4)}, 'repeated action unit', 'field aus is [4, 4]'),
         ({'emotion': 7}, 'emotion out of range', 'field emotion is 7, expected -1..6'),

@@ -35,6 +35,14 @@ def test_splice_is_the_loop_over_samples():
     np.testing.assert_allclose(splice(x, visual, tokens), expected, rtol=1e-6)
 
 
+def test_a_visual_token_without_a_vector_is_nan():
+    tokens = np.array([[3, -1, -1, -1, 4]])
+    out = np.asarray(
+        splice(np.ones((1, 5, 2), np.float32), np.zeros((1, 2, 2), np.float32), tokens)
+    )
+    np.testing.assert_array_equal(out[0, :, 0], [1, 0, 0, np.nan, 1])
+
+
 def test_patches_come_first_and_the_prior_behind_them():
     batch = conversation(TINY, 3, seed=0)
     visual = np.asarray(run(MODEL, PARAMS, batch, Emola.visual))[0]

@@ -9,6 +9,9 @@ import torch
 from transformers import LlamaConfig as HfConfig
 from transformers import LlamaForCausalLM
 
+from emola_jax import train_state
+from emola_jax.losses import next_token_loss
+from emola_jax.models.config import LORA_TARGETS, LoraConfig
 from emola_jax.models.emola import Emola, unroll
 from emola_jax.models.layers import stack_layers
 from tests.models.tiny import TEXT_ONLY, conversation, random_params, run
@@ -71,6 +74,63 @@ def test_logits_are_hugging_faces(tied, kv_heads):
         theirs = hugging_face(cfg, params['llm'])(torch.tensor(batch['tokens'].astype(int))).logits
     ours = run(Emola(cfg), params, batch)
     np.testing.assert_allclose(ours, theirs.numpy(), atol=2e-5)
+
+
+class TorchLora(torch.nn.Module):
+    """W x + alpha/rank B A x, with our factors as parameters."""
+
+    def __init__(self, linear, a, b, scale):
+        super().__init__()
+        self.linear, self.scale = linear, scale
+        self.a = torch.nn.Parameter(torch.tensor(np.array(a)))
+        self.b = torch.nn.Parameter(torch.tensor(np.array(b)))
+
+    def forward(self, x):
+        return self.linear(x) + self.scale * (x @ self.a @ self.b)
+
+
+def with_lora(model, layers, scale):
+    """Puts our adapters into Hugging Face's model; returns them as {(name, layer): module}."""
+    adapters = {}
+    for name in LORA_TARGETS:
+        for index, layer in enumerate(model.model.layers):
+            block = layer.self_attn if name in 'qkvo' else layer.mlp
+            factors = (layers[name][side][index] for side in ('lora_a', 'lora_b'))
+            adapter = TorchLora(getattr(block, f'{name}_proj'), *factors, scale)
+            setattr(block, f'{name}_proj', adapter)
+            adapters[name, index] = adapter
+    return adapters
+
+
+@pytest.mark.parametrize(('tied', 'kv_heads'), [(True, 2), (False, 1), (False, 4)])
+def test_adapters_gradients_are_hugging_faces(tied, kv_heads):
+    """Grouped heads and tied embeddings; the rest of the gradients' path is the golden run's."""
+    llm = dataclasses.replace(TEXT_ONLY.llm, tied_embeddings=tied, kv_heads=kv_heads)
+    cfg = TEXT_ONLY.replace(llm=llm, lora=LoraConfig(rank=3, alpha=4.5, dropout=0.0))
+    params, batch = random_params(cfg), conversation(cfg, 20, seed=1)
+    targets = np.roll(batch['tokens'], -1, axis=1)
+    weights = np.ones_like(targets, np.float32)
+    weights[:, -1] = 0
+    frozen, trainable = train_state.split(params)
+
+    @jax.jit
+    @jax.value_and_grad
+    def ours(trainable):
+        logits = Emola(cfg).apply({'params': train_state.merge(frozen, trainable)}, batch)
+        return next_token_loss(logits, targets, weights)
+
+    loss, gradients = ours(trainable)
+    model = hugging_face(cfg, frozen['llm'])
+    adapters = with_lora(model, params['llm']['layers'], cfg.lora.scale)
+    tokens = torch.tensor(batch['tokens'].astype(int))
+    theirs = model(tokens, labels=tokens).loss
+    theirs.backward()
+    np.testing.assert_allclose(loss, theirs.item(), rtol=1e-5)
+    for (name, index), adapter in adapters.items():
+        for side, expected in (('lora_a', adapter.a.grad), ('lora_b', adapter.b.grad)):
+            found = gradients['llm']['layers'][name][side][index]
+            distance = np.linalg.norm(found - expected.numpy()) / np.linalg.norm(expected)
+            assert distance < 1e-4, (name, index, side)
 
 
 def loss(cfg, params, batch):

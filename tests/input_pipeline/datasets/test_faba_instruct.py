@@ -103,6 +103,17 @@ def test_an_entry_that_lacks_a_field_is_named(root):
         faba_instruct.load(root, 'au', 'eval')
 
 
+def test_a_conversation_of_other_than_question_and_answer_is_named(root):
+    path = root / 'FABAInstruct/train/train_au_anno.json'
+    entries = json.loads(path.read_text())
+    entries[1]['conversations'] *= 2
+    path.write_text(json.dumps(entries))
+    with pytest.raises(
+        UserError, match=r"train_au_anno\.json: entry 1 has turns from \['human', 'g"
+    ):
+        faba_instruct.load(root, 'au', 'train')
+
+
 def test_a_file_that_is_no_json_is_named(root):
     path = root / 'FABAInstruct/eval/eval_au_anno.json'
     path.write_text('[{')

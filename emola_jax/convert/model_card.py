@@ -1,0 +1,186 @@
+"""README.md of a written folder: what it is, how to load it, what it scored, which licence."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from emola_jax.models.config import EmolaConfig
+from input_pipeline.records import TASKS
+
+_LICENCES = {
+    'embedded': (
+        'apache-2.0',
+        'The language model is SmolLM2-135M-Instruct (Apache-2.0); the vision tower was trained on '
+        'faces rendered from a CC0 head mesh.',
+    ),
+    'llava': (
+        'other',
+        'Derived from LLaVA-1.5 (weights under the LLaMA 2 Community License) and CLIP (MIT). '
+        'Those terms, and the terms of the training data, hold for these weights too.',
+    ),
+    'random': ('other', 'The base weights are random: this folder is of use for tests only.'),
+}
+_UNKNOWN_LICENCE = (
+    'other',
+    'The licences of the base weights and of the training data hold for these weights too.',
+)
+
+_USE = """```python
+import numpy as np
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+folder = 'path/to/this/folder'
+model = AutoModelForImageTextToText.from_pretrained(folder{trust})
+processor = AutoProcessor.from_pretrained(folder{trust})
+question = {{'type': 'text', 'text': 'What emotion does this face show, and why?'}}
+chat = [{{'role': 'user', 'content': [{{'type': 'image'}}, question]}}]
+prompt = processor.apply_chat_template(chat, add_generation_prompt=True)
+inputs = processor(
+    images=Image.open('face.png'), text=prompt, {landmarks}return_tensors='pt'
+)
+answer = model.generate(**inputs)[0, inputs['input_ids'].shape[1] :]
+print(processor.decode(answer, skip_special_tokens=True))
+```"""
+
+_LANDMARKS = (
+    '`landmarks.npy` holds {inputs} float32 numbers, x0, y0, x1, y1, … of the facial points that '
+    'the model was trained with, in [-1, 1] over the picture padded to a square (x right, y down; '
+    'the corners are ±1). They become one token behind the patches of the image; without them the '
+    'model raises an error. For several faces, give lists of images and prompts and one row a face.'
+)
+
+_WITHOUT_PRIOR = (
+    'This is plain LLaVA: **the facial prior is dropped**. The model was trained with a token of '
+    'landmarks that this format has no place for, so its answers differ from those that were '
+    'scored. The `hf` format keeps the prior.'
+)
+
+_RENDERED = (
+    '> The model was trained and tested on **rendered** faces. Its figures say nothing about real '
+    'people and cannot be compared with published ones.'
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class CardFacts:
+    """What a card tells.
+
+    Attributes:
+      kind: of the folder, 'hf' or 'llava-hf'.
+      model: sizes.
+      dtype: of the weights.
+      base: one line on the weights that training started from.
+      about: the run's config.json (keys config, base, data), if there is a run.
+      scores: the run's scores.json, if it was evaluated.
+    """
+
+    kind: str
+    model: EmolaConfig
+    dtype: str
+    base: str
+    about: Mapping[str, Any] | None = None
+    scores: Mapping[str, Any] | None = None
+
+
+def model_card(facts: CardFacts) -> str:
+    """The text of README.md, with the metadata block that the Hugging Face hub reads."""
+    run = (facts.about or {}).get('config', {})
+    licence, note = _LICENCES.get(run.get('base', {}).get('kind'), _UNKNOWN_LICENCE)
+    rendered = run.get('data', {}).get('dataset') == 'synthetic_faces'
+    prior = facts.kind == 'hf' and facts.model.prior.enabled
+    trust = ', trust_remote_code=True' if facts.kind == 'hf' else ''
+    landmarks = "landmarks=np.load('landmarks.npy'), " if prior else ''
+    use = _USE.format(trust=trust, landmarks=landmarks)
+    parts = [
+        _metadata(licence),
+        '# EmoLA',
+        'Answers questions about a face: which emotion it shows, which facial action units, and '
+        'why. The method is that of Li et al., *Facial Affective Behavior Analysis with '
+        'Instruction Tuning*, ECCV 2024; written by emola_jax, with LoRA merged into the weights.',
+        '' if facts.kind == 'hf' else _WITHOUT_PRIOR,
+        _RENDERED if rendered else '',
+        '## Use',
+        use if prior else use.replace('import numpy as np\n', ''),
+        _LANDMARKS.format(inputs=facts.model.prior.inputs) if prior else '',
+        '## Model',
+        _model(facts, run),
+        _scores(facts),
+        '## Licence',
+        note,
+    ]
+    return '\n\n'.join(part for part in parts if part) + '\n'
+
+
+def _metadata(licence: str) -> str:
+    lines = (
+        '---',
+        'library_name: transformers',
+        'pipeline_tag: image-text-to-text',
+        f'license: {licence}',
+        'tags: [emola, llava, facial-expression, action-units]',
+        '---',
+    )
+    return '\n'.join(lines)
+
+
+def _model(facts: CardFacts, run: Mapping[str, Any]) -> str:
+    model, lines = facts.model, [f'- base: {facts.base}']
+    if model.vision is not None:
+        vision = model.vision
+        lines.append(
+            f'- vision: ViT of {vision.used_layers} layers, {vision.image_size} px in patches of '
+            f'{vision.patch_size}, {vision.tokens} tokens'
+        )
+    lines.append(
+        f'- language model: LLaMA of {model.llm.layers} layers, width {model.llm.width}, '
+        f'vocabulary {model.llm.vocab}'
+    )
+    if facts.kind == 'hf' and model.prior.enabled:
+        lines.append(f'- facial prior: {model.prior.inputs} numbers, one token')
+    lines.append(f'- weights: {facts.dtype}')
+    if run:
+        lora, train = run['model'].get('lora') or {}, run['train']
+        length = f'{train["steps"]} steps' if 'steps' in train else f'{train["epochs"]} epoch(s)'
+        lines.append(
+            f'- trained: {length} of {train["batch_size"]} rows on {run["data"]["dataset"]}, LoRA '
+            f'rank {lora.get("rank", "none")}, seed {run["seed"]}'
+        )
+    return '\n'.join(lines)
+
+
+def _scores(facts: CardFacts) -> str:
+    scores = facts.scores or {}
+    rows = [
+        f'| {task} | {scoring} | ' + ' | '.join(_cell(scored[key]) for key in _COLUMNS) + ' |'
+        for task in TASKS
+        for scoring, scored in _scorings(scores, task)
+    ]
+    if not rows:
+        return ''
+    told = [
+        '## Scores',
+        'In percent. `strict` reads an answer as a person would, `reference` as the released '
+        'script does; `control` is `strict` with a blank image and the landmarks of another face.',
+        '\n'.join(['| task | scoring | S_re | S_ge (ROUGE-L) | REGE |', '| --- ' * 5 + '|', *rows]),
+    ]
+    if facts.kind != 'hf':
+        told.append('They were had **with** the facial prior, which this folder lacks.')
+    return '\n\n'.join(told)
+
+
+_COLUMNS = ('s_re', 's_ge', 's_rege')
+
+
+def _scorings(scores: Mapping[str, Any], task: str) -> list[tuple[str, Mapping[str, Any]]]:
+    if task not in scores:
+        return []
+    found = [(name, scores[task][name]) for name in ('strict', 'reference')]
+    control = scores.get('control', {}).get(task)
+    return found + ([('control', control['strict'])] if control else [])
+
+
+def _cell(value: float | None) -> str:
+    return '–' if value is None else f'{value:.1f}'

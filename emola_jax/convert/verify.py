@@ -1,0 +1,142 @@
+"""Runs one sample through what was written and through our model, and compares logits."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float32
+from PIL import Image
+
+from emola_jax.errors import UserError
+from emola_jax.models.config import EmolaConfig
+from emola_jax.models.emola import Emola
+from emola_jax.tokenizer import Tokenizer
+from input_pipeline.conversation import VISUAL_TOKEN, Template, prompt_tokens
+from input_pipeline.images import square_pixels
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One question about one face.
+
+    Attributes:
+      image: the encoded picture.
+      landmarks: as of a record.
+      instruction: the question.
+    """
+
+    image: bytes
+    landmarks: Float32[np.ndarray, '212']
+    instruction: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """What a model makes of a sample's prompt.
+
+    Attributes:
+      tokens: the prompt; `VISUAL_TOKEN` at the visual positions.
+      logits: of the next token at each position, float32; columns behind our vocabulary are left
+        out of a comparison.
+    """
+
+    tokens: list[int]
+    logits: Float32[np.ndarray, 'L V']
+
+
+def example_sample(inputs: int = 212) -> Sample:
+    """A made-up picture that isn't square, and made-up landmarks; always the same."""
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+    file = io.BytesIO()
+    coarse.resize((160, 120), Image.Resampling.BICUBIC).save(file, 'png')
+    landmarks = rng.uniform(-1, 1, inputs).astype(np.float32)
+    return Sample(file.getvalue(), landmarks, 'What emotion does this face show, and why?')
+
+
+def difference(folder: Path, ours: Reading, theirs: Reading) -> float:
+    """The largest absolute difference between the logits of both, at any position of the prompt.
+
+    Raises:
+      UserError: the prompts differ.
+    """
+    if theirs.tokens != ours.tokens:
+        raise UserError(
+            f'{folder}: reads the prompt as tokens {theirs.tokens}, expected {ours.tokens}'
+        )
+    columns = ours.logits.shape[-1]
+    return float(np.abs(theirs.logits[:, :columns] - ours.logits).max())
+
+
+def our_reading(
+    model: EmolaConfig,
+    params: Mapping[str, Any],
+    tokenizer: Tokenizer,
+    template: Template,
+    sample: Sample,
+) -> Reading:
+    """What our model reads, computed in float32."""
+    tokens = prompt_tokens(tokenizer, template, sample.instruction, model.visual_tokens)
+    row = np.asarray([tokens], np.int32)
+    batch = {
+        'tokens': row,
+        'positions': np.arange(row.shape[1], dtype=np.int32)[None],
+        'segment_ids': np.ones_like(row),
+    }
+    if model.vision is not None:
+        pixels = square_pixels(sample.image, size=model.vision.image_size, name='sample')
+        batch['images'] = pixels[None, None]
+    if model.prior.enabled:
+        batch['landmarks'] = sample.landmarks[None, None]
+    # float32 in both libraries: a difference is then a fault and no rounding.
+    apply = jax.jit(Emola(model.replace(dtype='float32')).apply)
+    with jax.default_matmul_precision('highest'):
+        logits = apply({'params': params}, batch)[0]
+    return Reading(tokens, np.asarray(logits))
+
+
+def read_transformers(folder: Path, sample: Sample, placeholder: int) -> Reading:
+    """Reads with transformers, image and prompt included: folders of kinds `hf` and `llava-hf`.
+
+    Args:
+      folder: what was written.
+      sample: image, landmarks where the folder has the prior, and question.
+      placeholder: id of image positions in the folder.
+
+    Raises:
+      UserError: torch is not installed, or tensors are missing or left over.
+    """
+    try:
+        import torch
+        from transformers import AutoModelForImageTextToText, AutoProcessor
+        from transformers.utils import logging
+    except ImportError as error:
+        raise UserError(
+            f"checking what was written needs PyTorch ({error}); pip install 'emola_jax[convert]'"
+        ) from None
+    logging.disable_progress_bar()
+    loaded: Any = AutoModelForImageTextToText.from_pretrained(
+        folder, dtype=torch.float32, trust_remote_code=True, output_loading_info=True
+    )
+    net, report = loaded
+    faults = {name: sorted(map(str, keys)) for name, keys in report.items() if keys}
+    if faults:
+        raise UserError(f'{folder}: transformers does not load it whole: {faults}')
+    processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+    question = {'type': 'text', 'text': sample.instruction}
+    text = processor.apply_chat_template(
+        [{'role': 'user', 'content': [{'type': 'image'}, question]}], add_generation_prompt=True
+    )
+    extra = {'landmarks': sample.landmarks} if getattr(processor, 'landmark_inputs', 0) else {}
+    picture = Image.open(io.BytesIO(sample.image))
+    inputs = processor(images=picture, text=text, return_tensors='pt', **extra)
+    with torch.inference_mode():
+        logits = net.eval()(**inputs).logits[0].numpy()
+    ids = inputs['input_ids'][0].tolist()
+    return Reading([VISUAL_TOKEN if i == placeholder else i for i in ids], logits)

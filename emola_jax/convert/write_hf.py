@@ -1,0 +1,204 @@
+"""The formats `hf` and `llava-hf`: merged folders that transformers loads by themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax.traverse_util import unflatten_dict
+
+from emola_jax.convert import hf_config, lazy, rules, source, verify, weights
+from emola_jax.convert.foreign_config import CONFIG_FILE
+from emola_jax.convert.hf_config import DEFAULT_GENERATION, Generation
+from emola_jax.convert.hf_folder import write_files
+from emola_jax.convert.hf_tokenizer import image_token_id
+from emola_jax.convert.lazy import Lazy
+from emola_jax.convert.model_card import CardFacts, model_card
+from emola_jax.convert.source import Source
+from emola_jax.convert.tables import EMOLA_HF, LLAVA_HF, PRIOR
+from emola_jax.convert.weights import read_json
+from emola_jax.convert.write import Options, write_safetensors
+from emola_jax.errors import UserError
+from emola_jax.models.config import PriorConfig
+from emola_jax.samplers import Sampler
+from emola_jax.tokenizer import Tokenizer
+from input_pipeline.conversation import TEMPLATES
+
+SCORES_FILE = 'scores.json'
+
+_KEPT_FLOAT32 = ('model.landmark_mean', 'model.landmark_std')
+"""Stay float32 in a folder of any type: rounding them would move the landmarks."""
+
+_UNUSED = {
+    'vision_tower.vision_model.post_layernorm.weight': 1.0,
+    'vision_tower.vision_model.post_layernorm.bias': 0.0,
+}
+"""Tensors [vision width] that plain LLaVA's class insists on and never uses (the norm of CLIP's
+class token), with what fills them. EmoLA's own class has none."""
+
+_PADDED = ('language_model.model.embed_tokens.weight', 'language_model.lm_head.weight')
+"""Plain LLaVA looks the image placeholder up before it overwrites what it found, so these get a row
+for it where the vocabulary has no room."""
+
+_LIMIT = 1e-2
+"""Both sides compute in float32 from the same weights; a larger difference is a fault."""
+
+
+def check(kind: str, source_: Source) -> None:
+    """Raises UserError where the format cannot express the model."""
+    if kind == 'hf':
+        hf_config.vision_of(source_.model)
+    else:
+        hf_config.check_plain_llava(source_.model)
+    if source_.load_tokenizer is None:
+        raise UserError(f'{source_.folder}: holds no tokenizer, which --to={kind} needs')
+
+
+def write(kind: str, source_: Source, folder: Path, options: Options) -> None:
+    """Fills the folder, the weights tensor by tensor."""
+    whole = source.merged(source_)
+    tokenizer = _tokenizer(source_)
+    named = tensors(kind, whole, tokenizer)
+    kept = {name: tensor for name, tensor in named.items() if name in _KEPT_FLOAT32}
+    write_safetensors(
+        folder,
+        options.cast(named) | kept,
+        max_shard_size=options.max_shard_size,
+        progress=options.progress,
+    )
+    if source_.tokenizer is not None and (source_.tokenizer / 'tokenizer.model').is_file():
+        shutil.copyfile(source_.tokenizer / 'tokenizer.model', folder / 'tokenizer.model')
+    dtype = options.dtype or whole.model.param_dtype
+    about, scores = _run(source_.folder)
+    write_files(
+        folder,
+        kind,
+        whole.model,
+        tokenizer,
+        source_.template,
+        dtype=dtype,
+        card=model_card(
+            CardFacts(kind, source_.model, dtype, _base(source_, about), about, scores)
+        ),
+        generation=_generation(about),
+    )
+
+
+def tensors(kind: str, whole: Source, tokenizer: Tokenizer) -> dict[str, Lazy]:
+    """Every tensor of the folder under its name there, in the types that they are stored in.
+
+    Args:
+      kind: 'hf' or 'llava-hf'.
+      whole: the model, adapter merged.
+      tokenizer: its placeholder for images may need a row.
+    """
+    if kind == 'hf':
+        return rules.to_theirs(EMOLA_HF.rules, whole.params)
+    plain = without_prior(whole)
+    named = rules.to_theirs(LLAVA_HF.rules, plain.params)
+    rows = hf_config.padded_vocab(plain.model, image_token_id(tokenizer))
+    for name in _PADDED:
+        if name in named:
+            named[name] = with_rows(named[name], rows, tokenizer.pad_id)
+    width = hf_config.vision_of(plain.model).width
+    dtype = plain.params['vision', 'class_embedding'].dtype
+    unused = {name: np.full(width, value, dtype) for name, value in _UNUSED.items()}
+    return named | {name: lazy.of_array(array) for name, array in unused.items()}
+
+
+def with_rows(table: Lazy, rows: int, copied: int) -> Lazy:
+    """Appends copies of one row up to `rows`.
+
+    As an output row the copy has its original's logit, of which a greedy choice takes the first, so
+    it is never chosen. (A row of zeros would be, wherever all logits are negative.)
+    """
+    order = np.full(rows, copied)
+    order[: table.shape[0]] = np.arange(table.shape[0])
+    return dataclasses.replace(
+        lazy.permute_rows(table, order), shape=(rows, *table.shape[1:]), layers=()
+    )
+
+
+def without_prior(whole: Source) -> Source:
+    """The model as plain LLaVA has it."""
+    params = {path: value for path, value in whole.params.items() if path[0] != PRIOR}
+    model = whole.model.replace(prior=PriorConfig(enabled=False))
+    return dataclasses.replace(whole, params=params, model=model)
+
+
+def check_written(kind: str, source_: Source, folder: Path) -> float:
+    """The largest difference between the folder's logits and ours, for one made-up sample.
+
+    Raises:
+      UserError: it doesn't load whole, reads another prompt, or computes something else.
+    """
+    whole = source.merged(source_)
+    if kind == 'llava-hf':
+        whole = without_prior(whole)
+    tokenizer = _tokenizer(source_)
+    sample = verify.example_sample(whole.model.prior.inputs)
+    # Our weights are let go before theirs are loaded.
+    ours = verify.our_reading(
+        whole.model,
+        _as_stored(kind, whole, folder),
+        tokenizer,
+        TEMPLATES[whole.template],
+        sample,
+    )
+    theirs = verify.read_transformers(folder, sample, image_token_id(tokenizer))
+    difference = verify.difference(folder, ours, theirs)
+    if not difference <= _LIMIT:
+        raise UserError(f'{folder}: its logits differ from ours by {difference:.2g}')
+    return difference
+
+
+def _as_stored(kind: str, whole: Source, folder: Path) -> dict[str, Any]:
+    """Our parameters in float32, rounded as far as the folder's types round them."""
+    table = EMOLA_HF.rules if kind == 'hf' else LLAVA_HF.rules
+    stored = weights.open_folder(folder).tensors
+    shapes = [(path, tensor.shape) for path, tensor in whole.params.items()]
+    types = {
+        place.path: stored[name].dtype
+        for name, place in rules.places(table, shapes).items()
+        if name in stored
+    }
+    return unflatten_dict(
+        {
+            path: tensor.astype(types.get(path, tensor.dtype)).whole().astype(np.float32)
+            for path, tensor in whole.params.items()
+        }
+    )
+
+
+def _tokenizer(source_: Source) -> Tokenizer:
+    assert source_.load_tokenizer is not None  # `check` has seen to it
+    return source_.load_tokenizer()
+
+
+def _run(folder: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """config.json and scores.json of a run of ours, as far as `folder` is one."""
+    path = folder / CONFIG_FILE
+    about = read_json(path) if path.is_file() else {}
+    if not {'config', 'base'} <= about.keys():
+        return None, None
+    scores = folder / SCORES_FILE
+    return about, read_json(scores) if scores.is_file() else None
+
+
+def _base(source_: Source, about: Mapping[str, Any] | None) -> str:
+    """What training started from; of a folder of this machine the name alone."""
+    if about is not None:
+        return about['base']['description']
+    named = source_.base or str(source_.folder)
+    return Path(named).name if Path(named).exists() else named
+
+
+def _generation(about: Mapping[str, Any] | None) -> Generation:
+    if about is None:
+        return DEFAULT_GENERATION
+    settings = about['config']['eval']
+    return Generation(max(settings['max_new_tokens'].values()), Sampler(**settings['sampler']))

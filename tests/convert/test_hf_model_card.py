@@ -1,0 +1,65 @@
+"""The card of a written folder: its code runs, its figures are those of the run."""
+
+import re
+
+import numpy as np
+
+from emola_jax.convert.model_card import CardFacts, model_card
+from tests.convert.hf_tiny import CASES, PLAIN, landmarks, pictures, write
+
+SCORED = {'s_re': 94.28, 's_ge': 40.79, 's_rege': 135.07}
+SCORES = {
+    'emotion': {'strict': SCORED, 'reference': {**SCORED, 's_re': None}},
+    'control': {'emotion': {'strict': {**SCORED, 's_re': 11.4}}},
+}
+ABOUT = {
+    'config': {
+        'seed': 7,
+        'model': {'lora': {'rank': 16}},
+        'base': {'kind': 'embedded'},
+        'data': {'dataset': 'synthetic_faces'},
+        'train': {'steps': 330, 'batch_size': 2},
+    }
+}
+FACTS = CardFacts('hf', PLAIN, 'float32', 'SmolLM2 and a small ViT', ABOUT, SCORES)
+
+
+def test_the_code_of_a_card_runs(tmp_path, monkeypatch, capsys):
+    written = write(tmp_path / 'folder', CASES['plain'])
+    (code,) = re.findall(r'```python\n(.*?)```', model_card(FACTS), re.S)
+    pictures()[0].save(tmp_path / 'face.png')
+    np.save(tmp_path / 'landmarks.npy', landmarks()[0])
+    monkeypatch.chdir(tmp_path)
+    short = code.replace('path/to/this/folder', str(written.folder)).replace(
+        'generate(**inputs)', 'generate(**inputs, max_new_tokens=5)'
+    )
+    assert short != code
+    exec(compile(short, 'card', 'exec'), {})
+    assert len(capsys.readouterr().out) > 1
+
+
+def test_scores_base_and_training_are_told():
+    card = model_card(FACTS)
+    assert '| emotion | strict | 94.3 | 40.8 | 135.1 |' in card
+    assert '| emotion | reference | – | 40.8 | 135.1 |' in card
+    assert '| emotion | control | 11.4 | 40.8 | 135.1 |' in card
+    assert 'SmolLM2 and a small ViT' in card
+    assert '330 steps of 2 rows on synthetic_faces, LoRA rank 16, seed 7' in card
+    assert card.startswith('---\nlibrary_name: transformers\n')
+    assert 'license: apache-2.0' in card
+
+
+def test_rendered_faces_and_a_dropped_prior_are_said_in_bold():
+    assert '**rendered** faces' in model_card(FACTS)
+    assert 'prior is dropped' not in model_card(FACTS)
+    plain = model_card(CardFacts('llava-hf', PLAIN, 'float32', 'x', ABOUT, SCORES))
+    assert '**the facial prior is dropped**' in plain
+    assert 'had **with** the facial prior' in plain
+    assert 'landmarks.npy' not in plain and 'trust_remote_code' not in plain
+
+
+def test_a_card_without_a_run_says_less():
+    card = model_card(CardFacts('hf', PLAIN, 'bfloat16', 'a folder of weights'))
+    assert '## Scores' not in card and 'rendered' not in card
+    assert 'license: other' in card and 'licences of the base weights' in card
+    assert '\n\n\n' not in card
