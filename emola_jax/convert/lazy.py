@@ -136,7 +136,9 @@ def place(value: Any, dtype: Any, sharding: jax.sharding.Sharding) -> jax.Array:
         assert index is not None  # it is for shardings that are opaque
         spans = tuple(span.indices(size)[:2] for span, size in zip(index, lazy.shape, strict=True))
         if spans not in known:
-            known[spans] = lazy.piece([slice(*span) for span in spans])
+            piece = lazy.piece([slice(*span) for span in spans])
+            # A view may be one of a mapped file, which a device on the host would go on using.
+            known[spans] = piece if piece.flags.owndata else piece.copy()
         return known[spans]
 
     return jax.make_array_from_callback(lazy.shape, sharding, read, dtype=lazy.dtype)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
+import mmap
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -146,25 +148,31 @@ def _weight_map(path: Path) -> dict[str, str]:
 
 
 def _safetensors(path: Path) -> dict[str, Lazy]:
+    """Maps the file into memory, so that a piece costs the pages that it lies on and no copy."""
     try:
-        # Memory-mapped, and open as long as one of its tensors is in use.
-        file = safe_open(path, framework='numpy')
+        with safe_open(path, framework='numpy'):
+            pass  # the header is sound, and the file as long as it says
     except (SafetensorError, OSError) as error:
         raise UserError(f'{path}: not a readable safetensors file ({error})') from None
+    with path.open('rb') as file:
+        size = int.from_bytes(file.read(8), 'little')
+        header = json.loads(file.read(size))
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     tensors = {}
-    for name in file.keys():  # noqa: SIM118 (the handle is no dict)
-        part = file.get_slice(name)
-        if part.get_dtype() not in _DTYPES:
-            raise UserError(f'{path}: {name} is of type {part.get_dtype()}, which nothing here is')
-        shape = tuple(part.get_shape())
-        read = functools.partial(_read_slice, file, name, shape)
-        tensors[name] = Lazy(shape, _DTYPES[part.get_dtype()], read, str(path))
+    for name, entry in header.items():
+        if name == '__metadata__':
+            continue
+        if entry['dtype'] not in _DTYPES:
+            raise UserError(f'{path}: {name} is of type {entry["dtype"]}, which nothing here is')
+        dtype, shape = _DTYPES[entry['dtype']], tuple(entry['shape'])
+        offset = 8 + size + entry['data_offsets'][0]
+        whole = np.frombuffer(mapped, dtype, math.prod(shape), offset).reshape(shape)
+        tensors[name] = Lazy(shape, dtype, functools.partial(_piece, whole), str(path))
     return tensors
 
 
-def _read_slice(file: Any, name: str, shape: tuple[int, ...], index: Index) -> np.ndarray:
-    whole = tuple(slice(0, size) for size in shape)
-    return np.asarray(file.get_tensor(name) if index == whole else file.get_slice(name)[index])
+def _piece(whole: np.ndarray, index: Index) -> np.ndarray:
+    return np.asarray(whole[index])
 
 
 def _pytorch(path: Path) -> dict[str, Lazy]:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from flax.traverse_util import unflatten_dict
 from safetensors.torch import load_file, save_file
+from transformers import LlamaForCausalLM
 
 from emola_jax.convert import lazy, rules, tables
 from emola_jax.convert.read_folder import read_folder
@@ -143,6 +144,25 @@ def test_shards_of_pytorch_in_the_original_layout_with_a_tower_of_its_own(tmp_pa
     read = read_folder(tmp_path)
     assert read.model == ours.model
     assert_same(read.params, ours.params)
+
+
+def test_a_plain_llama_is_a_model_of_text(tmp_path):
+    llama = LlamaForCausalLM(llava_hf().config.text_config).eval()
+    llama.bfloat16().save_pretrained(tmp_path)
+    read = read_folder(tmp_path)
+    assert read.kind == f'{tmp_path}: LLaMA'
+    assert (read.model.vision, read.model.prior.enabled) == (None, False)
+    assert read.model.param_dtype == 'bfloat16'
+    params = unflatten_dict(arrays(read.params))
+    batch = {
+        'tokens': np.arange(9, dtype=np.int32)[None],
+        'positions': np.arange(9, dtype=np.int32)[None],
+        'segment_ids': np.ones((1, 9), np.int32),
+    }
+    logits = run(Emola(read.model), params, batch)
+    with torch.no_grad():
+        expected = llama.float()(torch.arange(9)[None]).logits
+    np.testing.assert_allclose(logits, expected.numpy(), atol=1e-5)
 
 
 def test_a_config_that_we_cannot_compute_is_refused_with_all_reasons(tmp_path):
