@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import jax
@@ -16,8 +17,10 @@ from emola_jax import experiment as experiments
 from emola_jax.checkpoint import Checkpoints
 from emola_jax.convert import lazy
 from emola_jax.convert.__main__ import main
+from emola_jax.convert.formats import FORMATS
 from emola_jax.convert.read_folder import read_folder
 from emola_jax.convert.source import merged
+from emola_jax.convert.write import Options
 from emola_jax.errors import UserError
 from emola_jax.models.config import EmolaConfig, LlamaConfig, LoraConfig, VisionConfig
 from emola_jax.models.emola import Emola
@@ -99,7 +102,7 @@ def test_what_was_trained_is_read_without_its_base(run):
 
 
 @pytest.mark.parametrize('to', ['emola', 'peft'])
-def test_a_run_on_llava_becomes_an_adapter_that_comes_back(tmp_path, to):
+def test_a_run_on_llava_becomes_an_adapter_that_comes_back(tmp_path, to, capsys):
     released_copy(tmp_path)
     llava = tmp_path / 'llava-v1.5-tiny-mha'
     _, trainable = make_run(
@@ -107,6 +110,7 @@ def test_a_run_on_llava_becomes_an_adapter_that_comes_back(tmp_path, to):
     )
     out = tmp_path / 'out'
     main([str(tmp_path / 'run'), f'--to={to}', f'--out={out}'])
+    assert re.search(r'^verified: logits differ by at most \d', capsys.readouterr().out, re.M)
     assert (out / 'tokenizer.model').is_file()
     adapter = json.loads((out / 'adapter_config.json').read_text())
     assert (adapter['r'], adapter['lora_alpha'], adapter['lora_dropout']) == (2, 3, 0.1)
@@ -124,6 +128,20 @@ def test_a_run_on_llava_becomes_an_adapter_that_comes_back(tmp_path, to):
     torch.save(state, moved / 'pytorch_model.bin')
     with pytest.raises(UserError, match='was trained on base weights'):
         trained.read_run(tmp_path / 'run', base=str(moved))
+
+
+@pytest.mark.parametrize('to', ['emola', 'peft'])
+def test_an_adapter_that_was_written_wrong_is_not_verified(tmp_path, to):
+    released_copy(tmp_path)
+    llava = str(tmp_path / 'llava-v1.5-tiny-mha')
+    make_run(tmp_path / 'run', GOLDEN_MODEL, kind='llava', llava=llava, clip=str(CLIP))
+    source, folder = trained.read_run(tmp_path / 'run'), tmp_path / 'out'
+    folder.mkdir()
+    path = ('visual_projector', 'fc_2', 'bias')
+    wrong = {**source.params, path: lazy_of(source.params[path].whole() + 1)}
+    FORMATS[to].write(dataclasses.replace(source, params=wrong), folder, Options())
+    with pytest.raises(UserError, match='its logits differ from ours by'):
+        FORMATS[to].verify(source, folder)
 
 
 def test_a_run_that_a_format_cannot_express_is_refused(tmp_path):
