@@ -53,7 +53,13 @@ def read_run(
         path: lazy.of_array(leaf, str(newest)) for path, leaf in flatten_dict(trainable).items()
     }
     if with_base:
-        params = _base(config, model, metadata['base']['fingerprint']) | params
+        try:
+            params = _base(config, model, metadata['base']['fingerprint']) | params
+        except AttributeError as error:  # what a ConfigDict raises
+            raise UserError(
+                f'{newest}: its config lacks the field {error}, so another version made it; '
+                'convert it with that version'
+            ) from None
     folder = Path(config.base.llava).expanduser() if config.base.kind == 'llava' else None
     has_tokenizer = folder is not None and any((folder / n).is_file() for n in TOKENIZER_FILES[:2])
     faults = _faults(model, params, with_base=with_base)

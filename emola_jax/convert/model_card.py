@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from emola_jax.convert.foreign_config import CONFIG_FILE
+from emola_jax.convert.source import Source
+from emola_jax.convert.weights import read_json
 from emola_jax.models.config import EmolaConfig
 from input_pipeline.records import TASKS
+
+SCORES_FILE = 'scores.json'
 
 _LICENCES = {
     'embedded': (
@@ -45,6 +51,11 @@ answer = model.generate(**inputs)[0, inputs['input_ids'].shape[1] :]
 print(processor.decode(answer, skip_special_tokens=True))
 ```"""
 
+_USE_EMOLA = (
+    'The released code loads this folder as a LoRA checkpoint (`--model-path`) on the LLaVA-1.5 '
+    'that `adapter_config.json` names (`--model-base`).'
+)
+
 _LANDMARKS = (
     '`landmarks.npy` holds {inputs} float32 numbers, x0, y0, x1, y1, … of the facial points that '
     'the model was trained with, in [-1, 1] over the picture padded to a square (x right, y down; '
@@ -69,7 +80,7 @@ class CardFacts:
     """What a card tells.
 
     Attributes:
-      kind: of the folder, 'hf' or 'llava-hf'.
+      kind: of the folder: 'hf', 'llava-hf', 'emola' or 'peft'.
       model: sizes.
       dtype: of the weights.
       base: one line on the weights that training started from.
@@ -84,27 +95,63 @@ class CardFacts:
     about: Mapping[str, Any] | None = None
     scores: Mapping[str, Any] | None = None
 
+    @property
+    def merged(self) -> bool:
+        """Whether the folder holds a whole model and not an adapter."""
+        return self.kind in ('hf', 'llava-hf')
 
-def model_card(facts: CardFacts) -> str:
-    """The text of README.md, with the metadata block that the Hugging Face hub reads."""
+    @property
+    def prior(self) -> bool:
+        """Whether the folder holds the facial prior."""
+        return self.kind != 'llava-hf' and self.model.prior.enabled
+
+
+def facts_of(kind: str, source: Source, dtype: str) -> CardFacts:
+    """What there is to tell of a source; of a run of ours its config and scores too."""
+    about, scores = run_of(source.folder)
+    if about is not None:
+        base = about['base']['description']
+    else:
+        named = source.base or str(source.folder)
+        # Of a folder of this machine the name alone.
+        base = Path(named).name if Path(named).exists() else named
+    return CardFacts(kind, source.model, dtype, base, about, scores)
+
+
+def run_of(folder: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """config.json and scores.json of a run of ours, as far as `folder` is one."""
+    path = folder / CONFIG_FILE
+    about = read_json(path) if path.is_file() else {}
+    if not {'config', 'base'} <= about.keys():
+        return None, None
+    scores = folder / SCORES_FILE
+    return about, read_json(scores) if scores.is_file() else None
+
+
+def model_card(facts: CardFacts, use: str = '') -> str:
+    """The text of README.md, with the metadata block that the Hugging Face hub reads.
+
+    Args:
+      facts: what to tell.
+      use: how the folder is loaded, where that isn't by transformers alone.
+    """
     run = (facts.about or {}).get('config', {})
     licence, note = _LICENCES.get(run.get('base', {}).get('kind'), _UNKNOWN_LICENCE)
     rendered = run.get('data', {}).get('dataset') == 'synthetic_faces'
-    prior = facts.kind == 'hf' and facts.model.prior.enabled
-    trust = ', trust_remote_code=True' if facts.kind == 'hf' else ''
-    landmarks = "landmarks=np.load('landmarks.npy'), " if prior else ''
-    use = _USE.format(trust=trust, landmarks=landmarks)
+    how = 'with LoRA merged into the weights' if facts.merged else 'as a LoRA adapter'
     parts = [
-        _metadata(licence),
+        _metadata(facts, licence),
         '# EmoLA',
         'Answers questions about a face: which emotion it shows, which facial action units, and '
         'why. The method is that of Li et al., *Facial Affective Behavior Analysis with '
-        'Instruction Tuning*, ECCV 2024; written by emola_jax, with LoRA merged into the weights.',
-        '' if facts.kind == 'hf' else _WITHOUT_PRIOR,
+        f'Instruction Tuning*, ECCV 2024; written by emola_jax, {how}.',
+        _WITHOUT_PRIOR if facts.kind == 'llava-hf' else '',
         _RENDERED if rendered else '',
         '## Use',
-        use if prior else use.replace('import numpy as np\n', ''),
-        _LANDMARKS.format(inputs=facts.model.prior.inputs) if prior else '',
+        use or _use(facts),
+        _LANDMARKS.format(inputs=facts.model.prior.inputs)
+        if facts.kind == 'hf' and facts.prior
+        else '',
         '## Model',
         _model(facts, run),
         _scores(facts),
@@ -114,10 +161,19 @@ def model_card(facts: CardFacts) -> str:
     return '\n\n'.join(part for part in parts if part) + '\n'
 
 
-def _metadata(licence: str) -> str:
+def _use(facts: CardFacts) -> str:
+    if facts.kind == 'emola':
+        return _USE_EMOLA
+    trust = ', trust_remote_code=True' if facts.kind == 'hf' else ''
+    if facts.prior:
+        return _USE.format(trust=trust, landmarks="landmarks=np.load('landmarks.npy'), ")
+    return _USE.format(trust=trust, landmarks='').replace('import numpy as np\n', '')
+
+
+def _metadata(facts: CardFacts, licence: str) -> str:
     lines = (
         '---',
-        'library_name: transformers',
+        f'library_name: {"transformers" if facts.merged else "peft"}',
         'pipeline_tag: image-text-to-text',
         f'license: {licence}',
         'tags: [emola, llava, facial-expression, action-units]',
@@ -138,7 +194,7 @@ def _model(facts: CardFacts, run: Mapping[str, Any]) -> str:
         f'- language model: LLaMA of {model.llm.layers} layers, width {model.llm.width}, '
         f'vocabulary {model.llm.vocab}'
     )
-    if facts.kind == 'hf' and model.prior.enabled:
+    if facts.prior:
         lines.append(f'- facial prior: {model.prior.inputs} numbers, one token')
     lines.append(f'- weights: {facts.dtype}')
     if run:
@@ -166,7 +222,7 @@ def _scores(facts: CardFacts) -> str:
         'script does; `control` is `strict` with a blank image and the landmarks of another face.',
         '\n'.join(['| task | scoring | S_re | S_ge (ROUGE-L) | REGE |', '| --- ' * 5 + '|', *rows]),
     ]
-    if facts.kind != 'hf':
+    if facts.kind == 'llava-hf':
         told.append('They were had **with** the facial prior, which this folder lacks.')
     return '\n\n'.join(told)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from emola_jax.convert import adapter, rules
 from emola_jax.convert.foreign_config import CONFIG_FILE, TEMPLATE_FIELD, TOWER_FIELD
+from emola_jax.convert.lazy import Lazy
+from emola_jax.convert.model_card import facts_of, model_card
 from emola_jax.convert.source import PAPERS_TEMPLATE, Source, trained
 from emola_jax.convert.tables import LLAVA, PEFT_PREFIX, PRIOR
 from emola_jax.convert.write import Options, copy_tokenizer, write_pytorch
 from emola_jax.errors import UserError
-from emola_jax.files import write_json
+from emola_jax.files import write_json, write_text
 from emola_jax.models.config import EmolaConfig
 
 # What the released code saves beside what follows from the model; LLaVA-1.5's values.
@@ -92,11 +95,18 @@ def write(source: Source, folder: Path, options: Options) -> None:
         tensors = options.cast(rules.to_theirs(table, params))
         write_pytorch(folder / name, tensors, options.progress)
     copy_tokenizer(source, folder)
+    facts = facts_of('emola', source, options.dtype or stored_dtype(lora))
+    write_text(folder / 'README.md', model_card(facts))
     write_json(folder / CONFIG_FILE, config(source, options.base or source.base))
     write_json(
         folder / adapter.ADAPTER_CONFIG,
         adapter.peft_config(source.model, options.base or source.base),
     )
+
+
+def stored_dtype(params: Mapping[rules.Path, Lazy]) -> str:
+    """The type that these tensors are stored in."""
+    return ', '.join(sorted({tensor.dtype.name for tensor in params.values()}))
 
 
 def config(source: Source, base: str | None) -> dict[str, Any]:

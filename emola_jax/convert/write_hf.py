@@ -12,23 +12,19 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 
 from emola_jax.convert import hf_config, lazy, rules, source, verify, weights
-from emola_jax.convert.foreign_config import CONFIG_FILE
 from emola_jax.convert.hf_config import DEFAULT_GENERATION, Generation
 from emola_jax.convert.hf_folder import write_files
 from emola_jax.convert.hf_tokenizer import image_token_id
 from emola_jax.convert.lazy import Lazy
-from emola_jax.convert.model_card import CardFacts, model_card
+from emola_jax.convert.model_card import facts_of, model_card
 from emola_jax.convert.source import Source
 from emola_jax.convert.tables import EMOLA_HF, LLAVA_HF, PRIOR
-from emola_jax.convert.weights import read_json
 from emola_jax.convert.write import Options, write_safetensors
 from emola_jax.errors import UserError
 from emola_jax.models.config import PriorConfig
 from emola_jax.samplers import Sampler
 from emola_jax.tokenizer import Tokenizer
 from input_pipeline.conversation import TEMPLATES
-
-SCORES_FILE = 'scores.json'
 
 _KEPT_FLOAT32 = ('model.landmark_mean', 'model.landmark_std')
 """Stay float32 in a folder of any type: rounding them would move the landmarks."""
@@ -73,7 +69,7 @@ def write(kind: str, source_: Source, folder: Path, options: Options) -> None:
     if source_.tokenizer is not None and (source_.tokenizer / 'tokenizer.model').is_file():
         shutil.copyfile(source_.tokenizer / 'tokenizer.model', folder / 'tokenizer.model')
     dtype = options.dtype or whole.model.param_dtype
-    about, scores = _run(source_.folder)
+    facts = facts_of(kind, source_, dtype)
     write_files(
         folder,
         kind,
@@ -81,10 +77,8 @@ def write(kind: str, source_: Source, folder: Path, options: Options) -> None:
         tokenizer,
         source_.template,
         dtype=dtype,
-        card=model_card(
-            CardFacts(kind, source_.model, dtype, _base(source_, about), about, scores)
-        ),
-        generation=_generation(about),
+        card=model_card(facts),
+        generation=_generation(facts.about),
     )
 
 
@@ -177,24 +171,6 @@ def _as_stored(kind: str, whole: Source, folder: Path) -> dict[str, Any]:
 def _tokenizer(source_: Source) -> Tokenizer:
     assert source_.load_tokenizer is not None  # `check` has seen to it
     return source_.load_tokenizer()
-
-
-def _run(folder: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """config.json and scores.json of a run of ours, as far as `folder` is one."""
-    path = folder / CONFIG_FILE
-    about = read_json(path) if path.is_file() else {}
-    if not {'config', 'base'} <= about.keys():
-        return None, None
-    scores = folder / SCORES_FILE
-    return about, read_json(scores) if scores.is_file() else None
-
-
-def _base(source_: Source, about: Mapping[str, Any] | None) -> str:
-    """What training started from; of a folder of this machine the name alone."""
-    if about is not None:
-        return about['base']['description']
-    named = source_.base or str(source_.folder)
-    return Path(named).name if Path(named).exists() else named
 
 
 def _generation(about: Mapping[str, Any] | None) -> Generation:

@@ -5,19 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from emola_jax.convert import adapter, rules
+from emola_jax.convert.model_card import facts_of, model_card
 from emola_jax.convert.read_folder import MODEL_FILE, PROJECTORS_FILE
 from emola_jax.convert.source import Source, trained
 from emola_jax.convert.tables import EMOLA_HF, LLAVA_HF_MODULES
 from emola_jax.convert.write import Options, copy_tokenizer, write_safetensors
-from emola_jax.convert.write_emola import reasons
+from emola_jax.convert.write_emola import reasons, stored_dtype
 from emola_jax.errors import UserError
 from emola_jax.files import write_json, write_text
 from emola_jax.models.config import LORA_TARGETS, EmolaConfig
 
-_README = """\
----
-library_name: peft
----
+_USE = """\
 `PeftModel.from_pretrained(model, folder)` puts this LoRA adapter on the language model of LLaVA-1.5
 in transformers. What else was trained is in `{file}`, which PEFT does not load:
 `model.multi_modal_projector.*` replace the base's tensors of these names{prior}.
@@ -50,7 +48,8 @@ def write(source: Source, folder: Path, options: Options) -> None:
             folder, tensors, max_shard_size=whole, stem=stem, progress=options.progress
         )
     copy_tokenizer(source, folder)
-    write_text(folder / 'README.md', _readme(source.model))
+    facts = facts_of('peft', source, options.dtype or stored_dtype(lora))
+    write_text(folder / 'README.md', model_card(facts, _use(source.model)))
     write_json(
         folder / MODEL_FILE,
         {
@@ -75,6 +74,6 @@ def target_pattern(model: EmolaConfig) -> str:
     return rf'.*language_model\..*layers\.\d+\.(?:self_attn|mlp)\.(?:{names})'
 
 
-def _readme(model: EmolaConfig) -> str:
+def _use(model: EmolaConfig) -> str:
     prior = _PRIOR.format(inputs=model.prior.inputs) if model.prior.enabled else ''
-    return _README.format(file=PROJECTORS_FILE, prior=prior)
+    return _USE.format(file=PROJECTORS_FILE, prior=prior)

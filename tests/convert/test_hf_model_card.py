@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pytest
 
 from emola_jax.convert.model_card import CardFacts, model_card
 from tests.convert.hf_tiny import CASES, PLAIN, landmarks, pictures, write
@@ -63,3 +64,13 @@ def test_a_card_without_a_run_says_less():
     assert '## Scores' not in card and 'rendered' not in card
     assert 'license: other' in card and 'licences of the base weights' in card
     assert '\n\n\n' not in card
+
+
+@pytest.mark.parametrize('kind', ['emola', 'peft'])
+def test_the_card_of_an_adapter_tells_scores_and_base_and_keeps_the_prior(kind):
+    card = model_card(CardFacts(kind, PLAIN, 'float32', 'LLaVA', ABOUT, SCORES), use='Load it so.')
+    assert 'library_name: peft' in card
+    assert 'as a LoRA adapter' in card and 'merged' not in card
+    assert 'Load it so.' in card and 'base: LLaVA' in card
+    assert '## Scores' in card and 'facial prior: 212 numbers' in card
+    assert 'prior is dropped' not in card
