@@ -64,7 +64,11 @@ def one_step(batch, *, accumulate, shape=(1, 1, 1)):
     descent = optax.sgd(1.0)
     step = jax.jit(
         functools.partial(
-            train.train_step, model=Emola(MODEL), optimiser=descent, accumulate=accumulate
+            train.train_step,
+            model=Emola(MODEL),
+            optimiser=descent,
+            loss_chunk=32,
+            accumulate=accumulate,
         ),
         compiler_options={'xla_backend_optimization_level': 0},  # half the time to compile
     )
