@@ -15,6 +15,7 @@ from emola_jax.convert.source import trained
 from emola_jax.convert.write import Options
 from emola_jax.convert.write_peft import check, write
 from emola_jax.errors import UserError
+from emola_jax.generate import generate
 from emola_jax.models.config import PriorConfig
 from emola_jax.models.emola import Emola
 from tests.convert.checkpoints import (
@@ -43,7 +44,7 @@ def on_llava_hf(folder, tied):
     return PeftModel.from_pretrained(base, folder).eval(), prior
 
 
-def their_logits(model, prior, batch):
+def their_embeds(model, prior, batch):
     net = model.get_base_model()
     pixels = batch['images'][0].astype(np.float32) / 255
     pixels = (pixels - np.float32(MODEL.vision.image_mean)) / np.float32(MODEL.vision.image_std)
@@ -57,7 +58,26 @@ def their_logits(model, prior, batch):
     embeds = net.get_input_embeddings()(text)
     embeds[0, 1 : 1 + len(patches)] = patches
     embeds[0, 1 + len(patches)] = hidden[0]
-    return model(inputs_embeds=embeds).logits.numpy()
+    return embeds
+
+
+def their_logits(model, prior, batch):
+    return model(inputs_embeds=their_embeds(model, prior, batch)).logits.numpy()
+
+
+def their_answer(model, prior, batch, length):
+    """Greedy; nothing ends it before."""
+    model.generation_config.eos_token_id = None
+    embeds = their_embeds(model, prior, batch)
+    mask = torch.ones(embeds.shape[:2], dtype=torch.long)
+    ids = model.generate(
+        inputs_embeds=embeds,
+        attention_mask=mask,
+        max_new_tokens=length,
+        do_sample=False,
+        pad_token_id=0,
+    )
+    return ids.numpy()
 
 
 @pytest.mark.parametrize('tied', [True, False], ids=['tied', 'untied'])
@@ -79,9 +99,13 @@ def test_peft_computes_what_we_compute(tmp_path, tied):
     logits = run(Emola(ours.model), params, batch)
     with torch.no_grad():
         expected = their_logits(model, prior, batch)
+        answer = their_answer(model, prior, batch, 20)
         with model.disable_adapter():
             without = their_logits(model, prior, batch)
     np.testing.assert_allclose(logits, expected, atol=1e-4)
+    never = ours.model.llm.vocab
+    mine = generate(Emola(ours.model), params, batch, max_new_tokens=20, eos_id=never)
+    np.testing.assert_array_equal(mine, answer)
     assert np.abs(without - expected).max() > 0.1  # the adapter matters
 
 
