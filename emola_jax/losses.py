@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from emola_jax.errors import UserError
+
 
 def next_token_loss(
     logits: Float[Array, 'B L V'],
@@ -51,7 +53,12 @@ def chunked_next_token_loss(
       targets: as above.
       weights: as above.
       chunk: positions of every row that are mapped at the same time.
+
+    Raises:
+      UserError: `chunk` is below 1.
     """
+    if chunk < 1:
+        raise UserError(f'train.loss_chunk is {chunk}; expected 1 position or more')
     share = weights / jnp.maximum(weights.sum(), 1.0)
     return _weighted_loss(hidden, jax.lax.stop_gradient(head), targets, share, chunk)
 

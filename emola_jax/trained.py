@@ -59,7 +59,7 @@ def read_run(
             raise UserError(
                 f'{newest}: its config lacks the field {error}, so another version made it; '
                 'convert it with that version'
-            ) from None
+            ) from error
     folder = Path(config.base.llava).expanduser() if config.base.kind == 'llava' else None
     has_tokenizer = folder is not None and any((folder / n).is_file() for n in TOKENIZER_FILES[:2])
     faults = _faults(model, params, with_base=with_base)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from emola_jax.errors import UserError
 from emola_jax.losses import chunked_next_token_loss, next_token_loss
 
 
@@ -55,3 +56,8 @@ def test_chunks_of_a_batch_without_any_trained_token_have_loss_and_gradient_zero
     value, gradient = jax.value_and_grad(loss)(jnp.ones((1, 3, 4)))
     assert float(value) == 0.0
     assert not np.asarray(gradient).any()
+
+
+def test_a_chunk_of_nothing_is_refused():
+    with pytest.raises(UserError, match='loss_chunk is 0'):
+        chunked_next_token_loss(*[jnp.zeros((1, 1))] * 4, chunk=0)

@@ -74,18 +74,8 @@ def _whole(folder: Path, clip: str | None) -> Source:
     if model.prior.enabled:
         parts.append(PRIOR)
     found = read_base(folder, clip_folder, model, parts)
-    tokenizer = _tokenizer(folder, model, found.faults)
-    refuse(found.faults, f'{folder}: does not fit the model that its {CONFIG_FILE} describes')
-    return Source(
-        folder,
-        ', '.join(found.layouts),
-        _as_stored(model, found),
-        found.params,
-        template=values.get(TEMPLATE_FIELD, PAPERS_TEMPLATE),
-        tokenizer=tokenizer,
-        load_tokenizer=_loader(tokenizer),
-        foreign=values,
-    )
+    failed = f'does not fit the model that its {CONFIG_FILE} describes'
+    return _source(folder, model, found, failed, values)
 
 
 def _released(
@@ -112,19 +102,8 @@ def _released(
     base_folder = _base_folder(named, folder, needed=with_base)
     if base_folder is not None and with_base:
         found.add(_below(base_folder, clip_folder, model, (LLM, VISION)))
-    tokenizer = _tokenizer(folder, model, found.faults, base_folder)
-    refuse(found.faults, f'{folder}: is not a whole EmoLA checkpoint')
-    return Source(
-        folder,
-        ', '.join(found.layouts),
-        _as_stored(model, found),
-        found.params,
-        template=values.get(TEMPLATE_FIELD, PAPERS_TEMPLATE),
-        base=named,
-        tokenizer=tokenizer,
-        load_tokenizer=_loader(tokenizer),
-        foreign=values,
-    )
+    failed = 'is not a whole EmoLA checkpoint'
+    return _source(folder, model, found, failed, values, base=named, base_folder=base_folder)
 
 
 def _peft(folder: Path, base: str | None, clip: str | None, with_base: bool) -> Source:
@@ -152,18 +131,41 @@ def _peft(folder: Path, base: str | None, clip: str | None, with_base: bool) -> 
         parts = {LLM, VISION, VISUAL_PROJECTOR} if model.vision is not None else {LLM}
         parts -= {name[0] for name in beside.params}
         found.add(_below(base_folder, clip_folder, model, tuple(parts)))
+    source = _source(
+        folder,
+        model,
+        found,
+        'is not a whole adapter',
+        known.get('foreign', {}),
+        base=named,
+        base_folder=base_folder,
+    )
+    return dataclasses.replace(source, template=known.get('template', PAPERS_TEMPLATE))
+
+
+def _source(
+    folder: Path,
+    model: EmolaConfig,
+    found: Found,
+    failed: str,
+    foreign: Mapping[str, Any],
+    *,
+    base: str | None = None,
+    base_folder: Path | None = None,
+) -> Source:
+    """What was found as a source; raises UserError, `failed` in front, if there are faults."""
     tokenizer = _tokenizer(folder, model, found.faults, base_folder)
-    refuse(found.faults, f'{folder}: is not a whole adapter')
+    refuse(found.faults, f'{folder}: {failed}')
     return Source(
         folder,
         ', '.join(found.layouts),
         _as_stored(model, found),
         found.params,
-        template=known.get('template', PAPERS_TEMPLATE),
-        base=named,
+        template=foreign.get(TEMPLATE_FIELD, PAPERS_TEMPLATE),
+        base=base,
         tokenizer=tokenizer,
         load_tokenizer=_loader(tokenizer),
-        foreign=known.get('foreign', {}),
+        foreign=foreign,
     )
 
 

@@ -66,10 +66,8 @@ def assert_same(left, right):
         np.testing.assert_array_equal(leaf, right[path], err_msg='/'.join(path))
 
 
-def write_clip_config(folder, vision=MODEL.vision):
-    """CLIP's config without its weights: enough to know the tower's sizes."""
-    folder.mkdir()
-    config = CLIPVisionConfig(
+def clip_config(vision):
+    return CLIPVisionConfig(
         hidden_size=vision.width,
         intermediate_size=vision.mlp,
         num_hidden_layers=vision.layers,
@@ -77,7 +75,12 @@ def write_clip_config(folder, vision=MODEL.vision):
         image_size=vision.image_size,
         patch_size=vision.patch_size,
     )
-    (folder / 'config.json').write_text(config.to_json_string())
+
+
+def write_clip_config(folder, vision=MODEL.vision):
+    """CLIP's config without its weights: enough to know the tower's sizes."""
+    folder.mkdir()
+    (folder / 'config.json').write_text(clip_config(vision).to_json_string())
     return folder
 
 
@@ -87,14 +90,7 @@ def llava_hf(tied=False):
     torch.manual_seed(0)
     vision, llm = MODEL.vision, MODEL.llm
     config = LlavaConfig(
-        vision_config=CLIPVisionConfig(
-            hidden_size=vision.width,
-            intermediate_size=vision.mlp,
-            num_hidden_layers=vision.layers,
-            num_attention_heads=vision.heads,
-            image_size=vision.image_size,
-            patch_size=vision.patch_size,
-        ),
+        vision_config=clip_config(vision),
         text_config=LlamaConfig(
             vocab_size=llm.vocab,
             hidden_size=llm.width,
