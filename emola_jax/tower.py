@@ -11,9 +11,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 from flax import traverse_util
 from jax.sharding import Mesh
 from safetensors import safe_open
@@ -33,7 +34,7 @@ class Tower:
 
     Attributes:
       params: 'vision', 'visual_projector' and 'face_prior' of the model's parameter tree.
-      sha256: of the cached file.
+      sha256: of the tensors (a file's bytes differ from writing to writing).
       report: how well the tower's own heads read held-out faces, in percent.
     """
 
@@ -92,6 +93,15 @@ def _read(path: Path) -> Tower:
         flat = {tuple(name.split('/')): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     return Tower(
         params=traverse_util.unflatten_dict(flat),
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        sha256=tensors_sha256(flat),
         report=report,
     )
+
+
+def tensors_sha256(tensors: Mapping[tuple[str, ...], np.ndarray]) -> str:
+    """sha256, in hex, of tensors by path: of names, types, shapes and values, in one order."""
+    digest = hashlib.sha256()
+    for path, tensor in sorted(tensors.items()):
+        digest.update(f'{"/".join(path)} {tensor.dtype} {tensor.shape}\n'.encode())
+        digest.update(tensor.tobytes())
+    return digest.hexdigest()
