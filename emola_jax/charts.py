@@ -58,9 +58,15 @@ def line_chart(xs: Sequence[float], ys: Sequence[float], *, label: str) -> Marku
     return Markup(''.join(parts) + '</svg>')
 
 
+_SMALLEST_SPAN = 1e-306
+"""Below it a step would be no normal number."""
+
+
 def ticks(low: float, high: float, count: int) -> list[float]:
     """About `count` round numbers, the outer ones at or beyond `low` and `high`."""
-    span = high - low or abs(high) or 1.0
+    span = high - low or abs(high)
+    if span < _SMALLEST_SPAN:
+        span = 1.0
     rough = span / count
     magnitude = 10.0 ** math.floor(math.log10(rough))
     step = magnitude * next(m for m in (1, 2, 5, 10) if m * magnitude >= rough * (1 - 1e-9))

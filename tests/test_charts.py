@@ -4,7 +4,7 @@ import xml.etree.ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from emola_jax import charts
@@ -13,6 +13,9 @@ VALUES = st.floats(-1e6, 1e6, allow_nan=False)
 
 
 @given(VALUES, VALUES, st.integers(2, 8))
+@example(0.0, 5e-324, 2)
+@example(-1e-307, 0.0, 8)
+@example(0.0, 2e-306, 8)
 def test_ticks_are_even_round_and_cover_the_range(a, b, count):
     low, high = min(a, b), max(a, b)
     ticks = charts.ticks(low, high, count)
