@@ -57,7 +57,7 @@ class DepthwiseConv(nn.Module):
         kernel = expert_param(self, 'kernel', (1, 3, 3, channels))[0]
         y = expert_param(self, 'bias', (channels,))
         before = 1 if self.stride == 1 else 0
-        # Behind the barrier the padded map stands in memory; else its making is repeated nine times.
+        # Behind the barrier the padded map stands in memory; else it is made nine times.
         padded = jax.lax.optimization_barrier(
             jnp.pad(x, ((0, 0), (before, 1), (before, 1), (0, 0)))
         )

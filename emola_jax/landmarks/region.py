@@ -1,0 +1,103 @@
+"""The turned square that FaceMesh looks at, and pixels out of it.
+
+Positions are pixels with edges at whole numbers: the centre of the first pixel is (0.5, 0.5).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Shaped
+
+SCALE = 1.5
+"""Side of the square in longer sides of the detected box (MediaPipe's detection_to_roi graph)."""
+
+
+class Region(NamedTuple):
+    """Turned squares, one a face.
+
+    Attributes:
+      centre: f32[..., 2], x and y.
+      side: f32[...].
+      angle: f32[...], radians from the picture's x axis to the square's, clockwise as y is down.
+    """
+
+    centre: Array
+    side: Array
+    angle: Array
+
+
+def region_of(boxes: Float[Array, '*n 4'], keypoints: Float[Array, '*n 6 2']) -> Region:
+    """The region of a detected face: on its box, `SCALE` times its longer side, eyes level."""
+    eyes = keypoints[..., 1, :] - keypoints[..., 0, :]
+    sides = boxes[..., 2:] - boxes[..., :2]
+    return Region(
+        centre=(boxes[..., :2] + boxes[..., 2:]) / 2,
+        side=SCALE * jnp.max(sides, axis=-1),
+        angle=jnp.arctan2(eyes[..., 1], eyes[..., 0]),
+    )
+
+
+def region_around(points: Float[Array, '*n points 2'], right_eye: int, left_eye: int) -> Region:
+    """The region of a face whose points are known: on their box, `SCALE` times its longer side.
+
+    Args:
+      points: positions in the picture.
+      right_eye, left_eye: numbers of the points that shall be level.
+    """
+    low, high = points.min(axis=-2), points.max(axis=-2)
+    eyes = points[..., left_eye, :] - points[..., right_eye, :]
+    return Region(
+        centre=(low + high) / 2,
+        side=SCALE * jnp.max(high - low, axis=-1),
+        angle=jnp.arctan2(eyes[..., 1], eyes[..., 0]),
+    )
+
+
+def place_points(
+    points: Float[Array, '*n points 2'], region: Region
+) -> Float[Array, '*n points 2']:
+    """Points that are shares of the region's side -> positions in the picture."""
+    offset = (points - 0.5) * region.side[..., None, None]
+    cos, sin = jnp.cos(region.angle)[..., None], jnp.sin(region.angle)[..., None]
+    x, y = offset[..., 0], offset[..., 1]
+    turned = jnp.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
+    return turned + region.centre[..., None, :]
+
+
+def sample(
+    images: Shaped[Array, 'B H W 3'], region: Region, size: int
+) -> Float[Array, 'B size size 3']:
+    """The region's pixels, bilinear; outside of the picture there is black.
+
+    Args:
+      images: uint8 or float.
+      region: one a picture.
+      size: pixels a side of the result.
+    """
+    middle = (jnp.arange(size) + 0.5) / size
+    y, x = jnp.meshgrid(middle, middle, indexing='ij')
+    grid = jnp.stack([x.ravel(), y.ravel()], axis=-1)
+    wanted = place_points(jnp.broadcast_to(grid, (len(images), *grid.shape)), region) - 0.5
+    pixels = jax.vmap(_bilinear)(images, wanted)
+    return pixels.reshape(len(images), size, size, 3)
+
+
+def _bilinear(image: Array, positions: Float[Array, 'N 2']) -> Float[Array, 'N 3']:
+    """Values between pixel centres, which here have whole numbers."""
+    height, width = image.shape[:2]
+    low = jnp.floor(positions)
+    share = positions - low
+    flat = image.reshape(height * width, 3)
+    total = jnp.zeros((len(positions), 3), jnp.float32)
+    for dy in (0, 1):
+        for dx in (0, 1):
+            x = low[:, 0].astype(jnp.int32) + dx
+            y = low[:, 1].astype(jnp.int32) + dy
+            inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+            at = jnp.clip(y, 0, height - 1) * width + jnp.clip(x, 0, width - 1)
+            weight = jnp.abs(1 - dx - share[:, 0]) * jnp.abs(1 - dy - share[:, 1])
+            total += jnp.where(inside, weight, 0.0)[:, None] * flat[at].astype(jnp.float32)
+    return total
