@@ -1,1 +1,1 @@
-"""From a photo to faces: detection, the landmark experts, extraction and audit of landmark files."""
+"""From a photo to faces: detection, landmark experts, extraction and audit of their files."""

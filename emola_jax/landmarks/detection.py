@@ -70,7 +70,8 @@ def suppress(
     """One detection a face: the boxes that overlap the best one are averaged, by score, into it.
 
     Args:
-      scores, places: what `decode` returns.
+      scores: of `decode`.
+      places: of `decode`.
       faces: at most this many a picture.
     """
 

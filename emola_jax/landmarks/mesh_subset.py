@@ -34,7 +34,7 @@ MESH_VERTICES: tuple[int, ...] = (
     9, 296, 296, 334, 276, 285, 441, 295, 283,
 )
 # fmt: on
-"""One vertex a point; pupils (41, 95) and centres of the lids (42, 96) are means of lids instead."""
+"""One vertex a point; pupils (41, 95) and centres of lids (42, 96) are means of `LIDS` instead."""
 
 LIDS: dict[str, tuple[int, ...]] = {
     'right_eye': (7, 163, 144, 145, 153, 154, 173, 157, 158, 159, 160, 161),

@@ -45,7 +45,8 @@ def region_around(points: Float[Array, '*n points 2'], right_eye: int, left_eye:
 
     Args:
       points: positions in the picture.
-      right_eye, left_eye: numbers of the points that shall be level.
+      right_eye: number of a point that shall be level with
+      left_eye: this one.
     """
     low, high = points.min(axis=-2), points.max(axis=-2)
     eyes = points[..., left_eye, :] - points[..., right_eye, :]

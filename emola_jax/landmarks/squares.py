@@ -85,7 +85,8 @@ def face_square(points: Float[np.ndarray, '106 2'], width: int, height: int) -> 
 
     Args:
       points: landmarks in pixels of the photo.
-      width, height: of the photo.
+      width: of the photo.
+      height: of the photo.
     """
     low, high = points.min(axis=0), points.max(axis=0)
     longer = max(float((high - low).max()), 1.0)
