@@ -86,22 +86,19 @@ def sample(
     return pixels.reshape(len(images), size, size, 3)
 
 
-def _bilinear(image: UInt8[Array, 'H W 3'], positions: Float[Array, 'N 2']) -> Float[Array, 'N 3']:
+def _bilinear(image: Array, positions: Float[Array, 'N 2']) -> Float[Array, 'N 3']:
     """Values between pixel centres, which here have whole numbers."""
     height, width = image.shape[:2]
-    # A pixel's colours travel as one number: a third of the reads.
-    packed = jnp.pad(image, ((0, 0), (0, 0), (0, 1))).reshape(-1, 4)
-    packed = jax.lax.bitcast_convert_type(packed, jnp.uint32)
     low = jnp.floor(positions)
     share = positions - low
-    left, top = low[:, 0].astype(jnp.int32), low[:, 1].astype(jnp.int32)
+    flat = image.reshape(height * width, 3)
     total = jnp.zeros((len(positions), 3), jnp.float32)
     for dy in (0, 1):
         for dx in (0, 1):
-            x, y = left + dx, top + dy
+            x = low[:, 0].astype(jnp.int32) + dx
+            y = low[:, 1].astype(jnp.int32) + dy
             inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
             at = jnp.clip(y, 0, height - 1) * width + jnp.clip(x, 0, width - 1)
             weight = jnp.abs(1 - dx - share[:, 0]) * jnp.abs(1 - dy - share[:, 1])
-            colours = jax.lax.bitcast_convert_type(packed[at], jnp.uint8)[:, :3]
-            total += jnp.where(inside, weight, 0.0)[:, None] * colours.astype(jnp.float32)
+            total += jnp.where(inside, weight, 0.0)[:, None] * flat[at].astype(jnp.float32)
     return total
