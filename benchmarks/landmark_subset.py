@@ -13,8 +13,8 @@ import argparse
 
 import jax
 import numpy as np
-
 from landmarks import rendered_faces
+
 from emola_jax.landmarks import mesh
 from emola_jax.landmarks.detection import Detections
 from emola_jax.landmarks.region import region_of

@@ -93,30 +93,28 @@ def test_a_batch_of_32_equals_one_at_a_time(params):
         np.testing.assert_allclose(other[0], presence[row], atol=1e-4)
 
 
-def test_landmarks_of_crops_meet_the_exact_ones(params):
-    images, exact = faces.rendered()
-    found = np.asarray(jax.jit(mesh.landmarks_of_crops)(params, images[:32]))
-    points, truth = (x.reshape(-1, 106, 2) for x in (found, exact[:32]))
+@pytest.fixture(scope='module')
+def landmarks(params):
+    """f32[32, 212] of the first rendered faces."""
+    return np.asarray(jax.jit(mesh.landmarks_of_crops)(params, faces.rendered()[0][:32]))
+
+
+def test_landmarks_of_crops_meet_the_exact_ones(landmarks):
+    points, truth = (x.reshape(-1, 106, 2) for x in (landmarks, faces.rendered()[1][:32]))
     unit = np.linalg.norm(truth[:, 34] - truth[:, 88], axis=-1)[:, None]
     error = np.linalg.norm(points - truth, axis=-1) / unit
     assert error.mean() < 0.05
     assert error.mean(axis=1).max() < 0.1  # no face is missed
 
 
-def test_landmarks_of_crops_can_be_sharded(params):
-    images = faces.rendered()[0][:8]
-    alone = jax.jit(mesh.landmarks_of_crops, static_argnums=2)(params, images, 1)
+def test_landmarks_of_crops_can_be_sharded(params, landmarks):
     devices = make_mesh({'data': -1})
     rows = NamedSharding(devices, PartitionSpec('data'))
     everywhere = NamedSharding(devices, PartitionSpec())
-    spread = jax.jit(
-        lambda params, images: mesh.landmarks_of_crops(params, images, 1),
-        in_shardings=(everywhere, rows),
-        out_shardings=rows,
-    )
-    shared = spread(params, images)
+    spread = jax.jit(mesh.landmarks_of_crops, in_shardings=(everywhere, rows), out_shardings=rows)
+    shared = spread(params, faces.rendered()[0][:32])
     assert shared.sharding.is_equivalent_to(rows, 2)
-    np.testing.assert_allclose(shared, alone, atol=1e-4)
+    np.testing.assert_allclose(shared, landmarks, atol=1e-4)
 
 
 def test_landmarks_of_crops_wants_squares(params):
