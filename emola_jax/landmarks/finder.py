@@ -69,6 +69,7 @@ class FaceFinder:
         is compiled once.
       max_faces: at most this many faces a view.
       min_score: detections below it are dropped (0.5 is also the detector's own limit).
+      min_tile_score: the same for what is found in a tile: many looks, many chances to be wrong.
       min_presence: faces that FaceMesh believes in less are dropped.
       passes: how often FaceMesh looks.
       small_faces: also search tiles of half the photo's size, where they have detail to show.
@@ -78,6 +79,7 @@ class FaceFinder:
     batch: int = 32
     max_faces: int = 16
     min_score: float = 0.5
+    min_tile_score: float = 0.7
     min_presence: float = 0.5
     passes: int = mesh.PASSES
     small_faces: bool = True
@@ -115,19 +117,23 @@ class FaceFinder:
     def _search(self, photos: Sequence[np.ndarray]) -> list[_Candidate]:
         """Candidates of every photo: in the whole of it, in tiles, then from afar and up close."""
         views = [(i, squares.whole(*_size(photo))) for i, photo in enumerate(photos)]
+        found = self._detect(photos, views, self.min_score)
         if self.small_faces:
-            views += _tile_views(photos, range(len(photos)), _TILES)
-        found = self._detect(photos, views)
+            views = _tile_views(photos, range(len(photos)), _TILES)
+            found += self._detect(photos, views, self.min_tile_score)
         blank = sorted(set(range(len(photos))) - {candidate.photo for candidate in found})
         if blank:
             # A face that fills its photo is too near for the detector, one in a crowd too far.
             more = [(i, squares.whole(*_size(photos[i]), _FROM_AFAR)) for i in blank]
             more += _tile_views(photos, blank, _SMALL_TILES)
-            found += self._detect(photos, more)
+            found += self._detect(photos, more, self.min_tile_score)
         return [one for i in range(len(photos)) for one in _distinct(found, i)]
 
     def _detect(
-        self, photos: Sequence[np.ndarray], views: Sequence[tuple[int, Square]]
+        self,
+        photos: Sequence[np.ndarray],
+        views: Sequence[tuple[int, Square]],
+        min_score: float,
     ) -> list[_Candidate]:
         found = []
         for group in _groups(views, self.batch):
@@ -137,7 +143,7 @@ class FaceFinder:
                 group, *(np.asarray(part)[: len(group)] for part in faces), strict=True
             ):
                 corner = np.array([square.left, square.top], np.float32)
-                for rank in np.flatnonzero((scores > 0) & (scores >= self.min_score)):
+                for rank in np.flatnonzero((scores > 0) & (scores >= min_score)):
                     box = boxes[rank] * square.side + np.tile(corner, 2)
                     points = keypoints[rank] * square.side + corner
                     found.append(_Candidate(photo, float(scores[rank]), box, points))
@@ -172,6 +178,7 @@ def make_face(
     photo: UInt8[np.ndarray, 'H W 3'], points: Float[np.ndarray, '106 2'], score: float
 ) -> Face:
     """The face with these landmarks (pixels of the photo), cut out as the model sees it."""
+    points = points.astype(np.float32)
     square = squares.face_square(points, *_size(photo))
     corner = np.array([square.left, square.top])
     landmarks = (points - corner) * (2 / square.side) - 1
@@ -179,7 +186,7 @@ def make_face(
     return Face(
         box=(x0, y0, x1, y1),
         score=score,
-        points=points.astype(np.float32),
+        points=points,
         crop=squares.cut_face(photo, square, _LARGEST_CROP),
         landmarks=landmarks.astype(np.float32).reshape(-1),
         square=square,

@@ -3,12 +3,13 @@ import numpy as np
 import pytest
 
 from emola_jax.landmarks import squares
+from input_pipeline.landmarks import FLIP_INDEX
 from tests.landmarks import faces
 
 NOSE_TIP = 75
 RIGHT_OUTER, LEFT_OUTER = 34, 88
-# Read off the photo by eye; the nose is some 3 pixels wide at its tip.
-ASTRONAUT_NOSE = (227, 131)
+# Read off the enlarged photo by eye: the nose ends at y = 132, its tip is above that.
+ASTRONAUT_NOSE = (223, 127)
 
 
 def noses(found):
@@ -42,10 +43,10 @@ def test_many_photos_of_many_sizes_are_what_each_is_alone(finder):
     photos = [two, blank, np.zeros((1, 1, 3), np.uint8), wide, photo[:, :, :1].repeat(3, 2)]
     found = finder.find(photos)
     assert [len(one) for one in found] == [2, 0, 0, 2, 1]
-    for nose, expected in zip(sorted(noses(found[0])), [(227, 131), (797, 131)], strict=True):
+    for nose, expected in zip(sorted(noses(found[0])), [(223, 127), (801, 127)], strict=True):
         assert_near(nose, expected)
     scale = 12000 / 1024
-    for nose, expected in zip(sorted(noses(found[3])), [(227, 131), (797, 131)], strict=True):
+    for nose, expected in zip(sorted(noses(found[3])), [(223, 127), (801, 127)], strict=True):
         assert_near(np.divide(nose, scale), expected)
     assert found[3][0].crop.shape == (512, 512, 3)
     for one, photo in zip(found, photos, strict=True):
@@ -67,17 +68,15 @@ def test_a_turned_face_is_found_and_its_points_turn_with_it(finder, angle):
 
 
 def test_mirrored_photos_give_mirrored_points(finder):
-    """Which half a pixel left out anywhere would spoil."""
-    from input_pipeline.landmarks import FLIP_INDEX
-
-    images = [cv2.resize(one, (192, 192)) for one in faces.rendered()[0][:8]]
+    """Half a mesh pixel left out would shift each by 0.6 pixels here, and so the pair by 1.2."""
+    images = [cv2.resize(one, (192, 192)) for one in faces.rendered()[0][:24]]
     plain = finder.find(images)
     mirrored = finder.find([np.ascontiguousarray(image[:, ::-1]) for image in images])
     shifts = []
     for (one,), (other,) in zip(plain, mirrored, strict=True):
         back = other.points[FLIP_INDEX] * [-1, 1] + [192, 0]
         shifts.append((one.points - back).mean(axis=0))
-    assert np.abs(np.mean(shifts, axis=0)).max() < 0.25
+    assert np.abs(np.mean(shifts, axis=0)).max() < 0.8
 
 
 def test_a_photo_that_is_a_face_crop_stays_whole(finder):
@@ -100,7 +99,7 @@ def test_small_faces_are_found_in_tiles(finder):
     for left, top in places:
         crowd[top : top + 220, left : left + 220] = small
     (found,) = finder.find([crowd])
-    expected = sorted((left + 227 * 220 / 512, top + 131 * 220 / 512) for left, top in places)
+    expected = sorted((left + 223 * 220 / 512, top + 127 * 220 / 512) for left, top in places)
     assert len(found) == 3
     for nose, place in zip(sorted(noses(found)), expected, strict=True):
         assert_near(nose, place)

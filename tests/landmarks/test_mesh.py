@@ -81,14 +81,14 @@ def test_a_batch_of_32_equals_one_at_a_time(params):
     small = np.stack([cv2.resize(image, (128, 128)) for image in images])
     together = mesh.detect_jit(params, small, 2)
     region = region_of(together.boxes[:, 0] * 96, together.keypoints[:, 0] * 96)
-    points, presence = mesh.locate_jit(params, images, region)
+    points, presence = mesh.locate_jit(params, images, region, 1)
     for row in range(0, 32, 5):
         alone = mesh.detect_jit(params, small[row : row + 1], 2)
         for field in Detections._fields:
             one, many = getattr(alone, field)[0], getattr(together, field)[row]
             np.testing.assert_allclose(one, many, atol=1e-4)
         own = jax.tree.map(lambda leaf, row=row: leaf[row : row + 1], region)
-        one, other = mesh.locate_jit(params, images[row : row + 1], own)
+        one, other = mesh.locate_jit(params, images[row : row + 1], own, 1)
         np.testing.assert_allclose(one[0], points[row], atol=0.01)
         np.testing.assert_allclose(other[0], presence[row], atol=1e-4)
 
