@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import cv2
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
@@ -164,8 +165,8 @@ class FaceFinder:
             boxes = np.stack([one.box for one in group]) - np.tile(corners, 2)
             keypoints = np.stack([one.keypoints for one in group]) - corners[:, None]
             region = region_of(
-                _filled(boxes * scales, self.batch),
-                _filled(keypoints * scales[..., None], self.batch),
+                jnp.asarray(_filled(boxes * scales, self.batch)),
+                jnp.asarray(_filled(keypoints * scales[..., None], self.batch)),
             )
             points, presence = mesh.locate_jit(
                 self.params, _filled(pixels, self.batch), region, self.passes
@@ -257,7 +258,7 @@ def _groups(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 
 def _filled(rows: Sequence[np.ndarray] | np.ndarray, size: int) -> np.ndarray:
     """Stacked, and filled up with zeros to `size` rows."""
-    stacked = np.stack(rows)
+    stacked = np.stack(list(rows))
     return np.concatenate(
         [stacked, np.zeros((size - len(rows), *stacked.shape[1:]), stacked.dtype)]
     )

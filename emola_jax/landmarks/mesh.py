@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
@@ -46,7 +47,7 @@ def load_params() -> Params:
 def detect(params: Params, images: UInt8[Array, 'B 128 128 3'], faces: int) -> Detections:
     """Finds at most `faces` faces in each picture; positions are shares of its side."""
     pixels = images.astype(jnp.float32) / 127.5 - 1.0
-    logits, raw = BlazeFace().apply({'params': params['detector']}, pixels)
+    logits, raw = _apply(BlazeFace(), params['detector'], pixels)
     return suppress(*decode(logits, raw), faces)
 
 
@@ -73,10 +74,15 @@ def locate(
 def _look(params: Params, images: Array, region: Region) -> tuple[Array, Array]:
     size = MESH_468.size
     pixels = sample(images, region, size) / 255.0
-    points, presence = FaceMesh().apply({'params': params['mesh']}, pixels)
+    points, presence = _apply(FaceMesh(), params['mesh'], pixels)
     # Its points are numbered by pixel centres: mirrored pictures give mirrored points only with the
     # half pixel added.
     return place_points((points[..., :2] + 0.5) / size, region), presence
+
+
+def _apply(net: nn.Module, params: Params, pixels: Array) -> tuple[Array, Array]:
+    one, other = cast(tuple[Array, Array], net.apply({'params': params}, pixels))
+    return one, other
 
 
 def landmarks_of_crops(
@@ -119,7 +125,8 @@ def landmarks_of_crops(
 @functools.partial(jax.jit, static_argnames='faces')
 def detect_jit(params: Params, images: UInt8[Array, 'B 128 128 3'], faces: int) -> Detections:
     """`detect`, compiled once a shape."""
-    return _by_parts(lambda part: detect(params, part[None], faces), images)
+    found: Detections = _by_parts(lambda part: detect(params, part, faces), images)
+    return found
 
 
 @functools.partial(jax.jit, static_argnames='passes')
@@ -128,22 +135,26 @@ def locate_jit(
 ) -> tuple[Float[Array, 'B 106 2'], Float[Array, 'B']]:
     """The 106 points in pixels and the presence of a face, compiled once a shape."""
 
-    def of_one(part: tuple[Array, Region]) -> tuple[Array, Array]:
-        image, place = jax.tree.map(lambda leaf: leaf[None], part)
-        mesh, presence = locate(params, image, place, passes)
+    def of_part(part: tuple[Array, Region]) -> tuple[Array, Array]:
+        mesh, presence = locate(params, *part, passes)
         return select_points(mesh), presence
 
-    return _by_parts(of_one, (images, region))
+    points, presence = _by_parts(of_part, (images, region))
+    return points, presence
 
 
 def _by_parts(function: Callable[[Any], Any], rows: Any) -> Any:
-    """Applies to every row what takes a batch of one: on CPU a few rows at a time.
+    """Applies a function of a batch, on CPU to a few rows at a time.
 
     Their maps then stay in a core's cache, which is faster than a whole batch at once.
     """
-    part = _CPU_PART if jax.default_backend() == 'cpu' else None
-    if part is None:
-        mapped = jax.vmap(function)(rows)
-    else:
-        mapped = jax.lax.map(function, rows, batch_size=part)
-    return jax.tree.map(lambda leaf: leaf[:, 0], mapped)
+    count = len(jax.tree.leaves(rows)[0])
+    if jax.default_backend() != 'cpu' or count <= _CPU_PART:
+        return function(rows)
+
+    def split(leaf: Array) -> Array:
+        filled = jnp.pad(leaf, ((0, -count % _CPU_PART), *[(0, 0)] * (leaf.ndim - 1)))
+        return filled.reshape(-1, _CPU_PART, *leaf.shape[1:])
+
+    mapped = jax.lax.map(function, jax.tree.map(split, rows))
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count], mapped)

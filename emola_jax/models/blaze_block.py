@@ -122,7 +122,10 @@ class HalvingConv(nn.Module):
         height, width = height // 2, width // 2
         cells = jnp.pad(x, ((0, 0), (0, 2), (0, 2), (0, 0)))
         cells = cells.reshape(batch, height + 1, 2, width + 1, 2, channels).swapaxes(2, 3)
-        cells = cells.reshape(batch, height + 1, width + 1, 4 * channels)
+        # Made once: four slices of them are read.
+        cells = jax.lax.optimization_barrier(
+            cells.reshape(batch, height + 1, width + 1, 4 * channels)
+        )
         near = [cells[:, i : i + height, j : j + width] for i in (0, 1) for j in (0, 1)]
         # The kernel's fourth row and column, which meet the next cell's second pixel, are zero.
         blocks = jnp.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0)))
