@@ -17,16 +17,15 @@ from pathlib import Path
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_LISTS
-from input_pipeline.datasets import answers, checks, frames, tables
+from input_pipeline.datasets import checks, frames, tables
 from input_pipeline.datasets.folds import Parts, part_of
-from input_pipeline.datasets.items import Item, Options, Scan, landmark_file
+from input_pipeline.datasets.items import Options, Scan
 from input_pipeline.datasets.manual import FaceBuilder
 from input_pipeline.datasets.plan import DataSet
 
 _FOLDER = 'BP4D'
 _LABELS = Path(_FOLDER, 'AUCoding/AU_OCC')
-_FRAMES = Path(_FOLDER, 'Sequences(2D+3D)')
-_FACES = Path(_FOLDER, 'faces')
+_FRAMES = 'Sequences(2D+3D)'
 
 PARTS: Parts = {
     'part1': (
@@ -61,14 +60,9 @@ def missing(root: Path, options: Options) -> list[str]:
     lines = []
     if not any((root / _LABELS).glob('*.csv')):
         lines.append(f'{root / _LABELS}/*.csv: the occurrence codes of BP4D; {_INSTRUCTIONS}')
-    if not pictures(root).is_dir():
-        lines.append(f'{root / _FRAMES}: the frames of BP4D; {_INSTRUCTIONS}')
+    if not frames.pictures(root / _FOLDER, _FRAMES).is_dir():
+        lines.append(f'{root / _FOLDER / _FRAMES}: the frames of BP4D; {_INSTRUCTIONS}')
     return lines
-
-
-def pictures(root: Path) -> Path:
-    """The folder of the frames: cropped ones if there are any."""
-    return root / (_FACES if (root / _FACES).is_dir() else _FRAMES)
 
 
 def scan(root: Path, options: Options) -> Scan:
@@ -88,15 +82,24 @@ def scan(root: Path, options: Options) -> Scan:
         except UserError as error:
             found.problem(str(path), checks.BAD_LABEL_FILE, str(error))
             continue
-        folder = pictures(root) / match['subject'] / match['task']
+        subject, task = match['subject'], match['task']
+        folder = frames.pictures(root / _FOLDER, _FRAMES) / subject / task
         numbered = frames.numbered(folder)
         for line, cells in rows[:: options.frame_step]:
             frame = cells.get(frame_column, '')
             codes = {au: cells.get(str(au), '') for au in _AUS}
             if _is_coded(found, f'{path}, line {line}', frame, codes):
-                aus = tuple(au for au in _AUS if codes[au] == '1')
-                picture = numbered.get(int(frame), folder / f'{frame}.jpg')
-                found.items.append(_item(root, picture, match['subject'], part, aus))
+                found.items.append(
+                    frames.item(
+                        root / _FOLDER,
+                        numbered.get(int(frame), folder / f'{frame}.jpg'),
+                        id=f'{subject}/{task}/{int(frame)}',
+                        split=part,
+                        subject=subject,
+                        aus=tuple(au for au in _AUS if codes[au] == '1'),
+                        own=_FRAMES,
+                    )
+                )
     return found
 
 
@@ -115,21 +118,6 @@ def _is_coded(found: Scan, where: str, frame: str, codes: dict[int, str]) -> boo
         found.dropped['an action unit not coded'] += 1
         return False
     return True
-
-
-def _item(root: Path, picture: Path, subject: str, part: str, aus: tuple[int, ...]) -> Item:
-    return Item(
-        id=f'{subject}/{picture.parent.name}/{int(picture.stem)}',
-        split=part,
-        image=str(picture),
-        landmarks=landmark_file(root / _FOLDER / 'landmarks', pictures(root), picture),
-        task='au',
-        instruction=answers.QUESTIONS['au'],
-        response=answers.au_answer(aus),
-        aus=aus,
-        source=_FOLDER,
-        subject=subject,
-    )
 
 
 DATA_SET = DataSet(

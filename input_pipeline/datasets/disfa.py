@@ -18,16 +18,14 @@ from pathlib import Path
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_LISTS
-from input_pipeline.datasets import answers, checks, frames, tables
+from input_pipeline.datasets import checks, frames, tables
 from input_pipeline.datasets.folds import Parts, part_of
-from input_pipeline.datasets.items import Item, Options, Scan, landmark_file
+from input_pipeline.datasets.items import Options, Scan
 from input_pipeline.datasets.manual import FaceBuilder
 from input_pipeline.datasets.plan import DataSet
 
 _FOLDER = 'DISFA'
 _LABELS = Path(_FOLDER, 'ActionUnit_Labels')
-_FRAMES = Path(_FOLDER, 'frames')
-_FACES = Path(_FOLDER, 'faces')
 
 PARTS: Parts = {
     'part1': (
@@ -63,16 +61,11 @@ def missing(root: Path, options: Options) -> list[str]:
     lines = []
     if not any((root / _LABELS).glob('SN*/SN*_au*.txt')):
         lines.append(f'{root / _LABELS}/SN*/SN*_au*.txt: the labels of DISFA; {_INSTRUCTIONS}')
-    if not pictures(root).is_dir() and not _videos(root):
+    if not frames.pictures(root / _FOLDER).is_dir() and not _videos(root):
         lines.append(
             f'{root / _FOLDER}/Video_LeftCamera/*.avi: the videos of DISFA; {_INSTRUCTIONS}'
         )
     return lines
-
-
-def pictures(root: Path) -> Path:
-    """The folder of the frames: cropped ones if there are any."""
-    return root / (_FACES if (root / _FACES).is_dir() else _FRAMES)
 
 
 def prepare(root: Path) -> None:
@@ -81,8 +74,9 @@ def prepare(root: Path) -> None:
     Raises:
       UserError: a video cannot be decoded.
     """
-    if not (root / _FACES).is_dir():
-        frames.extract({root / _FRAMES / name: path for name, path in _videos(root).items()})
+    folder = frames.pictures(root / _FOLDER)
+    if folder.name == 'frames':
+        frames.extract({folder / subject: path for subject, path in _videos(root).items()})
 
 
 def scan(root: Path, options: Options) -> Scan:
@@ -94,30 +88,51 @@ def scan(root: Path, options: Options) -> Scan:
             message = f'{folder}: subject {folder.name} is none of the 27 of the three folds'
             found.problem(str(folder), checks.UNKNOWN_SUBJECT, message)
             continue
-        intensities = {au: _intensities(found, folder, au) for au in _AUS}
-        coded = set.intersection(*(set(of_au) for of_au in intensities.values()))
-        uneven = {au: len(of_au) for au, of_au in intensities.items() if set(of_au) != coded}
-        if uneven and not any(problem.record.startswith(str(folder)) for problem in found.problems):
-            counts = ', '.join(f'AU{au} {count}' for au, count in uneven.items())
-            message = f'{folder}: its files label different frames ({counts}; {len(coded)} in all)'
-            found.problem(str(folder), checks.BAD_LABEL_FILE, message)
-        numbered = frames.numbered(pictures(root) / folder.name)
+        intensities = _intensities(found, folder)
+        coded = _frames_in_common(found, folder, intensities)
+        pictures = frames.pictures(root / _FOLDER) / folder.name
+        numbered = frames.numbered(pictures)
         first = 0 if 0 in numbered else 1
-        beyond = [frame for frame in coded if frame - 1 + first > max(numbered, default=-1)]
+        last = max(numbered, default=0) + 1 - first
+        beyond = [frame for frame in coded if frame > last]
         if numbered and len(beyond) <= _MISSING_AT_THE_END:
             found.dropped['no such frame at the end of the video'] += len(beyond)
-            coded -= set(beyond)
-        for frame in sorted(coded)[:: options.frame_step]:
-            aus = tuple(au for au in _AUS if intensities[au][frame] >= PRESENT)
-            name = frame - 1 + first
-            picture = numbered.get(name, pictures(root) / folder.name / f'{name}.jpg')
-            found.items.append(_item(root, picture, folder.name, frame, part, aus))
+            coded = [frame for frame in coded if frame <= last]
+        for frame in coded[:: options.frame_step]:
+            number = frame - 1 + first
+            found.items.append(
+                frames.item(
+                    root / _FOLDER,
+                    numbered.get(number, pictures / f'{number}.jpg'),
+                    id=f'{folder.name}/{frame}',
+                    split=part,
+                    subject=folder.name,
+                    aus=tuple(au for au in _AUS if intensities[au][frame] >= PRESENT),
+                )
+            )
     return found
 
 
-def _intensities(found: Scan, folder: Path, au: int) -> dict[int, int]:
-    """Frame number -> intensity of one action unit; what is wrong goes into `found`."""
-    path = folder / f'{folder.name}_au{au}.txt'
+def _intensities(found: Scan, folder: Path) -> dict[int, dict[int, int]]:
+    """Action unit -> frame -> intensity, of one subject; what is wrong goes into `found`."""
+    return {au: _of_frame(found, folder / f'{folder.name}_au{au}.txt', au) for au in _AUS}
+
+
+def _frames_in_common(
+    found: Scan, folder: Path, intensities: dict[int, dict[int, int]]
+) -> list[int]:
+    """The frames that every file labels, ascending; it is a problem if one labels others."""
+    common = set.intersection(*(set(of_frame) for of_frame in intensities.values()))
+    uneven = [au for au, of_frame in intensities.items() if set(of_frame) != common]
+    if uneven:
+        counts = ', '.join(f'{len(intensities[au])} of AU{au}' for au in uneven)
+        message = f'{folder}: its files label different frames ({counts}; {len(common)} in common)'
+        found.problem(str(folder), checks.BAD_LABEL_FILE, message)
+    return sorted(common)
+
+
+def _of_frame(found: Scan, path: Path, au: int) -> dict[int, int]:
+    """Frame -> intensity of one action unit, as one file has it."""
     found.label_files += [path] if path.is_file() else []
     of_frame: dict[int, int] = {}
     try:
@@ -138,23 +153,6 @@ def _intensities(found: Scan, folder: Path, au: int) -> dict[int, int]:
         else:
             of_frame[int(frame)] = int(intensity)
     return of_frame
-
-
-def _item(
-    root: Path, picture: Path, subject: str, frame: int, part: str, aus: tuple[int, ...]
-) -> Item:
-    return Item(
-        id=f'{subject}/{frame}',
-        split=part,
-        image=str(picture),
-        landmarks=landmark_file(root / _FOLDER / 'landmarks', pictures(root), picture),
-        task='au',
-        instruction=answers.QUESTIONS['au'],
-        response=answers.au_answer(aus),
-        aus=aus,
-        source=_FOLDER,
-        subject=subject,
-    )
 
 
 def _videos(root: Path) -> dict[str, Path]:

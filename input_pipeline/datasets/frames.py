@@ -10,13 +10,45 @@ from tqdm import tqdm
 
 from emola_jax.errors import UserError
 from emola_jax.files import atomic_folder
+from input_pipeline.datasets import answers
+from input_pipeline.datasets.items import Item, landmark_file
 
 _SUFFIXES = ('.jpg', '.jpeg', '.png')
 _JPEG_QUALITY = 95
 
 
+def pictures(folder: Path, own: str = 'frames') -> Path:
+    """Where the frames are: in `faces`, cropped, if that folder is there, else in `own`."""
+    return folder / ('faces' if (folder / 'faces').is_dir() else own)
+
+
+def item(
+    folder: Path,
+    picture: Path,
+    *,
+    id: str,
+    split: str,
+    subject: str,
+    aus: tuple[int, ...],
+    own: str = 'frames',
+) -> Item:
+    """The record of a labelled frame; `folder`, ROOT/DISFA for one, may have `landmarks`."""
+    return Item(
+        id=id,
+        split=split,
+        image=str(picture),
+        landmarks=landmark_file(folder / 'landmarks', pictures(folder, own), picture),
+        task='au',
+        instruction=answers.QUESTIONS['au'],
+        response=answers.au_answer(aus),
+        aus=aus,
+        source=folder.name,
+        subject=subject,
+    )
+
+
 def numbered(folder: Path) -> dict[int, Path]:
-    """The pictures of a folder by the number that is their name, however many zeros it starts with."""
+    """The pictures of a folder by the number that is their name, with or without leading zeros."""
     if not folder.is_dir():
         return {}
     return {

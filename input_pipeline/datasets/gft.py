@@ -21,15 +21,13 @@ from pathlib import Path
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_LISTS
-from input_pipeline.datasets import answers, checks, frames, tables
-from input_pipeline.datasets.items import Item, Options, Scan, landmark_file
+from input_pipeline.datasets import checks, frames, tables
+from input_pipeline.datasets.items import Options, Scan
 from input_pipeline.datasets.manual import FaceBuilder
 from input_pipeline.datasets.plan import DataSet
 
 _FOLDER = 'GFT'
 _LABELS = Path(_FOLDER, 'AU_Occurrence')
-_FRAMES = Path(_FOLDER, 'frames')
-_FACES = Path(_FOLDER, 'faces')
 _SPLITS = ('train', 'test')
 
 SCORED: tuple[int, ...] = (1, 2, 4, 6, 10, 12, 14, 15, 23, 24)
@@ -55,14 +53,9 @@ def missing(root: Path, options: Options) -> list[str]:
     ]
     if not any((root / _LABELS).glob('*.csv')):
         lines.append(f'{root / _LABELS}/*.csv: the codes of GFT; {_INSTRUCTIONS}')
-    if not pictures(root).is_dir() and not _videos(root):
+    if not frames.pictures(root / _FOLDER).is_dir() and not _videos(root):
         lines.append(f'{root / _FOLDER}/videos: the videos of GFT; {_INSTRUCTIONS}')
     return lines
-
-
-def pictures(root: Path) -> Path:
-    """The folder of the frames: cropped ones if there are any."""
-    return root / (_FACES if (root / _FACES).is_dir() else _FRAMES)
 
 
 def prepare(root: Path) -> None:
@@ -71,8 +64,9 @@ def prepare(root: Path) -> None:
     Raises:
       UserError: a video cannot be decoded.
     """
-    if not (root / _FACES).is_dir():
-        frames.extract({root / _FRAMES / path.stem: path for path in _videos(root)})
+    folder = frames.pictures(root / _FOLDER)
+    if folder.name == 'frames':
+        frames.extract({folder / path.stem: path for path in _videos(root)})
 
 
 def scan(root: Path, options: Options) -> Scan:
@@ -80,27 +74,37 @@ def scan(root: Path, options: Options) -> Scan:
     found = Scan()
     for split in _SPLITS:
         for participant in _participants(found, root / _FOLDER / f'{split}.txt'):
-            path = root / _LABELS / f'{participant}.csv'
-            found.label_files += [path] if path.is_file() else []
-            try:
-                table = tables.records(path, ())
-            except UserError as error:
-                found.problem(str(path), checks.BAD_LABEL_FILE, str(error))
-                continue
-            columns = _columns(table)
-            if lacking := [f'AU{au}' for au in SCORED if au not in columns]:
-                message = f'{path}: the header lacks a column for {", ".join(lacking)}'
-                found.problem(str(path), checks.BAD_LABEL_FILE, message)
-                continue
-            numbered = frames.numbered(pictures(root) / participant)
-            for line, cells in table[:: options.frame_step]:
-                labelled = _labels(found, f'{path}, line {line}', cells, columns)
-                if labelled:
-                    frame, aus = labelled
-                    folder = pictures(root) / participant
-                    picture = numbered.get(frame, folder / f'{frame}.jpg')
-                    found.items.append(_item(root, picture, participant, frame, split, aus))
+            _scan_participant(found, root, participant, split, options.frame_step)
     return found
+
+
+def _scan_participant(found: Scan, root: Path, participant: str, split: str, step: int) -> None:
+    path = root / _LABELS / f'{participant}.csv'
+    found.label_files += [path] if path.is_file() else []
+    try:
+        table = tables.records(path, ())
+        columns = _columns(table)
+        if lacking := [f'AU{au}' for au in SCORED if au not in columns]:
+            raise UserError(f'{path}: the header lacks a column for {", ".join(lacking)}')
+    except UserError as error:
+        found.problem(str(path), checks.BAD_LABEL_FILE, str(error))
+        return
+    folder = frames.pictures(root / _FOLDER) / participant
+    numbered = frames.numbered(folder)
+    for line, cells in table[::step]:
+        labels = _labels(found, f'{path}, line {line}', cells, columns)
+        if labels:
+            frame, aus = labels
+            found.items.append(
+                frames.item(
+                    root / _FOLDER,
+                    numbered.get(frame, folder / f'{frame}.jpg'),
+                    id=f'{participant}/{frame}',
+                    split=split,
+                    subject=participant,
+                    aus=aus,
+                )
+            )
 
 
 def _participants(found: Scan, path: Path) -> list[str]:
@@ -141,23 +145,6 @@ def _labels(
         found.dropped['an action unit not coded'] += 1
         return None
     return int(frame), tuple(au for au, code in codes.items() if code == '1')
-
-
-def _item(
-    root: Path, picture: Path, participant: str, frame: int, split: str, aus: tuple[int, ...]
-) -> Item:
-    return Item(
-        id=f'{participant}/{frame}',
-        split=split,
-        image=str(picture),
-        landmarks=landmark_file(root / _FOLDER / 'landmarks', pictures(root), picture),
-        task='au',
-        instruction=answers.QUESTIONS['au'],
-        response=answers.au_answer(aus),
-        aus=aus,
-        source=_FOLDER,
-        subject=participant,
-    )
 
 
 def _videos(root: Path) -> list[Path]:

@@ -61,17 +61,17 @@ class DataSet:
         """Action units that a label may hold."""
         return AU_LISTS[self.au_list] if self.au_list else tuple(AU_NAMES)
 
-    def check(self, root: Path, options: Options) -> None:
-        """Whether there are labels for the wanted tasks, and the files they are in.
-
-        Raises:
-          UserError: there are none, or files are missing; each is named, with where to get it.
-        """
+    def check_tasks(self, options: Options) -> None:
+        """Raises a UserError if there are no labels for a wanted task."""
         if lacking := [task for task in options.tasks if task not in self.tasks]:
             raise UserError(
                 f'{self.name} has no labels for task {lacking[0]!r}; expected task '
                 + ' or '.join(repr(task) for task in self.tasks)
             )
+
+    def check(self, root: Path, options: Options) -> None:
+        """Raises a UserError if there are no labels for a wanted task, or files are missing."""
+        self.check_tasks(options)
         if lines := self.missing(root, options):
             raise UserError(f'files of {self.title} are missing:\n  ' + '\n  '.join(lines))
 
