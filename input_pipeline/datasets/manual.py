@@ -77,7 +77,6 @@ def build(
             shutil.rmtree(work, ignore_errors=True)  # what is mended gets another key
             raise
         _write(faces, plan, key, data_dir)
-        shutil.rmtree(work, ignore_errors=True)
     return built
 
 
@@ -110,20 +109,28 @@ class FaceBuilder(tfds.core.ShardBasedBuilder):
     DATA_SET: ClassVar[DataSet]
 
     def _info(self) -> tfds.core.DatasetInfo:
-        plan = getattr(self.builder_config, 'plan', None)
+        summary = self._plan.summary if self._plan else {}
         return tfds.core.DatasetInfo(
             builder=self,
             features=builder.record_features(),
             disable_shuffling=True,
-            metadata=tfds.core.MetadataDict(plan.summary if plan else {}),
+            metadata=tfds.core.MetadataDict(summary),
         )
 
+    @property
+    def _plan(self) -> Plan | None:
+        return getattr(self.builder_config, 'plan', None)
+
+    @property
+    def _work(self) -> Path:
+        own = Path(self._data_dir_root) / f'{self.name}-building'
+        return self._plan.work if self._plan else own
+
     def _shard_iterators_per_split(self, dl_manager: Any) -> Mapping[str, Sequence[_Shard]]:
-        plan = getattr(self.builder_config, 'plan', None)
+        plan = self._plan
         if plan is None:
             plan = self._own_plan(Path(dl_manager.manual_dir))
             self.info.metadata.update(plan.summary)
-        self._kept = plan.work
         shards = {}
         for split, items in plan.by_split().items():
             blocks = [items[start : start + BLOCK] for start in range(0, len(items), BLOCK)]
@@ -144,12 +151,16 @@ class FaceBuilder(tfds.core.ShardBasedBuilder):
         options = Options(task='mix' if len(data_set.tasks) > 1 else data_set.tasks[0])
         data_set.check(root, options)
         data_set.prepare(root)
-        work = Path(self._data_dir_root) / f'{data_set.name}-building'
+        shutil.rmtree(self._work, ignore_errors=True)  # of files that may have changed since
         found = data_set.scan(root, options)
-        return make_plan(data_set, options, found, work, drop=False, threads=_THREADS)
+        return make_plan(data_set, options, found, self._work, drop=False, threads=_THREADS)
+
+    def _download_and_prepare(self, *args: Any, **options: Any) -> None:
+        super()._download_and_prepare(*args, **options)
+        shutil.rmtree(self._work, ignore_errors=True)
 
     def _example_writer(self) -> tfds.core.dataset_builder.writer_lib.ExampleWriter:
-        return _KeepsShards(self.info.file_format, self._kept)
+        return _KeepsShards(self.info.file_format, self._work)
 
 
 @dataclasses.dataclass(frozen=True)
