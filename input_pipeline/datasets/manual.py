@@ -70,6 +70,8 @@ def build(
         built = data_dir / data_set.name / key / _VERSION
         if builder.is_finished(built):
             return built
+        for left in built.parent.glob('incomplete*'):  # TFDS's own, of a killed builder
+            shutil.rmtree(left, ignore_errors=True)
         work = data_dir / f'{data_set.name}-building-{key}'
         try:
             plan = make_plan(data_set, options, found, work, drop=drop, threads=threads)
