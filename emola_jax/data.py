@@ -81,7 +81,7 @@ def missing(config: ml_collections.ConfigDict) -> list[str]:
     data_set.check_tasks(_options(config))
     if config.data.get('built'):
         return []
-    return data_set.missing(Path(config.data.root), _options(config))
+    return data_set.lacking(Path(config.data.root), _options(config))
 
 
 def load(
@@ -93,14 +93,15 @@ def load(
     """Builds the data set if it isn't there yet, and checks every record of the splits in use.
 
     Raises:
-      UserError: an unknown template, or bad records under the policy 'stop'.
+      UserError: an unknown template, bad records under the policy 'stop', or no landmarks for a
+        model that needs them.
     """
     if config.data.template not in TEMPLATES:
         raise UserError(
             f'data.template is {config.data.template!r}; expected one of {sorted(TEMPLATES)}'
         )
     encoder = Encoder(pipeline_config(config, model), tokenizer, TEMPLATES[config.data.template])
-    opened = _open(config)
+    opened = _open(config, model)
     splits = {}
     for name, source in opened.sources.items():
         selection = select(
@@ -135,13 +136,13 @@ def pipeline_config(config: ml_collections.ConfigDict, model: EmolaConfig) -> Pi
     )
 
 
-def _open(config: ml_collections.ConfigDict) -> _Opened:
+def _open(config: ml_collections.ConfigDict, model: EmolaConfig) -> _Opened:
     if registry.full_name(config.data.dataset) == registry.RENDERED:
         return _open_synthetic_faces(config)
-    return _open_brought(config)
+    return _open_brought(config, needs_landmarks=model.prior.enabled)
 
 
-def _open_brought(config: ml_collections.ConfigDict) -> _Opened:
+def _open_brought(config: ml_collections.ConfigDict, *, needs_landmarks: bool) -> _Opened:
     """A data set that the user brings: as built, or built now from the owners' files."""
     faces = registry.find(config.data.dataset)
     if config.data.get('built'):
@@ -162,6 +163,11 @@ def _open_brought(config: ml_collections.ConfigDict) -> _Opened:
         raise UserError(
             f'data.built: {built} is {told["data_set"]} for task {told["options"]["task"]!r}; '
             f'expected {data_set.name} for task {config.data.task!r}'
+        )
+    if needs_landmarks and not any(split['with_landmarks'] for split in told['splits'].values()):
+        raise UserError(
+            f'data: no picture of {data_set.title} has landmarks, and the facial prior needs them; '
+            'docs/datasets.md says where they belong (or --config.model.prior.enabled=False)'
         )
     if data_set.au_list:
         scored = SCORED_AUS[data_set.au_list]

@@ -64,7 +64,7 @@ def missing(root: Path, options: Options) -> list[str]:
         needed = [
             folder / name / kind for name in _SETS.values() for kind in ('images', 'annotations')
         ]
-    return [f'{path}: AffectNet; {_INSTRUCTIONS}' for path in needed if not path.exists()]
+    return [f'{path}: AffectNet' for path in needed if not path.exists()]
 
 
 def scan(root: Path, options: Options) -> Scan:

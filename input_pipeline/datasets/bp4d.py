@@ -59,9 +59,9 @@ def missing(root: Path, options: Options) -> list[str]:
     del options
     lines = []
     if not any((root / _LABELS).glob('*.csv')):
-        lines.append(f'{root / _LABELS}/*.csv: the occurrence codes of BP4D; {_INSTRUCTIONS}')
+        lines.append(f'{root / _LABELS}/*.csv: the occurrence codes of BP4D')
     if not frames.pictures(root / _FOLDER, _FRAMES).is_dir():
-        lines.append(f'{root / _FOLDER / _FRAMES}: the frames of BP4D; {_INSTRUCTIONS}')
+        lines.append(f'{root / _FOLDER / _FRAMES}: the frames of BP4D')
     return lines
 
 

@@ -60,11 +60,9 @@ def missing(root: Path, options: Options) -> list[str]:
     del options
     lines = []
     if not any((root / _LABELS).glob('SN*/SN*_au*.txt')):
-        lines.append(f'{root / _LABELS}/SN*/SN*_au*.txt: the labels of DISFA; {_INSTRUCTIONS}')
+        lines.append(f'{root / _LABELS}/SN*/SN*_au*.txt: the labels of DISFA')
     if not frames.pictures(root / _FOLDER).is_dir() and not _videos(root):
-        lines.append(
-            f'{root / _FOLDER}/Video_LeftCamera/*.avi: the videos of DISFA; {_INSTRUCTIONS}'
-        )
+        lines.append(f'{root / _FOLDER}/Video_LeftCamera/*.avi: the videos of DISFA')
     return lines
 
 

@@ -50,11 +50,9 @@ def missing(root: Path, options: Options) -> list[str]:
     if not _label_files(root):
         sheets = [str(path) for path in sorted((root / _FOLDER).glob('*.xls*'))]
         hint = f' (save {", ".join(sheets)} as CSV)' if sheets else ''
-        lines.append(
-            f'{root / _FOLDER}/*.csv or *.txt: the labels of EmotioNet{hint}; {_INSTRUCTIONS}'
-        )
+        lines.append(f'{root / _FOLDER}/*.csv or *.txt: the labels of EmotioNet{hint}')
     if not (root / _FOLDER / 'images').is_dir():
-        lines.append(f'{root / _FOLDER}/images: the pictures of EmotioNet; {_INSTRUCTIONS}')
+        lines.append(f'{root / _FOLDER}/images: the pictures of EmotioNet')
     return lines
 
 

@@ -45,11 +45,9 @@ def annotation_files(root: Path, tasks: tuple[str, ...]) -> list[Path]:
 
 
 def missing(root: Path, options: Options) -> list[str]:
-    """One line for each annotation file that isn't there: which, from where, and to where."""
+    """One line for each annotation file that isn't there."""
     return [
-        f'{path}: the annotations of FABA-Instruct, which its authors release on the project page '
-        'of "Facial Affective Behavior Analysis with Instruction Tuning" (ECCV 2024); unpack it so '
-        f'that {root / "FABAInstruct"} holds train/ and eval/'
+        f'{path}: annotations of FABA-Instruct'
         for path in annotation_files(root, options.tasks)
         if not path.is_file()
     ]

@@ -49,7 +49,7 @@ _SPLIT = re.compile(r'[a-z]\w*')
 _AT_REST = ('none', '-')
 
 _INSTRUCTIONS = """\
-Your own photos: put them below ROOT with a table ROOT/labels.csv (or .tsv, .jsonl), a row a photo,
+your own photos: put them below ROOT with a table ROOT/labels.csv (or .tsv, .jsonl), a row a photo,
 with at least the columns file and emotion or aus. docs/datasets.md lists all columns."""
 
 
@@ -59,7 +59,7 @@ def missing(root: Path, options: Options) -> list[str]:
         path = label_file(root, options)
     except UserError as error:
         return [str(error)]
-    return [] if path.is_file() else [f'{path}: the label file; {_INSTRUCTIONS}']
+    return [] if path.is_file() else [f'{path}: the label file']
 
 
 def label_file(root: Path, options: Options) -> Path:

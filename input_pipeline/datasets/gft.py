@@ -47,14 +47,14 @@ def missing(root: Path, options: Options) -> list[str]:
     """One line for each of labels, lists and pictures that isn't there."""
     del options
     lines = [
-        f"{root / _FOLDER / split}.txt: the participants of GFT's {split} split; {_INSTRUCTIONS}"
+        f"{root / _FOLDER / split}.txt: the participants of GFT's {split} split"
         for split in _SPLITS
         if not (root / _FOLDER / f'{split}.txt').is_file()
     ]
     if not any((root / _LABELS).glob('*.csv')):
-        lines.append(f'{root / _LABELS}/*.csv: the codes of GFT; {_INSTRUCTIONS}')
+        lines.append(f'{root / _LABELS}/*.csv: the codes of GFT')
     if not frames.pictures(root / _FOLDER).is_dir() and not _videos(root):
-        lines.append(f'{root / _FOLDER}/videos: the videos of GFT; {_INSTRUCTIONS}')
+        lines.append(f'{root / _FOLDER}/videos: the videos of GFT')
     return lines
 
 

@@ -69,10 +69,16 @@ class DataSet:
                 + ' or '.join(repr(task) for task in self.tasks)
             )
 
+    def lacking(self, root: Path, options: Options) -> list[str]:
+        """One line for each label file or folder that isn't there, then one: whence and whither."""
+        lines = self.missing(root, options)
+        hint = ' '.join(self.instructions.split()).replace('ROOT', str(root))
+        return [*lines, f'get {hint}'] if lines else []
+
     def check(self, root: Path, options: Options) -> None:
         """Raises a UserError if there are no labels for a wanted task, or files are missing."""
         self.check_tasks(options)
-        if lines := self.missing(root, options):
+        if lines := self.lacking(root, options):
             raise UserError(f'files of {self.title} are missing:\n  ' + '\n  '.join(lines))
 
 

@@ -40,7 +40,7 @@ def missing(root: Path, options: Options) -> list[str]:
     """One line for the label file or the pictures if they aren't there."""
     del options
     return [
-        f'{root / path}: {what} of RAF-DB; {_INSTRUCTIONS}'
+        f'{root / path}: {what} of RAF-DB'
         for path, what in ((_LABELS, 'the labels'), (_PICTURES, 'the aligned pictures'))
         if not (root / path).exists()
     ]

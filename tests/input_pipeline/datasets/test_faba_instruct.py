@@ -94,7 +94,6 @@ def test_missing_annotations_are_named_and_a_whole_tree_misses_nothing(root):
     (root / 'FABAInstruct/train/train_au_anno.json').unlink()
     (line,) = faba_instruct.missing(root, Options(task='mix'))
     assert 'train_au_anno.json' in line
-    assert 'ECCV 2024' in line
     assert faba_instruct.missing(root, Options(task='emotion')) == []
 
 
@@ -130,6 +129,16 @@ def test_a_missing_picture_or_landmark_file_is_a_problem_of_its_record(root):
     for index, field in ((0, 'image'), (1, 'landmarks')):
         found = problems(source[index], known_aus=faba_instruct.KNOWN_AUS)
         assert [field in problem.message for problem in found] == [True]
+
+
+def test_what_is_missing_comes_with_where_to_get_it(tmp_path):
+    with pytest.raises(UserError) as error:
+        trees.build(faba_instruct.FabaInstruct, tmp_path, 'au')
+    told = str(error.value)
+    assert f'{tmp_path}/FABAInstruct/train/train_au_anno.json' in told
+    assert 'emotion_anno' not in told
+    assert told.count('(ECCV 2024)') == 1
+    assert f'so that {tmp_path}/FABAInstruct holds train/ and eval/' in told
 
 
 def test_built_and_read_back_it_is_what_the_files_say(root):
