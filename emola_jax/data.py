@@ -113,6 +113,7 @@ def load(
             policy=config.data.on_bad_record,
             report=workdir / f'dropped_{name}.json',
             split=name,
+            decodes=False,  # both kinds of builder have done that
         )
         splits[name] = Split(source, selection)
     rendered = config.data.dataset == registry.RENDERED

@@ -9,6 +9,7 @@ import collections
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -136,11 +137,18 @@ def fingerprint(data_set: DataSet, options: Options, found: Scan, *, drop: bool)
     for path in sorted(found.label_files):
         digest.update(path.name.encode() + b'\0' + path.read_bytes())
     for item in found.items:
-        digest.update(json.dumps(dataclasses.astuple(item)).encode())
-        for name in (item.image, item.landmarks):
-            state = Path(name).stat() if name and Path(name).is_file() else None
-            digest.update(f'{state.st_size} {state.st_mtime_ns}\n'.encode() if state else b'-')
+        states = [_state(item.image), _state(item.landmarks)]
+        digest.update(json.dumps([*vars(item).values(), *states]).encode())
     return digest.hexdigest()[:12]
+
+
+def _state(path: str) -> list[int]:
+    """Size and time of a file, or nothing where there is none."""
+    try:
+        state = os.stat(path)  # noqa: PTH116 (a Path for each of a million files takes its time)
+    except OSError:
+        return []
+    return [state.st_size, state.st_mtime_ns]
 
 
 def _check_files(
