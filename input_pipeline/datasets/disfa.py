@@ -86,8 +86,11 @@ def scan(root: Path, options: Options) -> Scan:
             message = f'{folder}: subject {folder.name} is none of the 27 of the three folds'
             found.problem(str(folder), checks.UNKNOWN_SUBJECT, message)
             continue
+        told = len(found.problems)
         intensities = _intensities(found, folder)
-        coded = _frames_in_common(found, folder, intensities)
+        coded = sorted(set.intersection(*map(set, intensities.values())))
+        if len(found.problems) == told:
+            _compare_frames(found, folder, intensities, coded)
         pictures = frames.pictures(root / _FOLDER) / folder.name
         numbered = frames.numbered(pictures)
         first = 0 if 0 in numbered else 1
@@ -116,17 +119,15 @@ def _intensities(found: Scan, folder: Path) -> dict[int, dict[int, int]]:
     return {au: _of_frame(found, folder / f'{folder.name}_au{au}.txt', au) for au in _AUS}
 
 
-def _frames_in_common(
-    found: Scan, folder: Path, intensities: dict[int, dict[int, int]]
-) -> list[int]:
-    """The frames that every file labels, ascending; it is a problem if one labels others."""
-    common = set.intersection(*(set(of_frame) for of_frame in intensities.values()))
-    uneven = [au for au, of_frame in intensities.items() if set(of_frame) != common]
+def _compare_frames(
+    found: Scan, folder: Path, intensities: dict[int, dict[int, int]], common: list[int]
+) -> None:
+    """It is a problem if one of a subject's files labels frames that another doesn't."""
+    uneven = [au for au, of_frame in intensities.items() if len(of_frame) != len(common)]
     if uneven:
         counts = ', '.join(f'{len(intensities[au])} of AU{au}' for au in uneven)
         message = f'{folder}: its files label different frames ({counts}; {len(common)} in common)'
         found.problem(str(folder), checks.BAD_LABEL_FILE, message)
-    return sorted(common)
 
 
 def _of_frame(found: Scan, path: Path, au: int) -> dict[int, int]:

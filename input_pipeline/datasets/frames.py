@@ -65,7 +65,7 @@ def extract(videos: Mapping[Path, Path]) -> None:
       videos: folder of the frames -> the video's file.
 
     Raises:
-      UserError: videos that cannot be decoded; each is named.
+      UserError: videos that cannot be decoded, or written beside; each is named.
     """
     bad = []
     todo = {folder: video for folder, video in videos.items() if not folder.exists()}
@@ -77,6 +77,8 @@ def extract(videos: Mapping[Path, Path]) -> None:
                     raise UserError(f'{video}: no frame of it can be decoded, expected a video')
         except UserError as error:
             bad.append(str(error))
+        except OSError as error:
+            bad.append(f'{folder}: the frames of {video.name} cannot be written there ({error})')
         finally:
             capture.release()
     if bad:

@@ -209,9 +209,10 @@ def _summary(
         of_split['aus'].update(str(au) for au in item.aus)
     for of_split in splits.values():
         of_split['subjects'] = sorted(of_split['subjects'])
+    in_order = [*filter(splits.get, data_set.splits), *sorted(splits.keys() - data_set.splits)]
     return {
         'data_set': data_set.name,
         'options': dataclasses.asdict(options),
-        'splits': json.loads(json.dumps(splits)),
+        'splits': {name: json.loads(json.dumps(splits[name])) for name in in_order},
         'dropped': dict(dropped),
     }

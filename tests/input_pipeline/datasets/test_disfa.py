@@ -84,6 +84,7 @@ def test_faults_of_label_files_are_listed_together(root):
     folder = root / 'DISFA/ActionUnit_Labels'
     trees.put(folder / 'SN001/SN001_au4.txt', '1,0\n2,6\n3;1\n')
     (folder / 'SN001/SN001_au9.txt').unlink()
+    trees.put(folder / 'SN013/SN013_au25.txt', '1,0\n2,0\n')
     label(root, 'SN099', {})
     with pytest.raises(UserError) as error:
         trees.build(Disfa, root, 'au')
@@ -91,7 +92,8 @@ def test_faults_of_label_files_are_listed_together(root):
         "SN001_au4.txt, line 2: the intensity of AU4 is '6', expected 0..5",
         "SN001_au4.txt, line 3: expected 'frame,intensity', not '3;1'",
         'SN001_au9.txt: cannot be read',
-        'SN001: its files label different frames',
+        'SN013: its files label different frames (3 of AU1, 3 of AU2,',
+        '5 problems of 4 kinds',
         'subject SN099 is none of the 27 of the three folds',
     ):
         assert part in str(error.value)
