@@ -92,5 +92,5 @@ def test_a_truncated_picture_is_named(arrays):
 
 
 def test_what_is_missing_and_where_it_comes_from(tmp_path):
-    with pytest.raises(UserError, match=r'train_set/images: AffectNet;(.|\n)*mohammadmahoor\.com'):
+    with pytest.raises(UserError, match=r'train_set/images: AffectNet\n(.|\n)*mohammadmahoor\.com'):
         trees.build(Affectnet, tmp_path, 'emotion')
