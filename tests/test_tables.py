@@ -21,7 +21,7 @@ def sample(number, task, prediction, label, **more):
 EMOTION = [
     sample(0, 'emotion', 'It is happiness.', 'happiness'),
     sample(1, 'emotion', 'The nose says fear.', 'fear'),
-    sample(2, 'emotion', 'It is fear.', '5'),
+    sample(2, 'emotion', 'It is fear.', '6'),
 ]
 AU = [
     sample(0, 'au', 'AU1 and AU4.', '1, 4'),
@@ -143,8 +143,8 @@ def test_intervals_are_shown_where_scores_have_them():
 
 def example() -> Table:
     rows = (
-        Row(HOSTILE, 'strict', (Number(1.25), Number(None))),
-        Row('peer', 'published', (Number(2.0), Number(3.0, (2.5, 3.5))), published=True),
+        Row(HOSTILE, 'strict', (Number(1.25, (0.5, 3.5)), Number(None))),
+        Row('peer', 'published', (Number(2.0), Number(3.05)), published=True),
     )
     return Table('x-y', HOSTILE, (('Group & co', 2),), ('S_re', 'AU1'), rows, ('A note †',))
 
@@ -181,7 +181,7 @@ def test_markdown_keeps_its_columns_whatever_the_name():
     assert rows[0] == ['Method', 'Scoring', 'Group & co S<sub>re</sub>', 'Group & co AU1']
     assert rows[1] == ['---', '---', '---:', '---:']
     assert re.sub(r'\\(.)', r'\1', rows[2][0]) == HOSTILE
-    assert rows[2][2:] == ['1.2', '–'] and rows[3][3] == '3.0 (2.5 to 3.5)'
+    assert rows[2][2:] == ['1.2 (0.5 to 3.5)', '–'] and rows[3][2:] == ['2.0', '3.05']
 
 
 @pytest.mark.parametrize(
