@@ -116,12 +116,12 @@ def _benchmark(dataset: str, methods: Sequence[Method]) -> Table:
 
 def _per_au(dataset: str, methods: Sequence[Method]) -> Table:
     """F1 of every action unit and their mean."""
-    others = published(dataset, 'au')
+    # Where S_re stands in a table of its own, its published figures stand there.
+    others = published(dataset, 'au') if dataset in _PER_AU else ()
     if methods:
         aus = list(methods[0].scores['au']['strict']['per_au'])
     else:
-        aus = [str(au) for row in others for au in row.per_au] or []
-        aus = list(dict.fromkeys(aus))
+        aus = list(dict.fromkeys(str(au) for row in others for au in row.per_au))
     rows = []
     for method in methods:
         for scoring in SCORINGS:
@@ -145,12 +145,14 @@ def _accuracy(dataset: str, methods: Sequence[Method]) -> Table:
         Row(
             method.name,
             scoring,
-            (_with_interval(scores, 's_re'), Number(scores.get('macro_f1'))),
+            (
+                _with_interval(method.scores['emotion'][scoring], 's_re'),
+                Number(method.scores['emotion'][scoring].get('macro_f1')),
+            ),
         )
         for method in methods
         if 'emotion' in method.scores
-        for scoring, scores in method.scores['emotion'].items()
-        if scoring in SCORINGS
+        for scoring in SCORINGS
     ]
     rows += [_published_row(row.model, [Number(row.s_re), Number(None)]) for row in others]
     title = f'{title_of(dataset)}: accuracy over the emotions, in percent'

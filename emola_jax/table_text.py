@@ -167,7 +167,7 @@ def _numbers(table: Table, row: Row, *, missing: str, interval: str) -> list[str
     return [
         missing
         if number.value is None
-        else as_printed(number.value)
+        else as_printed(number.value, table.decimals)
         if row.published
         else _measured(number, table.decimals, interval)
         for number in row.numbers
@@ -181,6 +181,6 @@ def _measured(number: Number, decimals: int, interval: str) -> str:
     return f'{value} ' + interval.format(*(f'{bound:.{decimals}f}' for bound in number.interval))
 
 
-def as_printed(value: float) -> str:
-    """A published figure with the decimals that it has: one, or two."""
-    return f'{value:.1f}' if round(value, 1) == value else f'{value:.2f}'
+def as_printed(value: float, decimals: int) -> str:
+    """A published figure with the table's decimals, or two where it was printed with more."""
+    return f'{value:.{decimals if round(value, decimals) == value else 2}f}'

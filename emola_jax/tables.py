@@ -97,7 +97,7 @@ def _score(
     tasks = [name for name in TASKS if name in named and task in (None, name)]
     if not tasks:
         raise UserError(f'{path}: its answers name no task that is asked for; give --task')
-    scores = {}
+    scores: dict[str, Any] = {}
     for name in tasks:
         samples = score.read_samples(path, name)
         aus = _scored_aus(next(iter(datasets)), samples, path) if name == 'au' else ()
