@@ -41,7 +41,7 @@ def render(title: str, dataset: str, entries: Sequence[Entry], sheets: Mapping[s
             read_off=sorted({split for (split, _), read in read_off.items() if read}),
             counts=sheets['counts'].records(),
             published=_facts(dataset, sheets),
-            lengths=sheets['lengths'].records(),
+            lengths=_lengths(sheets['lengths'].records()),
             histograms=_histograms(sheets['length_histogram'].records()),
             emotions=_by_split(sheets['emotions'].records(), 'emotion'),
             action_units=_by_split(sheets['action_units'].records(), 'au'),
@@ -87,6 +87,15 @@ def _mean_words(sheets: Mapping[str, Sheet], task: str) -> float | None:
     ]
     total = sum(number for _, number in rows)
     return round(sum(mean * number for mean, number in rows) / total, 2) if total else None
+
+
+def _lengths(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each text of each split and task, with its words and its sentences."""
+    merged: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in rows:
+        key = {name: row[name] for name in ('split', 'task', 'text')}
+        merged.setdefault(tuple(key.values()), key)[row['unit']] = row
+    return list(merged.values())
 
 
 def _histograms(rows: Sequence[Mapping[str, Any]]) -> dict[str, Markup]:
