@@ -68,16 +68,16 @@ def _named(source: str) -> tuple[str, Path]:
 
 
 def _prediction_files(path: Path) -> list[Path]:
+    """One file, or one for each fold; folds are averaged even where their union lies beside."""
     if path.is_file():
         return [path]
+    if folds := sorted(path.glob(f'fold*/{PREDICTIONS_FILE}')):
+        return folds
     if (path / PREDICTIONS_FILE).is_file():
         return [path / PREDICTIONS_FILE]
-    folds = sorted(path.glob(f'fold*/{PREDICTIONS_FILE}'))
-    if not folds:
-        raise UserError(
-            f'{path}: expected a {PREDICTIONS_FILE}, a folder that holds one, or one of folds'
-        )
-    return folds
+    raise UserError(
+        f'{path}: expected a {PREDICTIONS_FILE}, a folder that holds one, or one of folds'
+    )
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -113,6 +113,7 @@ def test_rendered_faces_stand_beside_nothing_published(tmp_path, capsys):
 def test_folds_are_averaged_and_said(tmp_path, capsys):
     for fold, rows in ((1, AU[:1]), (2, AU[2:])):
         write(tmp_path / 'run' / f'fold{fold}' / 'predictions.jsonl', rows, dataset='disfa')
+    write(tmp_path / 'run' / 'predictions.jsonl', AU, dataset='disfa')  # their union
     text = run(capsys, tmp_path / 'run')
     assert 'run: mean of 2 folds.' in text
     row = next(row for row in cells(text) if row[:2] == ['run', 'strict'])
