@@ -19,9 +19,16 @@ than it parses."""
 
 # One mention: 'AU12', 'AU 04', 'au_6', 'Action Units 1, 2 and 4', 'AU26/27', 'AU1+2+5', 'AU L14'.
 _GAP = r'(?:[ _#:.-]|\((?:AUs?)?\)?)*'
+# 'The AUs that are present in this face are 4 and 7.'
+_THOSE = (
+    r'(?: (?:that|which|present|active|activated|visible|involved|engaged|shown|displayed|observed'
+    r'|detected|seen|conveyed|by|in|this|the|image|face|person|are|were|include|being|here|following'
+    r'|as|follows))+'
+)
 _ASIDE = r'(?:[A-E]\b)?(?: \([^()\d]*\))?'
 _MENTION = re.compile(
-    rf'(?<![^\W\d_])(?P<word>AUs?|action[ -]units?){_GAP}(?:(?<![A-Za-z])|(?<=AU))[LRTB]?'
+    rf'(?<![^\W\d_])(?P<word>AUs?|action[ -]units?)(?:(?<=s){_THOSE}:?)?{_GAP}'
+    r'(?:(?<![A-Za-z])|(?<=AU))[LRTB]?'
     rf'(?P<numbers>\d+(?: ?[/+&] ?(?:AU ?)?\d+|[-–]\d+)*){_ASIDE}'
     # Items of a list are no numbers of a numbered listing ('AU4, 2. AU9') and count nothing.
     rf'(?P<list>(?:(?: ?,| and| or| &|, and) ?(?!\d+[.)] ?(?:AU|action))(?!\d+ ?%)\d+{_ASIDE})*)',
@@ -33,9 +40,11 @@ _ITEM = re.compile(r'\d+')
 _NOT_COUNTING = re.compile(
     r'\s*(?:$|[^\w\s]|(?:is|are|was|were|and|or|with|which|that|both|together|being|in|at|as|to'
     r'|indicat\w+|suggest\w*|show\w*|appear\w*|seem\w*|activ\w+|present|absent|visible|engaged'
-    r'|combine\w*|work\w*|express\w*|reflect\w*|convey\w*|contribut\w*|point\w*|AU\w*)\b)',
+    r'|may|might|can|could|will|would|must|should|do|does|did|have|has|all|each|combine\w*|work\w*'
+    r'|express\w*|reflect\w*|convey\w*|contribut\w*|point\w*|AU\w*)\b)',
     re.IGNORECASE,
 )
+_LABEL = re.compile(r'[\s,;]*(?:(?:AU\s?)?\d{1,2}(?!\w)[\s,;]*)*', re.IGNORECASE)
 _NUMBER = re.compile(r'\d+')
 _NONE_ACTIVE = re.compile(
     r'\b(?:no|none of(?: the| these)?|without(?: any)?)\s+(?:\w+\s+){0,2}(?:action\s+units?|AUs?)\b'
@@ -47,8 +56,8 @@ _EVERYDAY = ('Slit', 'Squint', 'Blink', 'Wink')
 _AU_OF_NAME = {name.lower(): au for au, name in AU_NAMES.items() if name not in _EVERYDAY}
 _NAME = re.compile(r'\b(?:' + '|'.join(_AU_OF_NAME) + r')s?\b', re.IGNORECASE)
 _CODE_AND_NAME = re.compile(
-    r'(?<![A-Za-z])AU[ \t]*(?P<au>\d+)[ \t]*[-–—(][ \t]*'
-    r'(?P<name>[A-Za-z]+(?:[ \t]+[A-Za-z]+){0,3})[ \t]*(?=[:.,;()\n-]|$)',
+    r'(?<![A-Za-z])AU ?(?P<au>\d+) ?[-–—(] ?(?P<name>[A-Za-z]+(?: [A-Za-z]+){0,3}?) ?'
+    r'(?=[:.,;()\d-]|AU ?\d|$)',
     re.IGNORECASE,
 )
 
@@ -92,6 +101,11 @@ def parse_label(label: str) -> frozenset[int]:
     return frozenset(int(number) for number in _NUMBER.findall(label))
 
 
+def is_label(label: str) -> bool:
+    """Whether `label` is an annotation that `parse_label` understands: FACS numbers or nothing."""
+    return _LABEL.fullmatch(label) is not None
+
+
 def is_unparsed(text: str) -> bool:
     """Whether `text` neither mentions an action unit nor says that none is active."""
     return not any(
@@ -108,7 +122,7 @@ def code_name_agreement(text: str, dataset_aus: Sequence[int]) -> tuple[int, int
       Listings whose name is the FACS name of the code (in any case), and all listings.
     """
     agreeing = total = 0
-    for found in _CODE_AND_NAME.finditer(text):
+    for found in _CODE_AND_NAME.finditer(' '.join(text.split())):
         au = int(found['au'])
         if au in dataset_aus:
             total += 1

@@ -110,10 +110,10 @@ class Evidence:
         """
         order = np.argsort(classes, kind='stable')
         width = len(classes)
-        columns = np.concatenate([order, order + width, order + 2 * width, 3 * width + np.arange(2)])
-        sums = resampling.bootstrap_sums(
-            resampling.canonical(self.rows[:, columns]), count, seed
+        columns = np.concatenate(
+            [order, order + width, order + 2 * width, 3 * width + np.arange(2)]
         )
+        sums = resampling.bootstrap_sums(resampling.canonical(self.rows[:, columns]), count, seed)
         return sums[:, np.argsort(columns)]
 
     def _counts(self, sums: Rows) -> tuple[Rows, Rows, Rows]:

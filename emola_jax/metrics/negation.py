@@ -37,7 +37,8 @@ _AFFIRMING = re.compile(
 
 _PRESENT = (
     r'(?:present|active|activated|visible|seen|shown|engaged|evident|apparent|observed|observable'
-    r'|detected|detectable|noticeable|noticed|discernible|displayed|involved|exhibited|found)'
+    r'|detected|detectable|noticeable|noticed|discernible|displayed|involved|exhibited|found|among'
+    r'|included|triggered|recruited)'
 )
 _BE = r'(?:is|are|was|were|seems?|appears?|remains?|can|could|does|do|did|has|have|be|been)'
 _FILLER = r'(?:be|been|being|to|appear|seem|look|at|all|very|that|\w+ly)'
@@ -50,6 +51,7 @@ _DENYING_TAILS = tuple(
         rf'|ruled\s+out|none)\b',
         rf"\b(?:(?:{_BE}\s+)?(?:not|never)|cannot|\w+n['’]t)(?:\s+{_FILLER})*\s+{_PRESENT}\b",
         rf"\b(?:{_BE}\s+not|cannot|\w+n['’]t){_UNSAID}",
+        rf"\b(?:not|never|\w+n['’]t)\s+(?:appears?|occurs?|acts?|activates?){_UNSAID}",
         r'\b(?:shows?|has|have|exhibits?|displays?)\s+no\s+(?:\w+\s+)?(?:activation|activity'
         r'|movement|contraction)\b',
         rf'(?<=[:=(\s])(?:no|none|absent|inactive|missing|false|0){_UNSAID}',
@@ -63,27 +65,32 @@ _LABEL = re.compile(
 )
 
 _TOKEN = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
-_STOPS = frozenset(
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_STOPS = _set(
     'but however yet though although while whereas instead because since except besides than '
-    'despite other apart aside ; – —'.split()
+    'despite other apart aside ; – —'
 )
-_AUXILIARIES = frozenset(
+_AUXILIARIES = _set(
     'is are was were has have had does do did can could may might will would looks seems appears '
-    'remains'.split()
+    'remains'
 )
-_VERBS = _AUXILIARIES | frozenset(
+_VERBS = _AUXILIARIES | _set(
     'suggests suggest indicates indicate conveys convey expresses express reflects reflect shows '
     'show displays display exhibits exhibit acts act dominates dominate reveals reveal implies '
-    'imply makes make gives give means points leaves it they he she this there'.split()
+    'imply makes make gives give means points leaves it they he she this there '
+    "it's they're he's she's that's there's"
 )
-_LINKS = frozenset(('that', 'which', 'who', 'whether', 'if'))
-_CONTRASTS = frozenset(
+_LINKS = _set('that which who whether if')
+_CONTRASTS = _set(
     'just simply only merely rather more mostly mainly leaving showing suggesting indicating '
-    'conveying giving making full'.split()
+    'conveying giving making full with along plus'
 )
-_STATUS = re.compile(
-    rf'{_PRESENT}|absent|inactive|missing|yes|strong|weak|clear', re.IGNORECASE
-)
+_STATUS = re.compile(rf'{_PRESENT}|absent|inactive|missing|yes|strong|weak|clear', re.IGNORECASE)
 _LONGEST_ITEM = 3
 
 
@@ -97,7 +104,9 @@ class _Words:
     @classmethod
     def of(cls, statement: str) -> _Words:
         found = list(_TOKEN.finditer(statement))
-        return cls(tuple(t[0].lower() for t in found), tuple(t.span() for t in found))
+        return cls(
+            tuple(t[0].lower().replace('’', "'") for t in found), tuple(t.span() for t in found)
+        )
 
     def first_at(self, position: int) -> int:
         """Index of the first word that starts at or behind `position`."""
@@ -134,15 +143,16 @@ def _scope_end(words: _Words, negator: re.Match[str]) -> int:
     is_value = own > 0 and texts[own - 1] in (':', '=')  # 'sadness: no'
     ending_verbs = _ending_verbs(negator)
     stops = _STOPS | {'as'} if texts[first : first + 2] == ('so', 'much') else _STOPS
-    linked, depth = False, 0
+    linked, opened, depth = False, False, 0
     for i in range(first, len(texts)):
         word = texts[i]
         depth += (word == '(') - (word == ')')
         if depth < 0 or word in stops:
             return i
-        entry = _is_label(texts, i) and not _announces(word)
+        entry = _is_label(texts, i) and (opened or not _announces(word))
         if entry and (i > first or is_value):
             return i
+        opened |= word in (',', ':')
         linked |= word in _LINKS
         if word in ending_verbs and i > first and not linked:
             return i
@@ -179,13 +189,15 @@ def _continues_list(texts: tuple[str, ...], first: int, longest: int = _LONGEST_
     """Whether the words behind a comma or an 'and' are one more denied item."""
     end = first
     while end < len(texts) and texts[end] not in _STOPS and texts[end] not in (',', ')'):
+        if end > first and _is_label(texts, end):
+            break
         end += 1
     item = texts[first:end]
     if not item or item[0] in ('or', 'nor'):
         return True
-    if item[0] in _CONTRASTS or ':' in item or '=' in item or any(word in _VERBS for word in item):
+    if item[0] in _CONTRASTS or ':' in item or '=' in item:
         return False
-    if any(_STATUS.fullmatch(word) for word in item):
+    if any(word in _VERBS or _STATUS.fullmatch(word) for word in item):
         return False
     return sum(word[0].isalnum() for word in item if word != 'and') <= longest
 
@@ -198,7 +210,7 @@ def _subject_start(statement: str, words: _Words, head: int) -> int:
     i = words.first_at(head)
     while i > 0:
         word = words.texts[i - 1]
-        if word in _STOPS and word not in ('–', '—', 'other') or word == '(':
+        if (word in _STOPS and word not in ('–', '—', 'other')) or word == '(':
             break
         if word == ')' and '(' in words.texts[: i - 1]:
             i -= words.texts[: i - 1][::-1].index('(') + 2
@@ -215,6 +227,8 @@ def _is_clause(texts: tuple[str, ...], end: int) -> bool:
     while start > 0 and texts[start - 1] not in _STOPS and texts[start - 1] != ',':
         start -= 1
     part = texts[start:end]
+    if part and part[0] in _LINKS:  # 'AU12, which marks a smile, is absent'
+        return False
     return any(word in _VERBS or _STATUS.fullmatch(word) for word in part) or (
         len(part) > _LONGEST_ITEM + 1 and texts[end] == ','
     )

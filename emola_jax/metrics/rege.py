@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -22,8 +22,9 @@ from emola_jax.facs import EMOTIONS
 from emola_jax.metrics import action_units, emotions, resampling, rouge_batch
 from emola_jax.metrics.evidence import Evidence, value, values
 from emola_jax.metrics.rouge import has_sentence
+from emola_jax.metrics.sample import Sample as Sample
+from emola_jax.metrics.sample import Task as Task
 
-Task = Literal['emotion', 'au']
 Scores = dict[str, Any]
 
 SCORINGS = ('strict', 'reference')
@@ -32,51 +33,6 @@ _CLASSES = range(len(EMOTIONS))
 
 MIN_SUPPORT = 5
 """Positive labels that an action unit needs to count in `mean_f1_supported`."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One answer and what it should have been.
-
-    Attributes:
-      id: names the sample in messages.
-      prediction: the answer.
-      reference: the annotated description.
-      label: '4, 9' (action units, '' for none), or an emotion's name or number 0..6.
-      rouge_l: a recorded ROUGE-L in [0, 1] that stands in for a reference which is not at hand.
-    """
-
-    id: str
-    prediction: str
-    reference: str
-    label: str
-    rouge_l: float | None = None
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Sample:
-        """Reads one line of predictions.jsonl.
-
-        Raises:
-          UserError: for a missing field, a field that is no text, a task or label that is none.
-        """
-        name = f'prediction {row.get("id", "(no id)")}'
-        for field in ('id', 'task', 'prediction', 'reference', 'label'):
-            if field not in row:
-                raise UserError(f'{name}: field {field!r} is missing')
-        for field in ('id', 'prediction', 'reference'):
-            if not isinstance(row[field], str):
-                raise UserError(f'{name}: {field} is {row[field]!r}, expected a text')
-        label = str(row['label'])
-        if row['task'] == 'emotion':
-            if emotions.parse_label(label) is None:
-                names = ', '.join(EMOTIONS)
-                raise UserError(f'{name}: label {label!r}, expected 0..6 or one of {names}')
-        elif row['task'] == 'au':
-            if label.strip() and not action_units.parse_label(label):
-                raise UserError(f'{name}: label {label!r}, expected FACS numbers such as "4, 9"')
-        else:
-            raise UserError(f"{name}: task {row['task']!r}, expected 'emotion' or 'au'")
-        return cls(row['id'], row['prediction'], row['reference'], label)
 
 
 def score(
@@ -213,7 +169,8 @@ def _rouges(samples: Sequence[Sample]) -> dict[str, list[float | None]]:
     for i, rouge_l in zip(changed, _rouge_l([stripped[i] for i in changed]), strict=True):
         strict[i] = rouge_l
     scorable = [
-        has_sentence(sample.prediction) and (sample.rouge_l is not None or has_sentence(sample.reference))
+        has_sentence(sample.prediction)
+        and (sample.rouge_l is not None or has_sentence(sample.reference))
         for sample in samples
     ]
     return {

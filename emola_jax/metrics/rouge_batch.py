@@ -183,7 +183,7 @@ def _next_row(
 def _sum(
     x: UInt32[Array, 'words rows'], y: UInt32[Array, 'words rows']
 ) -> UInt32[Array, 'words rows']:
-    """x + y as one number a column, least significant word first; the last carry is dropped."""
+    """X + y as one number a column, least significant word first; the last carry is dropped."""
     total = x + y
     count = x.shape[0]
     if count == 1:

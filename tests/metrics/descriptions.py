@@ -1,5 +1,7 @@
 """Sentences as language models write about faces, and what a person reads in them."""
 
+# ruff: noqa: E501 (one description, one line)
+
 AUS: list[tuple[str, set[int] | None]] = [
     # Spellings; None is a text that says nothing about action units.
     ('AU12', {12}),
@@ -150,6 +152,59 @@ AUS: list[tuple[str, set[int] | None]] = [
     ('Nothing but AU12 is active.', {12}),
     ('AU43 cannot be missed.', {43}),
     ('It is notable that AU4 acts.', {4}),
+    # A second list, written when the rules had been settled on the first.
+    (
+        'The facial muscle movements (AUs) displayed in the image are:\n\n1. AU6 - Cheek Raiser: The cheeks are lifted.\n2. AU12 - Lip Corner Puller: The corners are pulled.\n3. AU25 - Lips Part: The lips are parted, but there is no jaw drop.\n\nPlease note that interpreting AUs can be subjective.',
+        {25, 12, 6},
+    ),
+    (
+        'In this image, the person shows AU1 (inner brow raiser), AU2 (outer brow raiser) and AU5 (upper lid raiser), while AU4 (brow lowerer) is not engaged.',
+        {1, 2, 5},
+    ),
+    (
+        'AU4 is clearly active; AU7 might be as well. AU12 and AU6, which would mark a smile, are not observed.',
+        {4, 7},
+    ),
+    ('The AUs present are 1, 2, 5 and 26.', {1, 2, 26, 5}),
+    ('Activated AUs include AU1, AU4, and AU15; AU12 is not among them.', {1, 4, 15}),
+    ('I do not see AU12.', set()),
+    ('I cannot see AU12 or AU6. The only unit is AU4.', {4}),
+    ("There doesn't seem to be any AU12, but AU14 is present.", {14}),
+    ('AU 6 + AU 12 = Duchenne smile', {12, 6}),
+    (
+        'AU17 (Chin Raiser) and AU24 (Lip Pressor): the lips are pressed together, not parted.',
+        {24, 17},
+    ),
+    ('AU12: The lip corners are not pulled up.', {12}),
+    ('The person exhibits AU43, with the eyes closed and no tension around them.', {43}),
+    ('The face shows AU4, AU7, and AU24, with no activity in AU12.', {24, 4, 7}),
+    ('AU1 and AU4 are active without AU2.', {1, 4}),
+    ('Brow Lowerer (AU4), Lid Tightener (AU7)', {4, 7}),
+    ('Lip Corner Puller (AU12) is absent.', set()),
+    ('The following AUs are active: AU4, AU9, AU10.', {9, 10, 4}),
+    ('The following AUs are not active: AU4, AU9. The following are: AU12.', {12}),
+    ('Not active: AU1, AU2\nActive: AU4', {4}),
+    ('AU1: 1, AU2: 0, AU4: 1, AU6: 0', {1, 4}),
+    ('AU1: Yes; AU2: No; AU4: Yes', {1, 4}),
+    ('AU25+26', {25, 26}),
+    ('AU 25, 26, and 27 might all be involved.', {25, 26, 27}),
+    ('Based on FACS, the action units involved are: 6, 12 and 25.', {25, 12, 6}),
+    ('AU10 never appears, AU12 does.', {12}),
+    ('No visible AU4. No visible AU7. AU12 visible.', {12}),
+    ('AU12 is only weakly present.', {12}),
+    ('AU12 is present but not AU6.', {12}),
+    ('AU12 is present, not AU6.', {12}),
+    ('AU12 is present, but AU6 is not present, indicating a social smile.', {12}),
+    ('AU4 and AU7, but neither AU9 nor AU10, are seen.', {4, 7}),
+    ('The image displays AU4, not AU1, with AU7.', {4, 7}),
+    ('AU5 is barely noticeable.', {5}),
+    ('The brows show no AU1 and no AU2 but do show AU4.', {4}),
+    (
+        'These AUs (AU4, AU7) are typical of anger, whereas AU12, typical of happiness, is missing.',
+        {4, 7},
+    ),
+    ('There is little to no AU12.', set()),
+    ('AU12 seems inactive and AU15 active.', {15}),
 ]
 
 EMOTIONS: list[tuple[str, str | None]] = [
@@ -235,4 +290,60 @@ EMOTIONS: list[tuple[str, str | None]] = [
     ('Curiosity.', None),
     ('...', None),
     ('', None),
+    # A second list, written when the rules had been settled on the first.
+    (
+        "The image shows a person with a broad smile, suggesting happiness. There's no sign of tension.",
+        'happiness',
+    ),
+    (
+        'The person in the image appears to have a neutral expression. There are no visible signs of strong emotions such as anger or joy.',
+        'neutral',
+    ),
+    (
+        "The facial expression doesn't convey strong emotion; the person seems calm and composed.",
+        'neutral',
+    ),
+    (
+        'While the mouth is slightly open, it does not indicate surprise; rather, the narrowed eyes suggest anger.',
+        'anger',
+    ),
+    (
+        "The eyebrows are furrowed, which doesn't mean the person is angry; they could be sad.",
+        'sadness',
+    ),
+    (
+        'This person does not appear to be happy or surprised. Instead, the downturned mouth points to sadness.',
+        'sadness',
+    ),
+    ('Rather than showing fear, he shows disgust.', 'disgust'),
+    ('The widened eyes are not those of fear but of surprise.', 'surprise'),
+    ('No trace of happiness remains; the face expresses grief and sadness.', 'sadness'),
+    ("There isn't any fear in the eyes, only anger.", 'anger'),
+    ('The person is neither smiling nor frowning, suggesting a neutral mood.', 'neutral'),
+    ('A lack of smiling, with lowered brows, conveys anger.', 'anger'),
+    ('The person could be sad, though not angry.', 'sadness'),
+    ("It's difficult to say that the person is happy; the face looks sad.", 'happiness'),
+    ('The raised brows might suggest surprise, but the tight lips show fear.', 'surprise'),
+    ("Her expression isn't one of joy. It is a grimace of disgust.", 'disgust'),
+    ('The expression is more fearful than angry.', 'fear'),
+    ('Not a happy face. An angry one.', 'anger'),
+    ("He isn't angry or sad, he's just surprised.", 'surprise'),
+    ('Without being angry, the man looks disgusted.', 'disgust'),
+    ('Free of anger and fear, the face is joyful.', 'happiness'),
+    ('They do not seem to be in distress, and overall the mood is happy.', 'happiness'),
+    ('The eyes lack the warmth of happiness, and the lips are pressed in anger.', 'anger'),
+    (
+        'The absence of anger, fear, and disgust, along with relaxed features, suggests a neutral state.',
+        'neutral',
+    ),
+    ('None of the features suggest anger; it is a happy face.', 'happiness'),
+    ('Fear, not surprise, is what the face shows.', 'fear'),
+    ('The face shows fear, not surprise.', 'fear'),
+    ('Nothing suggests sadness. The person is happy.', 'happiness'),
+    ('Hardly a happy face; this is sadness.', 'sadness'),
+    ('The emotion is happiness, without any doubt.', 'happiness'),
+    ('I would not call this happy. I would call it neutral.', 'neutral'),
+    ('Happiness (90%), neutral (10%)', 'happiness'),
+    ('The person seems emotionless.', 'neutral'),
+    ('The look is fearful, with no joy.', 'fear'),
 ]
