@@ -71,6 +71,15 @@ _REFERENCE_NEGATIONS = ('no', "isn't ", "won't", "shouldn't", 'neither')
 _FIRST_SENTENCE = re.compile(r'([^\n]*?)[.!?]')
 
 
+def reference_affirmed(text: str) -> str:
+    """The sentences of `text` in which the released script finds no negation."""
+    return ' '.join(
+        part
+        for part in _REFERENCE_BREAK.split(text)
+        if not any(word in part.lower() for word in _REFERENCE_NEGATIONS)
+    )
+
+
 def reference_emotion(text: str) -> int | None:
     """Label 0..6 that the released script gives to `text`.
 
@@ -81,12 +90,7 @@ def reference_emotion(text: str) -> int | None:
     Returns:
       The label, or None where the script crashes: no '.', '!' or '?' in the first line.
     """
-    kept = [
-        part
-        for part in _REFERENCE_BREAK.split(text)
-        if not any(word in part.lower() for word in _REFERENCE_NEGATIONS)
-    ]
-    affirmed = ' '.join(kept) or text
+    affirmed = reference_affirmed(text) or text
     first = _FIRST_SENTENCE.match(affirmed)
     if first is None:
         return None

@@ -16,7 +16,7 @@ _ENTRY = re.compile(
 )
 _MARK_UP = re.compile(r'\*+|`+|__+|(?<!\w)_(?=\w)|(?<=\w)_(?!\w)')
 _SPELLED = (
-    (re.compile(r'\bA\.\s?U\.(?=\s?\d)', re.IGNORECASE), 'AU'),
+    (re.compile(r'(?<![A-Za-z])A\.\s?U\.(?=\s?\d)', re.IGNORECASE), 'AU'),
     (re.compile(r'\b(?:no\.|number|nr\.)\s?(?=\d)', re.IGNORECASE), ''),
 )
 _END = re.compile(r'(?P<mark>[.!?]+)(?=[\s"”’)\]]|$)|\n')
