@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from emola_jax.facs import AU_NAMES, EMOTIONS
-from emola_jax.metrics import emotions, negation
+from emola_jax.metrics import emotions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +65,14 @@ def words(text: str) -> list[str]:
 def length(text: str) -> int:
     """Words as the paper counts them: what stands between blanks."""
     return len(text.split())
+
+
+_SENTENCE_END = re.compile(r'[.!?]+(?=\s|$)|\n')
+
+
+def sentences(text: str) -> int:
+    """How many sentences: they end at '.', '!' or '?' before a blank, or at a line break."""
+    return sum(bool(part.strip()) for part in _SENTENCE_END.split(text))
 
 
 def sheets(entries: Sequence[Entry]) -> dict[str, Sheet]:
@@ -151,7 +159,7 @@ def lengths(entries: Sequence[Entry]) -> Sheet:
             texts = [getattr(entry, kind) for entry in group]
             for unit, values in (
                 ('words', np.array([length(text) for text in texts])),
-                ('sentences', np.array([len(negation.sentences(text)) for text in texts])),
+                ('sentences', np.array([sentences(text) for text in texts])),
             ):
                 low, middle, high = np.percentile(values, [5, 50, 95])
                 summary = (values.mean(), values.std(), values.min(), low, middle, high)
