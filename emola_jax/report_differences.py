@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from emola_jax.facs import EMOTIONS
-from emola_jax.metrics import action_units, emotions, negation
+from emola_jax.metrics import action_units, emotions, negation, prose
 from emola_jax.report_data import Run
 
 
@@ -93,7 +93,7 @@ def _denied_words(text: str) -> list[str]:
     known = _SYNONYMS | {word for words in emotions.NAMING_WORDS.values() for word in words}
     return [
         word[0]
-        for sentence in negation.sentences(text)
+        for sentence in prose.statements(text)
         for word in _WORD.finditer(sentence)
         if word[0].lower() in known
         and negation.is_denied(word.start(), negation.denied_spans(sentence))

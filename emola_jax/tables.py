@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from emola_jax import score, table_text
+from emola_jax import answers, table_text
 from emola_jax.errors import UserError
 from emola_jax.files import read_jsonl, write_text
 from emola_jax.metrics import action_units, rege
@@ -99,7 +99,7 @@ def _score(
         raise UserError(f'{path}: its answers name no task that is asked for; give --task')
     scores: dict[str, Any] = {}
     for name in tasks:
-        samples = score.read_samples(path, name)
+        samples = answers.read(path, name)
         aus = _scored_aus(next(iter(datasets)), samples, path) if name == 'au' else ()
         scores[name] = rege.score(samples, name, aus)
     return scores
