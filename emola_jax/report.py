@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,6 +74,7 @@ def write_scored(predictions: Path, scores: Mapping[str, Any], out: Path, *, dat
 SHOWN_DIFFERENCES = 12
 
 
+@functools.cache
 def environment() -> jinja2.Environment:
     """How pages are made from templates: everything is escaped, and a missing name is an error."""
     made = jinja2.Environment(
