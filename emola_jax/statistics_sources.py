@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +16,27 @@ from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
 from emola_jax.metrics import action_units, emotions
 from emola_jax.statistics_data import Entry
-from input_pipeline.datasets import faba_instruct, synthetic_faces
-from input_pipeline.records import IMAGE_MARK, Record, RecordSource
+from input_pipeline.datasets import registry, synthetic_faces
+from input_pipeline.datasets.items import Item, Options
+from input_pipeline.records import IMAGE_MARK, UNLABELLED, Record, RecordSource
 
-DATASETS = ('faba_instruct', 'synthetic_faces')
+DATASETS = (*registry.NAMES, *registry.ALIASES)
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """The records of one split, and whether they carry labels beside their answers."""
+    """What one split consists of, and whether it carries labels beside its answers.
+
+    Pictures don't matter here: of a data set that the user brings, no picture is opened.
+    """
 
     name: str
-    source: RecordSource
+    records: Sequence[Item] | RecordSource
     labelled: bool
 
 
 def splits(dataset: str, *, root: Path, config: str) -> list[Split]:
-    """Opens every split of a data set.
+    """Opens every split of a data set, as its owners ship it.
 
     Args:
       dataset: one of `DATASETS`.
@@ -40,19 +44,24 @@ def splits(dataset: str, *, root: Path, config: str) -> list[Split]:
       config: the config file whose rendered faces are meant.
 
     Raises:
-      UserError: an unknown data set, or one whose files aren't there.
+      UserError: an unknown data set, or one whose files aren't there or are wrong.
     """
-    if dataset == 'faba_instruct':
-        if missing := faba_instruct.missing(root, 'mix'):
-            raise UserError('\n'.join(missing))
-        # Its training entries carry no label, see `faba_instruct`.
-        return [
-            Split(name, faba_instruct.load(root, 'mix', name), labelled=name != 'train')
-            for name in faba_instruct.SPLITS
-        ]
-    if dataset == 'synthetic_faces':
+    if registry.full_name(dataset) == registry.RENDERED:
         return _rendered(config)
-    raise UserError(f'data set {dataset!r}: expected one of {", ".join(DATASETS)}')
+    data_set = registry.find(dataset).DATA_SET
+    options = Options(task='mix' if len(data_set.tasks) > 1 else data_set.tasks[0])
+    data_set.check(root, options)
+    data_set.prepare(root)
+    found = data_set.scan(root, options)
+    if found.problems:
+        raise UserError('\n'.join(problem.message for problem in found.problems))
+    by_split: dict[str, list[Item]] = {}
+    for item in found.items:
+        by_split.setdefault(item.split, []).append(item)
+    return [
+        Split(name, items, any(item.emotion != UNLABELLED or item.aus for item in items))
+        for name, items in by_split.items()
+    ]
 
 
 def _rendered(config: str) -> list[Split]:
@@ -73,14 +82,20 @@ def _rendered(config: str) -> list[Split]:
 
 def entries(split: Split) -> Iterator[Entry]:
     """Reads the split's records one after the other, with a progress bar."""
-    numbers = tqdm(range(len(split.source)), desc=split.name, unit='record', dynamic_ncols=True)
+    numbers = tqdm(range(len(split.records)), desc=split.name, unit='record', dynamic_ncols=True)
     for number in numbers:
-        yield entry_of(split.source[number], split.name, labelled=split.labelled)
+        yield entry_of(split.records[number], split.name, labelled=split.labelled)
 
 
-def entry_of(record: Record, split: str, *, labelled: bool) -> Entry:
+def _face(record: Record | Item) -> str:
+    """Names the picture: by its content, or by its file and the face's place in it."""
+    if isinstance(record, Item):
+        return f'{record.image} {record.box or ""}'
+    return hashlib.blake2b(record.image or record.id.encode(), digest_size=8).hexdigest()
+
+
+def entry_of(record: Record | Item, split: str, *, labelled: bool) -> Entry:
     """A record without its picture; labels that it lacks are read off its answer."""
-    face = hashlib.blake2b(record.image or record.id.encode(), digest_size=8).hexdigest()
     emotion: str | None
     aus: tuple[int, ...] | None
     if labelled:
@@ -95,7 +110,7 @@ def entry_of(record: Record, split: str, *, labelled: bool) -> Entry:
         response=record.response,
         emotion=emotion,
         aus=aus,
-        face=face,
+        face=_face(record),
         read_off=not labelled,
     )
 

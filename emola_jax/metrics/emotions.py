@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from emola_jax.facs import EMOTIONS
+from emola_jax.facs import EMOTIONS, emotion_label
 from emola_jax.metrics import negation, prose
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -138,10 +138,7 @@ def parse(text: str) -> str | None:
 
 def parse_label(label: str | int) -> int | None:
     """Label 0..6 of an annotation: an emotion's name in any case, or its number; else None."""
-    name = str(label).strip().lower()
-    if name in EMOTIONS:
-        return EMOTIONS.index(name)
-    return int(name) if name in map(str, range(len(EMOTIONS))) else None
+    return emotion_label(label)
 
 
 def _unambiguous(groups: dict[str, tuple[str, ...]]) -> dict[str, int]:
