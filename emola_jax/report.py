@@ -19,7 +19,7 @@ from emola_jax import (
     report_gallery,
     table_text,
 )
-from emola_jax.files import read_jsonl, write_text
+from emola_jax.files import read_json_lines, write_text
 from emola_jax.report_data import Run
 
 REPORT_FILE = 'report.html'
@@ -57,11 +57,11 @@ def write_scored(predictions: Path, scores: Mapping[str, Any], out: Path, *, dat
       dataset: the data set's name.
 
     Raises:
-      UserError: a row lacks a field.
+      UserError: the file is no such file, or a row lacks a field.
     """
     only = next(iter(scores)) if len(scores) == 1 else None
     run = report_data.from_answers(
-        [{'task': only, **row} for row in read_jsonl(predictions)],
+        [{'task': only, **row} for row in read_json_lines(predictions)],
         scores,
         folder=predictions.parent,
         title=predictions.stem,

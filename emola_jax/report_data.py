@@ -138,6 +138,9 @@ def from_answers(
       folder: where the pictures' paths start.
       title: what the page is called.
       dataset: the data set's name.
+
+    Raises:
+      UserError: a row lacks a field.
     """
     about = {
         'config': {'data': {'dataset': dataset}},
@@ -149,9 +152,15 @@ def from_answers(
     return Run(folder, title, about, metrics=[], scores=dict(scores), predictions=answers)
 
 
+_NEEDED = ('id', 'prediction', 'reference', 'label')
+
+
 def _completed(row: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """A row with the fields that only our own evaluation writes."""
-    text, label = row['prediction'], str(row['label'])
+    if lacking := [name for name in _NEEDED if name not in row]:
+        raise UserError(f'prediction {row.get("id", "(no id)")}: field {lacking[0]!r} is missing')
+    text, label = row['prediction'], row['label']
+    label = ', '.join(map(str, label)) if isinstance(label, list) else str(label)
     if row['task'] == 'emotion':
         number = emotions.parse_label(label)
         label = label if number is None else EMOTIONS[number]
@@ -161,6 +170,7 @@ def _completed(row: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         'rouge_l': row['rouge_l'] if 'rouge_l' in row else rouge_l(text, row['reference']),
         'finished': True,
         **row,
+        'id': str(row['id']),
         'image': image if image and (folder / image).is_file() else None,
         'label': label,
         'parsed': (action_units if row['task'] == 'au' else emotions).parse(text),

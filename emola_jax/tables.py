@@ -23,7 +23,7 @@ import numpy as np
 
 from emola_jax import answers, table_text
 from emola_jax.errors import UserError
-from emola_jax.files import read_jsonl, write_text
+from emola_jax.files import read_json_lines, write_text
 from emola_jax.metrics import action_units, rege
 from emola_jax.paper_tables import SCORINGS, Method, canonical, tables
 from input_pipeline.records import TASKS
@@ -46,7 +46,7 @@ def read(source: str, *, dataset: str | None = None, task: str | None = None) ->
     files = _prediction_files(path)
     datasets, parts = set(), []
     for file in files:
-        rows = _rows(file)
+        rows = read_json_lines(file)
         found = {canonical(dataset or row.get('dataset') or '') for row in rows}
         if '' in found:
             raise UserError(f'{file}: its answers name no data set; give --dataset')
@@ -78,16 +78,6 @@ def _prediction_files(path: Path) -> list[Path]:
     raise UserError(
         f'{path}: expected a {PREDICTIONS_FILE}, a folder that holds one, or one of folds'
     )
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        rows = read_jsonl(path)
-    except ValueError as error:
-        raise UserError(f'{path}: expected one JSON object a line ({error})') from None
-    if not rows or not all(isinstance(row, dict) for row in rows):
-        raise UserError(f'{path}: expected one JSON object a line, and at least one')
-    return rows
 
 
 def _score(

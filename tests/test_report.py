@@ -309,7 +309,9 @@ FOREIGN = [
 
 def test_answers_of_another_model_without_pictures_or_config(tmp_path):
     predictions = tmp_path / 'other.jsonl'
-    report_workdir.write_lines(predictions, FOREIGN)
+    # With a byte-order mark and without an end of the last line, as others write such files.
+    lines = '\n'.join(json.dumps(row) for row in FOREIGN)
+    predictions.write_text('\ufeff' + lines, encoding='utf-8')
     samples = [rege.Sample.from_row(row | {'task': 'emotion'}) for row in FOREIGN]
     scores = {'emotion': rege.score(samples, 'emotion')}
     out = report.write_scored(predictions, scores, tmp_path / 'a' / 'r.html', dataset='rafdb')
@@ -319,6 +321,13 @@ def test_answers_of_another_model_without_pictures_or_config(tmp_path):
     assert '92.05' in page.text and 'EmoLA †' in page.text
     for absent in ('What was run', 'Training', 'show landmarks', 'rendered', 'optimiser steps'):
         assert absent not in page.text, absent
+
+
+def test_a_row_of_another_model_that_lacks_a_field_is_named(tmp_path):
+    predictions = tmp_path / 'other.jsonl'
+    report_workdir.write_lines(predictions, [{'id': 7, 'prediction': 'x', 'label': '1'}])
+    with pytest.raises(UserError, match="prediction 7: field 'reference' is missing"):
+        report.write_scored(predictions, {'emotion': {}}, tmp_path / 'r.html', dataset='rafdb')
 
 
 def test_large_and_rare_pictures_are_shown_small(tmp_path):

@@ -32,7 +32,11 @@ AU = [
 
 def write(path, rows, **more):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(''.join(json.dumps(row | more) + '\n' for row in rows))
+    path.write_text(
+        ''.join(
+            json.dumps({**row, **more} if isinstance(row, dict) else row) + '\n' for row in rows
+        )
+    )
     return path
 
 
@@ -191,7 +195,8 @@ def test_markdown_keeps_its_columns_whatever_the_name():
     [
         (EMOTION, [], 'name no data set; give --dataset'),
         (EMOTION, ['--dataset=faba', '--task=au'], 'no task that is asked for'),
-        ([], ['--dataset=faba'], 'at least one'),
+        ([], ['--dataset=faba'], 'empty; expected one JSON object a line'),
+        ([[]], ['--dataset=faba'], 'line 1: expected a JSON object'),
         ([EMOTION[0] | {'dataset': 'faba'}, EMOTION[1] | {'dataset': 'gft'}], [], 'of faba, gft'),
     ],
 )
