@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+import ml_collections
 
 from emola_jax.errors import UserError
 
@@ -37,6 +40,17 @@ def resolve(path_spec: str) -> str:
     raise UserError(
         f'--config: no file {name!r} here or among those of the package: {", ".join(available())}'
     )
+
+
+def load(path_spec: str) -> ml_collections.ConfigDict:
+    """The values of a config file, e.g. of `configs/mini.py:long`.
+
+    Raises:
+      UserError: see `resolve`.
+    """
+    path, colon, argument = resolve(path_spec).partition(':')
+    get_config = runpy.run_path(path)['get_config']
+    return get_config(argument) if colon else get_config()
 
 
 def resolve_flag(argv: Sequence[str]) -> list[str]:

@@ -46,8 +46,3 @@ def test_denied(sentence, word):
 )
 def test_affirmed(sentence, word):
     assert not denied(sentence, word)
-
-
-def test_sentences_end_before_a_blank_only():
-    text = 'He is 2.5 m away. Is he sad? Yes!\nA new line'
-    assert negation.sentences(text) == ['He is 2.5 m away', 'Is he sad', 'Yes', 'A new line']
