@@ -49,7 +49,7 @@ def test_interval_of_a_difference_is_that_of_the_paired_differences():
     cells = (200, 60, 30, 110)
     _, first_only, second_only, _ = cells
     n, gap = sum(cells), first_only - second_only
-    spread = 1.96 * np.sqrt((first_only + second_only - gap**2 / n)) / n
+    spread = 1.96 * np.sqrt(first_only + second_only - gap**2 / n) / n
     low, high = rege.compare(*runs(*cells), 'emotion')['strict']['s_re']['interval']
     expected = 100 * np.array([gap / n - spread, gap / n + spread])
     assert [low, high] == pytest.approx(expected, abs=0.6)
