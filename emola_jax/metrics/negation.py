@@ -7,6 +7,7 @@ found by rules over words, since a substring ('no' in 'nose') is no negation.
 
 from __future__ import annotations
 
+import bisect
 import re
 from dataclasses import dataclass
 
@@ -92,6 +93,9 @@ _CONTRASTS = _set(
 )
 _STATUS = re.compile(rf'{_PRESENT}|absent|inactive|missing|yes|strong|weak|clear', re.IGNORECASE)
 _LONGEST_ITEM = 3
+_REACH = 60
+"""Words beyond which nothing is denied; answers that repeat one word for ever are read fast."""
+_LONGEST_LABEL = 80
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ class _Words:
 
     def first_at(self, position: int) -> int:
         """Index of the first word that starts at or behind `position`."""
-        return sum(start < position for start, _ in self.spans)
+        return bisect.bisect_left(self.spans, (position, 0))
 
 
 def denied_spans(statement: str) -> list[Span]:
@@ -144,7 +148,8 @@ def _scope_end(words: _Words, negator: re.Match[str]) -> int:
     ending_verbs = _ending_verbs(negator)
     stops = _STOPS | {'as'} if texts[first : first + 2] == ('so', 'much') else _STOPS
     linked, opened, depth = False, False, 0
-    for i in range(first, len(texts)):
+    furthest = min(len(texts), first + _REACH)
+    for i in range(first, furthest):
         word = texts[i]
         depth += (word == '(') - (word == ')')
         if depth < 0 or word in stops:
@@ -160,7 +165,7 @@ def _scope_end(words: _Words, negator: re.Match[str]) -> int:
             return i
         if word == 'and' and not _continues_list(texts, i + 1, longest=len(texts)):
             return i
-    return len(texts)
+    return furthest
 
 
 def _ending_verbs(negator: re.Match[str]) -> frozenset[str]:
@@ -188,7 +193,11 @@ def _is_label(texts: tuple[str, ...], i: int) -> bool:
 def _continues_list(texts: tuple[str, ...], first: int, longest: int = _LONGEST_ITEM) -> bool:
     """Whether the words behind a comma or an 'and' are one more denied item."""
     end = first
-    while end < len(texts) and texts[end] not in _STOPS and texts[end] not in (',', ')'):
+    while (
+        end < min(len(texts), first + _REACH)
+        and texts[end] not in _STOPS
+        and texts[end] not in (',', ')')
+    ):
         if end > first and _is_label(texts, end):
             break
         end += 1
@@ -204,16 +213,19 @@ def _continues_list(texts: tuple[str, ...], first: int, longest: int = _LONGEST_
 
 def _subject_start(statement: str, words: _Words, head: int) -> int:
     """Where the subject starts of which the words from `head` on deny the presence."""
-    label = _LABEL.search(statement[:head])
+    before = max(0, head - _LONGEST_LABEL)
+    label = _LABEL.search(statement[before:head])
     if label:
-        return label.start('label')
+        return before + label.start('label')
     i = words.first_at(head)
-    while i > 0:
+    nearest = max(0, i - _REACH)
+    while i > nearest:
         word = words.texts[i - 1]
         if (word in _STOPS and word not in ('–', '—', 'other')) or word == '(':
             break
-        if word == ')' and '(' in words.texts[: i - 1]:
-            i -= words.texts[: i - 1][::-1].index('(') + 2
+        aside = words.texts[nearest : i - 1]
+        if word == ')' and '(' in aside:
+            i -= aside[::-1].index('(') + 2
             continue
         if word in (',', 'and', 'or', '–', '—') and _is_clause(words.texts, i - 1):
             break
@@ -224,7 +236,8 @@ def _subject_start(statement: str, words: _Words, head: int) -> int:
 def _is_clause(texts: tuple[str, ...], end: int) -> bool:
     """Whether the words up to `end`, back to the stop before them, are a clause of their own."""
     start = end
-    while start > 0 and texts[start - 1] not in _STOPS and texts[start - 1] != ',':
+    furthest = max(0, end - _REACH)
+    while start > furthest and texts[start - 1] not in _STOPS and texts[start - 1] != ',':
         start -= 1
     part = texts[start:end]
     if part and part[0] in _LINKS:  # 'AU12, which marks a smile, is absent'

@@ -226,7 +226,7 @@ def _emotion_details(
     for label, answer in zip(_emotion_labels(samples), answers, strict=True):
         confusion[label, unparsed if answer is None else answer] += 1
     f1 = values(evidence.f1(evidence.total()))
-    per_class = {}
+    per_class: dict[str, Scores] = {}
     for i, name in enumerate(EMOTIONS):
         hits, support, predicted = confusion[i, i], confusion[i].sum(), confusion[:, i].sum()
         per_class[name] = {

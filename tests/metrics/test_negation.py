@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from emola_jax.metrics import negation
@@ -46,3 +48,10 @@ def test_denied(sentence, word):
 )
 def test_affirmed(sentence, word):
     assert not denied(sentence, word)
+
+
+def test_an_answer_that_repeats_itself_for_ever_is_read_in_no_time():
+    text = 'no ' * 2000 + ', '.join(['AU4 is not'] * 1000)
+    start = time.process_time()
+    negation.denied_spans(text)
+    assert time.process_time() - start < 5
