@@ -47,8 +47,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 
 NAMING_WORDS: dict[str, tuple[str, ...]] = {
     'happiness': (
-        'happiness', 'happy', 'happily', 'joy', 'joyful', 'joyous', 'delighted', 'delight', 'elated',
-        'gleeful',
+        'happiness', 'happy', 'happily', 'joy', 'joyful', 'joyous', 'delighted', 'delight',
+        'elated', 'gleeful',
     ),
     'sadness': (
         'sadness', 'sad', 'sadly', 'sorrow', 'sorrowful', 'unhappy', 'unhappiness', 'grief',
