@@ -55,8 +55,8 @@ low_rank.defvjp(_low_rank_forward, _low_rank_backward)
 class LoraDense(nn.Module):
     """y = x W + dropout(x) A B · alpha/rank, without bias.
 
-    Parameters: `kernel` [in, out] in `param_dtype` or quantised (frozen), and with `lora`: `lora_a` [in, R] and
-    `lora_b` [R, out] in float32. B starts at zero, so a new adapter changes nothing.
+    Parameters: `kernel` [in, out] in `param_dtype` or quantised (frozen), and with `lora`: `lora_a`
+    [in, R] and `lora_b` [R, out] in float32. B starts at zero, so a new adapter changes nothing.
 
     Attributes:
         features: size of the output.

@@ -8,7 +8,7 @@ one of a tile of blocks side by side, whose scale is a float32.
     int8    integer in [-127, 127]        float16, rounded down  8.25
     nf4     one of 16 normal quantiles    8-bit integer          4.13
 
-All parts but the tops (two per 8192 weights) keep the axes of the matrix, so they are sharded alike.
+All parts but the tops (one in 4096 weights) keep the axes of the matrix, so they are sharded alike.
 """
 
 from __future__ import annotations
@@ -134,8 +134,11 @@ def take_rows(table: Quantized, rows: Int[Array, '*ids'], dtype: Any) -> Float[A
 
 @jax.custom_vjp
 def matmul(x: Float[Array, '*rows in'], weights: Quantized) -> Float[Array, '*rows out']:
-    """X W in x's dtype. The backward pass keeps the codes and dequantises again: no step holds more
-    than one dequantised matrix, and W gets no gradient."""
+    """X W in x's dtype; W gets no gradient.
+
+    The backward pass keeps the codes and dequantises them again, so that at no time more than one
+    matrix is there whole.
+    """
     return x @ dequantize(weights, x.dtype)
 
 
