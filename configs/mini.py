@@ -5,14 +5,15 @@ SmolLM2-135M with LoRA, a small ViT trained by the project, and 106 landmarks as
     python -m emola_jax.main --config=configs/mini.py --workdir=runs/mini
 
 `configs/mini.py:long` trains longer on more faces, for who has the time or a GPU. The ablation's
-rows are `mini.py:prior_only` and `mini.py:vision_only`.
+rows are `mini.py:prior_only` and `mini.py:vision_only`. `mini.py:int8` and `mini.py:nf4` train on a
+base in 8 or 4 bits (docs/memory.md).
 """
 
 from __future__ import annotations
 
 from ml_collections import ConfigDict
 
-PRESETS = ('default', 'long', 'prior_only', 'vision_only')
+PRESETS = ('default', 'long', 'prior_only', 'vision_only', 'int8', 'nf4')
 
 
 def get_config(preset: str = 'default') -> ConfigDict:
@@ -145,4 +146,6 @@ def get_config(preset: str = 'default') -> ConfigDict:
         config.model.prior = config.model.prior.copy_and_resolve_references()
         config.model.prior.enabled = False
         config.eval.control = False
+    if preset in ('int8', 'nf4'):
+        config.base.quantize = preset
     return config
