@@ -9,7 +9,7 @@ data need the user's own copies; without them the run says which are missing and
 
 from __future__ import annotations
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_dict
 
 TASKS = ('emotion', 'au', 'mix')
 
@@ -57,6 +57,7 @@ def get_config(task: str = 'emotion') -> ConfigDict:
             'kind': 'llava',
             'llava': 'weights/llava-v1.5-7b',
             'clip': 'weights/clip-vit-large-patch14-336',
+            'quantize': config_dict.placeholder(str),  # 'int8' or 'nf4': docs/memory.md
         }
     )
     config.data = ConfigDict(
@@ -71,6 +72,7 @@ def get_config(task: str = 'emotion') -> ConfigDict:
             'length': 2048,
             'segments': 1,
             'packing_bins': 1,
+            'length_buckets': (),
             'landmark_noise': 0.0,
             'label_weight': 1.0,
             'on_bad_record': 'stop',
@@ -107,6 +109,7 @@ def get_config(task: str = 'emotion') -> ConfigDict:
             'max_new_tokens': {'emotion': 512, 'au': 512},
             'sampler': {'temperature': 0.0, 'top_k': 0, 'top_p': 1.0},
             'unroll': False,
+            'merge': True,
             'control': True,
         }
     )

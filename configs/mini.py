@@ -11,7 +11,7 @@ base in 8 or 4 bits (docs/memory.md).
 
 from __future__ import annotations
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_dict
 
 PRESETS = ('default', 'long', 'prior_only', 'vision_only', 'int8', 'nf4')
 
@@ -61,6 +61,7 @@ def get_config(preset: str = 'default') -> ConfigDict:
     config.base = ConfigDict(
         {
             'kind': 'embedded',
+            'quantize': config_dict.placeholder(str),
             'vision': vision.to_dict(),
             'prior': prior.to_dict(),
             'tower': {

@@ -94,7 +94,9 @@ class Dense(nn.Module):
             self, 'kernel', normal, self.axes, shape, self.param_dtype, self.kind, block=self.block
         )
         bias = logical_param(self, 'bias', zeros, self.axes[1:], shape[1:], self.param_dtype)
-        return dense(x.astype(self.dtype), kernel) + bias.astype(self.dtype)
+        return dense(x.astype(self.dtype), kernel) + bias.astype(self.dtype).reshape(
+            (1,) * (x.ndim - 1) + (-1,)
+        )
 
 
 class RmsNorm(nn.Module):
