@@ -113,6 +113,7 @@ def one_step(kinds, shape, **options):
 
 @pytest.mark.parametrize('kinds', KINDS[:2])
 def test_eight_devices_step_as_one_and_hold_their_share(kinds):
+    kinds = dataclasses.replace(kinds, vision=None)  # whose 16 channels are one block
     step, inputs = one_step(kinds, (2, 2, 2))
     alone, single = one_step(kinds, (1, 1, 1))
     codes = inputs[1]['llm']['layers']['gate']['kernel'].codes
