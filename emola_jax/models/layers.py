@@ -59,11 +59,10 @@ def frozen_matrix(
 
     def blank(_: Any) -> quant.Quantized:
         parts = quant.quantize(jnp.zeros(shape), kind, axis=block_axis, block=block)
-        box = nn.LogicallyPartitioned
         # Tops are few, and a tile may be wider than a device's share: every device has them all.
-        return quant.Quantized(
-            box(parts.codes, axes), box(parts.scales, axes), box(parts.tops, (None, None))
-        )
+        places = (axes, axes, (None, None))
+        boxes: Any = map(nn.LogicallyPartitioned, parts, places)
+        return quant.Quantized(*boxes)
 
     return cast(quant.Quantized, module.param(name, blank))
 
@@ -94,9 +93,8 @@ class Dense(nn.Module):
             self, 'kernel', normal, self.axes, shape, self.param_dtype, self.kind, block=self.block
         )
         bias = logical_param(self, 'bias', zeros, self.axes[1:], shape[1:], self.param_dtype)
-        return dense(x.astype(self.dtype), kernel) + bias.astype(self.dtype).reshape(
-            (1,) * (x.ndim - 1) + (-1,)
-        )
+        y = dense(x.astype(self.dtype), kernel)
+        return y + bias.astype(self.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
 
 
 class RmsNorm(nn.Module):
