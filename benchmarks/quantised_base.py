@@ -45,7 +45,6 @@ BASES: dict[str, tuple[str, QuantConfig | None]] = {
     'bfloat16': ('bfloat16', None),
     **{name: ('float32', kinds) for name, kinds in quantized_base.PRESETS.items()},
     'nf4, ends int8': ('float32', QuantConfig(layers='nf4', ends='int8', vision='int8')),
-    'int8, ends nf4': ('float32', QuantConfig(layers='int8', ends='nf4', vision='int8')),
 }
 """Row of the table -> (type of weights and activations, quantisation)."""
 

@@ -197,7 +197,7 @@ def test_a_dimension_without_blocks_is_refused_by_name():
 
 
 @pytest.mark.parametrize('model', [LLAVA_1_5_7B, SMOLLM2_135M], ids=['llava-7b', 'smollm2'])
-@pytest.mark.parametrize(('preset', 'share'), [('int8', 0.52), ('nf4', 0.30)])
+@pytest.mark.parametrize(('preset', 'share'), [('int8', 0.52), ('nf4', 0.30), ('nf4_fine', 0.30)])
 def test_bytes_of_the_frozen_base_beside_bfloat16(model, preset, share):
     half = quantized_base.frozen_bytes(model.replace(param_dtype='bfloat16'))
     small = quantized_base.frozen_bytes(model.replace(quantize=quantized_base.PRESETS[preset]))
