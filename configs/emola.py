@@ -57,7 +57,7 @@ def get_config(task: str = 'emotion') -> ConfigDict:
             'kind': 'llava',
             'llava': 'weights/llava-v1.5-7b',
             'clip': 'weights/clip-vit-large-patch14-336',
-            'quantize': config_dict.placeholder(str),  # 'int8' or 'nf4': docs/memory.md
+            'quantize': config_dict.placeholder(str),  # a name of docs/memory.md
         }
     )
     config.data = ConfigDict(

@@ -147,6 +147,8 @@ def get_config(preset: str = 'default') -> ConfigDict:
         config.model.prior = config.model.prior.copy_and_resolve_references()
         config.model.prior.enabled = False
         config.eval.control = False
-    if preset in ('int8', 'nf4'):
-        config.base.quantize = preset
+    if preset == 'int8':
+        config.base.quantize = 'int8'
+    if preset == 'nf4':
+        config.base.quantize = 'nf4_fine'  # a small model bears 4 bits badly
     return config
