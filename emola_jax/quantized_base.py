@@ -72,7 +72,7 @@ def place(value: Any, abstract: Quantized, shardings: Quantized) -> Quantized:
     blank, write = _writer(kind, axis, block, _shapes(abstract), shardings)
     stacked = len(whole.shape) == 3
     layers = lazy.layers(whole) if stacked else (whole,)
-    codes = shardings.codes
+    codes: Any = shardings.codes
     where = NamedSharding(codes.mesh, PartitionSpec(*codes.spec[-2:]))
     result = blank()
     for number, layer in enumerate(layers):
