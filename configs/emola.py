@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_dict
 
 from emola_jax.errors import UserError
 from input_pipeline.datasets import registry
@@ -125,6 +125,7 @@ def get_config(argument: str = '') -> ConfigDict:
             'kind': 'llava',
             'llava': 'weights/llava-v1.5-7b',
             'clip': 'weights/clip-vit-large-patch14-336',
+            'quantize': config_dict.placeholder(str),  # a name of docs/memory.md
         }
     )
     config.data = ConfigDict(
@@ -143,6 +144,7 @@ def get_config(argument: str = '') -> ConfigDict:
             'length': 2048,
             'segments': 1,
             'packing_bins': 1,
+            'length_buckets': (),
             'landmark_noise': 0.0,
             'label_weight': 1.0,
             'on_bad_record': 'stop',
@@ -179,6 +181,7 @@ def get_config(argument: str = '') -> ConfigDict:
             'max_new_tokens': {'emotion': 512, 'au': 512},
             'sampler': {'temperature': 0.0, 'top_k': 0, 'top_p': 1.0},
             'unroll': False,
+            'merge': True,
             'control': True,
         }
     )

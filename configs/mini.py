@@ -5,14 +5,15 @@ SmolLM2-135M with LoRA, a small ViT trained by the project, and 106 landmarks as
     python -m emola_jax.main --config=configs/mini.py --workdir=runs/mini
 
 `configs/mini.py:long` trains longer on more faces, for who has the time or a GPU. The ablation's
-rows are `mini.py:prior_only` and `mini.py:vision_only`.
+rows are `mini.py:prior_only` and `mini.py:vision_only`. `mini.py:int8` and `mini.py:nf4` train on a
+base in 8 or 4 bits (docs/memory.md).
 """
 
 from __future__ import annotations
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_dict
 
-PRESETS = ('default', 'long', 'prior_only', 'vision_only')
+PRESETS = ('default', 'long', 'prior_only', 'vision_only', 'int8', 'nf4')
 
 
 def get_config(preset: str = 'default') -> ConfigDict:
@@ -60,6 +61,7 @@ def get_config(preset: str = 'default') -> ConfigDict:
     config.base = ConfigDict(
         {
             'kind': 'embedded',
+            'quantize': config_dict.placeholder(str),
             'vision': vision.to_dict(),
             'prior': prior.to_dict(),
             'tower': {
@@ -145,4 +147,8 @@ def get_config(preset: str = 'default') -> ConfigDict:
         config.model.prior = config.model.prior.copy_and_resolve_references()
         config.model.prior.enabled = False
         config.eval.control = False
+    if preset == 'int8':
+        config.base.quantize = 'int8'
+    if preset == 'nf4':
+        config.base.quantize = 'nf4_fine'  # a small model bears 4 bits badly
     return config

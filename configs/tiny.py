@@ -5,7 +5,7 @@ python -m emola_jax.main --config=configs/tiny.py --workdir=/tmp/tiny
 
 from __future__ import annotations
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_dict
 
 from configs import mini
 
@@ -35,7 +35,7 @@ def get_config() -> ConfigDict:
             'lora': {'rank': 4, 'alpha': 8.0, 'dropout': 0.0},
         }
     )
-    config.base = ConfigDict({'kind': 'random'})
+    config.base = ConfigDict({'kind': 'random', 'quantize': config_dict.placeholder(str)})
     config.data.synthetic_faces.update(
         {'image_size': 48, 'train_faces': 16, 'validation_faces': 4, 'test_faces': 8}
     )

@@ -21,13 +21,14 @@ import numpy as np
 from flax import traverse_util
 from jax.sharding import Mesh
 
-from emola_jax import assets, sharding, tower, train_state
+from emola_jax import assets, quantized_base, sharding, tower, train_state
 from emola_jax.convert import lazy, llava
 from emola_jax.convert.gguf import read_gguf_llama
 from emola_jax.data import Data
 from emola_jax.errors import UserError
 from emola_jax.models.config import EmolaConfig, PriorConfig, VisionConfig
 from emola_jax.models.emola import Emola, abstract_params, example_batch
+from emola_jax.ops.quant import Quantized
 from emola_jax.tokenizer import Tokenizer
 from emola_jax.tower_alignment import WordTargets
 from emola_jax.tower_training import Faces, Senses, TowerConfig
@@ -90,6 +91,8 @@ def load(
 ) -> Base:
     """Reads (or for 'embedded' makes once) the base that `config.base` names.
 
+    The weights are the original ones; `place` quantises them. The fingerprint knows of it.
+
     Args:
       config: the whole config.
       model: sizes.
@@ -100,6 +103,26 @@ def load(
     Raises:
       UserError: a file is missing or doesn't fit the model.
     """
+    model = model.replace(quantize=None)
+    found = _originals(config, model, data, tokenizer, mesh)
+    quantized = quantized_base.quantization(config)
+    if quantized is None:
+        return found
+    kinds = ', '.join(f'{k} {v}' for k, v in dataclasses.asdict(quantized).items() if v is not None)
+    return dataclasses.replace(
+        found,
+        fingerprint=fingerprint({'weights': found.fingerprint, 'quantize': kinds}),
+        description=f'{found.description}; frozen as {kinds}',
+    )
+
+
+def _originals(
+    config: ml_collections.ConfigDict,
+    model: EmolaConfig,
+    data: Data | None,
+    tokenizer: Tokenizer,
+    mesh: Mesh,
+) -> Base:
     if config.base.kind == 'random':
         return random_base(model, config.seed)
     if config.base.kind == 'llava':
@@ -173,6 +196,7 @@ def file_sha256(path: Path) -> str:
 
 def random_base(model: EmolaConfig, seed: int) -> Base:
     """Every frozen parameter from its initialiser."""
+    model = model.replace(quantize=None)
     params = jax.tree.map(np.asarray, jax.jit(_init, static_argnums=0)(model, jax.random.key(seed)))
     frozen, _ = train_state.split(params)
     return Base(frozen, fingerprint({'random': str(seed)}), f'random weights, seed {seed}')
@@ -181,29 +205,37 @@ def random_base(model: EmolaConfig, seed: int) -> Base:
 def place(model: EmolaConfig, base: Base, mesh: Mesh, *, seed: int) -> tuple[Params, Params]:
     """The (frozen, trainable) parameters of a new run, on the mesh.
 
-    Trainables are initialised from `seed` and then overlaid with those that `base` holds.
+    Trainables are initialised from `seed` and then overlaid with those that `base` holds. With
+    `model.quantize` the matrices of the base are quantised here; trainables start as without.
 
     Raises:
       UserError: lists every frozen parameter that `base` lacks, every tensor of `base` that the
-        model doesn't have, and every shape that differs.
+        model doesn't have, and every shape that differs; a mesh axis that cuts a quantised block.
     """
+    plain = model.replace(quantize=None)
+    given = _flat(base.params)
+    _check_whole(_flat(sharding.unbox(abstract_params(plain))), given)
     boxed = abstract_params(model)
     shardings = _flat(sharding.param_shardings(boxed, mesh))
     shapes = _flat(sharding.unbox(boxed))
-    given = _flat(base.params)
-    _check_whole(shapes, given)
     frozen = {
-        path: lazy.place(leaf, shapes[path].dtype, shardings[path])
+        path: _place_frozen(leaf, shapes[path], shardings[path])
         for path, leaf in given.items()
         if train_state.group_of(path) is None
     }
-    trainable = _init_trainable(model, shardings, seed)
+    trainable = _init_trainable(plain, shardings, seed)
     trainable |= {
         path: lazy.place(leaf, np.float32, shardings[path])
         for path, leaf in given.items()
         if train_state.group_of(path)
     }
     return traverse_util.unflatten_dict(frozen), traverse_util.unflatten_dict(trainable)
+
+
+def _place_frozen(value: Any, shape: Any, where: Any) -> Any:
+    if isinstance(shape, Quantized):
+        return quantized_base.place(value, shape, where)
+    return lazy.place(value, shape.dtype, where)
 
 
 def _init(model: EmolaConfig, key: jax.Array) -> Params:

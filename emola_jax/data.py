@@ -134,6 +134,7 @@ def pipeline_config(config: ml_collections.ConfigDict, model: EmolaConfig) -> Pi
         seed=config.seed,
         read_threads=config.data.read_threads,
         pad_to_square=config.data.pad_to_square,
+        length_buckets=tuple(config.data.get('length_buckets', ())),
     )
 
 

@@ -117,7 +117,9 @@ def _answer(
     if done == len(batches):
         return
     params = train_state.merge(experiment.frozen, trainable)
-    model, params = merge_lora(experiment.model, params)
+    model = experiment.model
+    if experiment.config.eval.get('merge', True):
+        model, params = merge_lora(model, params)
     if experiment.config.eval.unroll:
         model, params = unroll(model, params)
     total = sum(len(batch.records) for batch in batches)

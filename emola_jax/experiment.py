@@ -11,7 +11,7 @@ from typing import Any
 import ml_collections
 from jax.sharding import Mesh
 
-from emola_jax import bases, data, sharding
+from emola_jax import bases, data, quantized_base, sharding
 from emola_jax.bases import Base
 from emola_jax.data import Data
 from emola_jax.errors import UserError
@@ -54,6 +54,7 @@ class Experiment:
 def prepare(config: ml_collections.ConfigDict, workdir: Path) -> Experiment:
     """Builds it all; what is at fault in config, data or weights is a UserError from here."""
     model_config = EmolaConfig.from_config_dict(config.model)
+    model_config = model_config.replace(quantize=quantized_base.quantization(config))
     missing = bases.missing(config) + data.missing(config)
     if missing:
         raise UserError('files that this config needs are missing:\n  ' + '\n  '.join(missing))

@@ -44,6 +44,7 @@ def train(experiment: Experiment) -> TrainState:
         split.source,
         split.selection.indices,
         experiment.data.encoder,
+        lengths=split.selection.lengths,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )

@@ -48,7 +48,8 @@ def read_run(
     config = ml_collections.ConfigDict(metadata['config'])
     if config.base.kind == 'llava':
         config.base.llava, config.base.clip = base or config.base.llava, clip or config.base.clip
-    model = EmolaConfig.from_config_dict(config.model)
+    # What is written stands on the original weights, however the run held them.
+    model = EmolaConfig.from_config_dict(config.model).replace(quantize=None)
     params = {
         path: lazy.of_array(leaf, str(newest)) for path, leaf in flatten_dict(trainable).items()
     }

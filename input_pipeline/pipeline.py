@@ -1,6 +1,7 @@
 """The grain graph: records -> conversations -> rows -> batches.
 
-A batch is a dict of numpy arrays, S conversations a row (S = 1 unless packed):
+A batch is a dict of numpy arrays, S conversations a row (S = 1 unless packed), L tokens a row (the
+configured length, or one of the length buckets):
 
     images       u8[B, S, H, W, 3]   square, padded; normalised on the device
     landmarks    f32[B, S, 212]      in [-1, 1]
@@ -14,12 +15,16 @@ A batch is a dict of numpy arrays, S conversations a row (S = 1 unless packed):
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
+import functools
 import zlib
+from collections.abc import Callable, Mapping
 
 import grain
 import numpy as np
 
+from emola_jax.errors import UserError
 from input_pipeline import packing
 from input_pipeline.conversation import Conversation, Template, TextEncoder, conversation
 from input_pipeline.images import square_pixels
@@ -44,6 +49,8 @@ class PipelineConfig:
       seed: of shuffling, packing and noise.
       read_threads: threads that read and encode ahead.
       pad_to_square: pad pictures to a square; False cuts them, see `images.square_pixels`.
+      length_buckets: row lengths below `length`, of which each batch takes the smallest that its
+        longest conversation fits; for unpacked rows. Each is one more shape to compile.
     """
 
     batch_size: int
@@ -57,6 +64,21 @@ class PipelineConfig:
     seed: int
     read_threads: int
     pad_to_square: bool = True
+    length_buckets: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.length_buckets:
+            return
+        if self.segments > 1:
+            raise UserError(
+                f'data.length_buckets are for unpacked rows, but data.segments is {self.segments}; '
+                'use one or the other'
+            )
+        if min(self.length_buckets) < 1 or max(self.length_buckets) > self.length:
+            raise UserError(
+                f'data.length_buckets {list(self.length_buckets)} must lie between 1 and '
+                f'data.length, {self.length}'
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +127,7 @@ def train_batches(
     indices: np.ndarray,
     encoder: Encoder,
     *,
+    lengths: np.ndarray | None = None,
     process_index: int = 0,
     process_count: int = 1,
 ) -> grain.IterDataset:
@@ -112,8 +135,20 @@ def train_batches(
 
     Each host reads every `process_count`-th record of the same shuffled order. The iterator's state
     (`get_state`) restores it to the exact next batch.
+
+    Args:
+      source: all records.
+      indices: which of them.
+      encoder: record -> conversation, picture, landmarks.
+      lengths: tokens of each of these records' conversations, for `length_buckets`; counted here
+        where they are not given.
+      process_index: this host.
+      process_count: hosts.
     """
     config = encoder.config
+    order = grain.MapDataset.source(np.asarray(indices, np.int64)).seed(config.seed)
+    order = order.shuffle().repeat()
+    share = config.batch_size // process_count
 
     def encode(index: int, rng: np.random.Generator) -> packing.Element:
         record = source[int(index)]
@@ -127,9 +162,15 @@ def train_batches(
             'record_index': np.asarray([index], np.int32),
         }
 
-    order = grain.MapDataset.source(np.asarray(indices, np.int64)).seed(config.seed)
-    order = order.shuffle().repeat()[process_index::process_count]
-    rows = order.random_map(encode).to_iter_dataset(
+    encoded = order[process_index::process_count].random_map(encode)
+    if config.length_buckets:
+        if lengths is None:
+            lengths = _count_tokens(source, indices, encoder)
+        fit = _row_lengths(order, dict(zip(indices.tolist(), lengths, strict=True)), config)
+        encoded = encoded.map_with_index(
+            lambda place, element: packing.pad(element, length=fit(place // share))
+        )
+    rows = encoded.to_iter_dataset(
         grain.ReadOptions(
             num_threads=config.read_threads, prefetch_buffer_size=4 * max(config.read_threads, 1)
         )
@@ -142,7 +183,28 @@ def train_batches(
             bins=config.packing_bins,
             seed=config.seed,
         )
-    else:
+    elif not config.length_buckets:
         rows = rows.map(lambda element: packing.pad(element, length=config.length))
-    batches = rows.batch(config.batch_size // process_count, drop_remainder=True)
+    batches = rows.batch(share, drop_remainder=True)
     return grain.experimental.ThreadPrefetchIterDataset(batches, prefetch_buffer_size=2)
+
+
+def _count_tokens(source: RecordSource, indices: np.ndarray, encoder: Encoder) -> np.ndarray:
+    counts = [len(encoder.conversation(source[int(index)]).tokens) for index in indices]
+    return np.asarray(counts, np.int64)
+
+
+def _row_lengths(
+    order: grain.MapDataset, lengths: Mapping[int, int], config: PipelineConfig
+) -> Callable[[int], int]:
+    """Number of a batch -> row length, which every host knows alike without a word between them."""
+    choices = sorted({*config.length_buckets, config.length})
+
+    @functools.lru_cache(maxsize=64)
+    def row_length(batch: int) -> int:
+        first = batch * config.batch_size
+        places = range(first, first + config.batch_size)
+        longest = max(lengths[int(order[place])] for place in places)
+        return choices[bisect.bisect_left(choices, longest)]
+
+    return row_length

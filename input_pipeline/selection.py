@@ -27,10 +27,12 @@ class Selection:
     Attributes:
       indices: i64[n] into the source.
       dropped: what is wrong with each record that is left out, in source order.
+      lengths: i64[n], tokens of each usable record's conversation; None where nobody counted.
     """
 
     indices: np.ndarray
     dropped: tuple[Problem, ...]
+    lengths: np.ndarray | None = None
 
     def reasons(self) -> dict[str, int]:
         """Number of dropped records by the kind of their first problem."""
@@ -60,6 +62,7 @@ def select(
     if policy not in POLICIES:
         raise UserError(f'data.on_bad_record is {policy!r}; expected one of {POLICIES}')
     kept: list[int] = []
+    lengths: list[int] = []
     dropped: list[Problem] = []
     for index in tqdm(range(len(source)), desc=f'check {split}', unit='record', leave=False):
         record = source[index]
@@ -71,12 +74,14 @@ def select(
             decodes=decodes,
         )
         if not found:
-            found = _end_problem(record, encoder) or _length_problem(record, encoder)
+            length = len(encoder.conversation(record).tokens)
+            found = _end_problem(record, encoder) or _length_problem(record, length, encoder)
         dropped.extend(found)
         if not found:
             kept.append(index)
+            lengths.append(length)
     write_json(report, [dataclasses.asdict(problem) for problem in dropped])
-    selection = Selection(np.asarray(kept, np.int64), tuple(dropped))
+    selection = Selection(np.asarray(kept, np.int64), tuple(dropped), np.asarray(lengths, np.int64))
     if dropped and policy == 'stop':
         raise UserError(
             f'split {split}: {len(source) - len(kept)} bad records, the first: '
@@ -107,8 +112,7 @@ def _end_problem(record: Record, encoder: Encoder) -> list[Problem]:
     ]
 
 
-def _length_problem(record: Record, encoder: Encoder) -> list[Problem]:
-    length = len(encoder.conversation(record).tokens)
+def _length_problem(record: Record, length: int, encoder: Encoder) -> list[Problem]:
     if length <= encoder.config.length:
         return []
     message = (

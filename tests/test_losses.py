@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -61,3 +63,42 @@ def test_chunks_of_a_batch_without_any_trained_token_have_loss_and_gradient_zero
 def test_a_chunk_of_nothing_is_refused():
     with pytest.raises(UserError, match='loss_chunk is 0'):
         chunked_next_token_loss(*[jnp.zeros((1, 1))] * 4, chunk=0)
+
+
+def largest_array(loss, hidden, head):
+    """Elements of the largest array in the compiled program of a loss and its gradient."""
+    program = jax.jit(jax.value_and_grad(loss)).lower(hidden, head).compile().as_text()
+    shapes = re.findall(r'[a-z]+[0-9]+\[([0-9,]+)\]', program)
+    return max(int(np.prod([int(size) for size in shape.split(',')])) for shape in shapes)
+
+
+def test_no_program_of_the_chunked_loss_holds_all_logits():
+    batch, length, width, vocab, chunk = 2, 64, 8, 331, 16
+    hidden, head = jnp.ones((batch, length, width)), jnp.ones((width, vocab))
+    targets = jnp.zeros((batch, length), jnp.int32)
+    weights = jnp.ones((batch, length))
+
+    def whole(x, head):
+        return next_token_loss(x @ head, targets, weights)
+
+    def chunked(x, head):
+        return chunked_next_token_loss(x, head, targets, weights, chunk=chunk)
+
+    assert largest_array(whole, hidden, head) == batch * length * vocab
+    assert largest_array(chunked, hidden, head) == batch * chunk * vocab
+
+
+def test_logits_are_made_only_where_the_loss_is():
+    weights = jnp.zeros((2, 64)).at[:, jnp.array([9, 20, 33, 60])].set(1.0)
+    hidden = jnp.where(weights[..., None] > 0, 0.5, jnp.nan) * jnp.ones((2, 64, 8))
+    head = jnp.asarray(np.random.default_rng(0).normal(size=(8, 21)), jnp.float32)
+    targets = jnp.zeros((2, 64), jnp.int32)
+
+    def loss(x):
+        return chunked_next_token_loss(x, head, targets, weights, chunk=4)
+
+    # A position without weight that became logits would make this NaN, even times zero.
+    value, gradient = jax.value_and_grad(loss)(hidden)
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+    assert not np.asarray(gradient)[np.asarray(weights) == 0].any()

@@ -95,6 +95,14 @@ def lazy_of(leaf):
     return lazy.of_array(np.asarray(leaf))
 
 
+def test_a_run_on_a_quantised_base_is_read_on_the_original_weights(tmp_path):
+    frozen, trainable = make_run(tmp_path, kind='random', quantize='nf4')
+    params = train_state.merge(frozen, trainable)
+    read = trained.read_run(tmp_path)
+    assert read.model == MODEL
+    assert_same(read.params, {p: lazy_of(leaf) for p, leaf in flatten_dict(params).items()})
+
+
 def test_what_was_trained_is_read_without_its_base(run):
     workdir, _, trainable = run
     read = trained.read_run(workdir, with_base=False)

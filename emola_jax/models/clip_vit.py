@@ -7,10 +7,11 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, UInt8
 
-from emola_jax.models.config import VisionConfig
-from emola_jax.models.layers import logical_param, remat_layer
+from emola_jax.models.config import QuantConfig, VisionConfig
+from emola_jax.models.layers import ATTENTION, Dense, logical_param, remat_layer
 from emola_jax.ops.attention import attention
 
 
@@ -33,6 +34,7 @@ class ClipVit(nn.Module):
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
     remat: str = 'none'
+    quantize: QuantConfig | None = None
 
     @nn.compact
     def __call__(self, images: Float[Array, 'B height width 3']) -> Float[Array, 'B T features']:
@@ -51,7 +53,8 @@ class ClipVit(nn.Module):
             metadata_params={nn.PARTITION_NAME: 'layers'},
         )
         if cfg.used_layers:
-            x, _ = scanned(cfg, self.dtype, self.param_dtype, name='layers')(x, None)
+            build = scanned(cfg, self.dtype, self.param_dtype, self.quantize, name='layers')
+            x, _ = build(x, None)
         return merge_neighbours(x[:, 1:], cfg.grid, cfg.spatial_merge)
 
     def _embed(self, images: Float[Array, 'B height width 3']) -> Float[Array, 'B T1 D']:
@@ -81,6 +84,7 @@ class VitLayer(nn.Module):
     cfg: VisionConfig
     dtype: Any
     param_dtype: Any
+    quantize: QuantConfig | None
 
     @nn.compact
     def __call__(self, x: Float[Array, 'B L D'], _: None) -> tuple[Float[Array, 'B L D'], None]:
@@ -92,20 +96,22 @@ class VitLayer(nn.Module):
             self._dense(cfg.width, ('vision_embed', 'vision_heads'), n)(h).reshape(heads)
             for n in ('q', 'k', 'v')
         )
-        mixed = attention(q, k, v, mask=None).reshape(x.shape)
+        mixed = checkpoint_name(attention(q, k, v, mask=None), ATTENTION).reshape(x.shape)
         x += self._dense(cfg.width, ('vision_heads', 'vision_embed'), 'o')(mixed)
         h = _layer_norm(cfg, self.param_dtype, 'norm_2')(x)
         h = self._dense(cfg.mlp, ('vision_embed', 'vision_mlp'), 'fc_1')(h)
         h *= jax.nn.sigmoid(1.702 * h)  # quick-GELU
         return x + self._dense(cfg.width, ('vision_mlp', 'vision_embed'), 'fc_2')(h), None
 
-    def _dense(self, features: int, axes: tuple[str, str], name: str) -> nn.Dense:
-        return nn.Dense(
+    def _dense(self, features: int, axes: tuple[str, str], name: str) -> Dense:
+        options = self.quantize or QuantConfig()
+        return Dense(
             features,
-            dtype=self.dtype,
-            param_dtype=self.param_dtype,
-            kernel_init=nn.with_logical_partitioning(nn.initializers.normal(0.02), axes),
-            bias_init=nn.with_logical_partitioning(nn.initializers.zeros, axes[1:]),
+            axes,
+            self.dtype,
+            self.param_dtype,
+            kind=options.vision,
+            block=options.block,
             name=name,
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from emola_jax.errors import UserError
+from emola_jax.ops import quant
 
 VISUAL_TOKEN = -1
 """Token id at the positions that a patch or the prior fills."""
@@ -14,7 +15,7 @@ VISUAL_TOKEN = -1
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 LORA_TARGETS = ('q', 'k', 'v', 'o', 'gate', 'up', 'down')
-REMAT_POLICIES = ('none', 'full', 'dots')
+REMAT_POLICIES = ('none', 'full', 'attention', 'dots', 'all_dots')
 DTYPES = ('float32', 'bfloat16', 'float16')
 
 
@@ -145,6 +146,32 @@ class PriorConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class QuantConfig:
+    """How the matrices of the frozen base are stored; None leaves them in `param_dtype`.
+
+    Attributes:
+        layers: kind ('int8' or 'nf4') of the language model's layers.
+        ends: of its embedding table and output head.
+        vision: of the vision tower's layers.
+        block: weights that share a scale, a power of two; a mesh axis that cuts a dimension must
+            not cut a block.
+    """
+
+    layers: str | None = None
+    ends: str | None = None
+    vision: str | None = None
+    block: int = quant.BLOCK
+
+    def __post_init__(self) -> None:
+        for field in ('layers', 'ends', 'vision'):
+            kind = getattr(self, field)
+            if kind is not None and kind not in quant.KINDS:
+                raise UserError(f'quantize.{field} {kind!r} must be None or one of {quant.KINDS}.')
+        if self.block < quant.SMALLEST_BLOCK or self.block & (self.block - 1):
+            raise UserError(f'quantize.block {self.block} must be 16, 32, 64 or a higher power.')
+
+
+@dataclasses.dataclass(frozen=True)
 class EmolaConfig:
     """The whole model.
 
@@ -155,10 +182,12 @@ class EmolaConfig:
             square, which a small language model with small embeddings needs in order to learn soon.
         dtype: of activations and matrix products; norms, softmax and logits are always float32.
         param_dtype: of frozen weights; what trains (LoRA, projectors) is always float32.
-        remat: what the backward pass computes anew: 'none', 'full' (whole layers) or 'dots'
-            (everything but matrix products).
+        remat: what the backward pass keeps instead of computing it anew, by name; see
+            `layers.REMAT`.
         scan: layers stacked on axis 0 and run in a compiled loop; False unrolls them, with one
             subtree a layer (`stack_layers` and `unstack_layers` go between the two).
+        quantize: None, or how the frozen matrices are stored. A config file says it in
+            `base.quantize`, since a checkpoint's model is the same without.
     """
 
     vision: VisionConfig | None = VisionConfig()
@@ -170,6 +199,7 @@ class EmolaConfig:
     param_dtype: str = 'float32'
     remat: str = 'none'
     scan: bool = True
+    quantize: QuantConfig | None = None
 
     def __post_init__(self) -> None:
         for field, allowed in (
@@ -220,6 +250,7 @@ _SECTIONS: dict[str, type] = {
     'llm': LlamaConfig,
     'lora': LoraConfig,
     'prior': PriorConfig,
+    'quantize': QuantConfig,
 }
 
 

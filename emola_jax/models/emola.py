@@ -39,7 +39,9 @@ class Emola(nn.Module):
         cfg, dtype = self.cfg, jnp.dtype(self.cfg.dtype)
         width = cfg.llm.width
         if cfg.vision is not None:
-            self.vision = ClipVit(cfg.vision, dtype, jnp.dtype(cfg.param_dtype), cfg.remat)
+            self.vision = ClipVit(
+                cfg.vision, dtype, jnp.dtype(cfg.param_dtype), cfg.remat, cfg.quantize
+            )
             self.visual_projector = Projector(
                 width, width, 'vision_embed', cfg.projector_rms, dtype
             )

@@ -9,6 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from emola_jax.errors import UserError
+from emola_jax.ops import quant
+
 
 def logical_param(
     module: nn.Module,
@@ -20,6 +23,78 @@ def logical_param(
 ) -> Array:
     """Declares a parameter whose axes have the given logical names."""
     return cast(Array, module.param(name, nn.with_logical_partitioning(init, axes), shape, dtype))
+
+
+Matrix = Array | quant.Quantized
+
+
+def frozen_matrix(
+    module: nn.Module,
+    name: str,
+    init: Any,
+    axes: tuple[str, str],
+    shape: tuple[int, int],
+    dtype: Any,
+    kind: str | None,
+    *,
+    block: int = quant.BLOCK,
+    block_axis: int = -2,
+) -> Matrix:
+    """Declares a matrix of the frozen base, quantised if `kind` says so.
+
+    A quantised one is a `Quantized` whose initial values stand for zeros: a base is quantised when
+    it is placed.
+
+    Raises:
+        UserError: the dimension that blocks lie along has no divisor for them.
+    """
+    if kind is None:
+        return logical_param(module, name, init, axes, shape, dtype)
+    size = quant.block_size(shape[block_axis], block)
+    if size < quant.SMALLEST_BLOCK:
+        raise UserError(
+            f'{"/".join((*module.path, name))}: a dimension of {shape[block_axis]} cannot be cut '
+            f'into blocks of {quant.SMALLEST_BLOCK} or more weights, as base.quantize needs'
+        )
+
+    def blank(_: Any) -> quant.Quantized:
+        parts = quant.quantize(jnp.zeros(shape), kind, axis=block_axis, block=block)
+        # Tops are few, and a tile may be wider than a device's share: every device has them all.
+        places = (axes, axes, (None, None))
+        boxes: Any = map(nn.LogicallyPartitioned, parts, places)
+        return quant.Quantized(*boxes)
+
+    return cast(quant.Quantized, module.param(name, blank))
+
+
+def dense(x: Float[Array, '*rows in'], kernel: Matrix) -> Float[Array, '*rows out']:
+    """X W in x's dtype."""
+    if isinstance(kernel, quant.Quantized):
+        return quant.matmul(x, kernel)
+    return x @ kernel.astype(x.dtype)
+
+
+class Dense(nn.Module):
+    """y = x W + b of the frozen base. Parameters: `kernel` [in, out] and `bias` [out]."""
+
+    features: int
+    axes: tuple[str, str]
+    dtype: Any = jnp.float32
+    param_dtype: Any = jnp.float32
+    kind: str | None = None
+    block: int = quant.BLOCK
+
+    @nn.compact
+    def __call__(self, x: Float[Array, '*rows in']) -> Float[Array, '*rows out']:
+        """Maps the last axis, in `dtype`."""
+        shape = (x.shape[-1], self.features)
+        normal, zeros = nn.initializers.normal(0.02), nn.initializers.zeros
+        kernel = frozen_matrix(
+            self, 'kernel', normal, self.axes, shape, self.param_dtype, self.kind, block=self.block
+        )
+        bias = logical_param(self, 'bias', zeros, self.axes[1:], shape[1:], self.param_dtype)
+        y = dense(x.astype(self.dtype), kernel)
+        return y + bias.astype(self.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
 
 
 class RmsNorm(nn.Module):
@@ -38,15 +113,32 @@ class RmsNorm(nn.Module):
         return (wide * jax.lax.rsqrt(square + self.eps) * scale).astype(x.dtype)
 
 
-def remat_layer(layer: type[nn.Module], remat: str, static_argnums: tuple[int, ...]) -> Any:
-    """Wraps a layer so that its backward pass computes anew what `remat` names.
+ATTENTION = 'attention'
+"""The name under which a layer's attention output is known to `REMAT`."""
 
-    'none' keeps everything, 'full' keeps the layer's input, 'dots' keeps matrix products.
-    """
+_KEEP = jax.checkpoint_policies
+REMAT: dict[str, Any] = {
+    'none': _KEEP.everything_saveable,
+    'full': _KEEP.nothing_saveable,
+    'attention': _KEEP.save_only_these_names(ATTENTION),
+    'dots': _KEEP.dots_with_no_batch_dims_saveable,
+    'all_dots': _KEEP.dots_saveable,
+}
+"""What the backward pass finds kept of a layer; all else it computes anew:
+
+    none        everything: fastest, largest
+    full        the layer's input
+    attention   the input and what attention returns, which is the dearest to compute again
+    dots        products with weights
+    all_dots    products with weights, and the scores of attention
+"""
+
+
+def remat_layer(layer: type[nn.Module], remat: str, static_argnums: tuple[int, ...]) -> Any:
+    """Wraps a layer so that its backward pass keeps what the policy `remat` names."""
     if remat == 'none':
         return layer
-    policy = jax.checkpoint_policies.dots_with_no_batch_dims_saveable if remat == 'dots' else None
-    return nn.remat(layer, policy=policy, static_argnums=static_argnums, prevent_cse=False)
+    return nn.remat(layer, policy=REMAT[remat], static_argnums=static_argnums, prevent_cse=False)
 
 
 def stack_layers(layers: dict[str, Any]) -> dict[str, Any]:

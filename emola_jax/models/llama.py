@@ -7,11 +7,13 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float, Int
 
-from emola_jax.models.config import EmolaConfig
-from emola_jax.models.layers import RmsNorm, logical_param, remat_layer
+from emola_jax.models.config import EmolaConfig, QuantConfig
+from emola_jax.models.layers import ATTENTION, RmsNorm, frozen_matrix, remat_layer
 from emola_jax.models.lora import LoraDense
+from emola_jax.ops import quant
 from emola_jax.ops.attention import attention
 from emola_jax.ops.rope import apply_rope, rope_tables
 
@@ -58,19 +60,38 @@ class Llama(nn.Module):
     def setup(self) -> None:
         """Declares the parameters."""
         cfg, dtype = self.cfg.llm, jnp.dtype(self.cfg.param_dtype)
+        options = self.cfg.quantize or QuantConfig()
         normal = nn.initializers.normal(0.02)
-        self.embedding = logical_param(
-            self, 'embed', normal, ('vocab', 'embed'), (cfg.vocab, cfg.width), dtype
+        # The table's blocks lie along its rows, so that a row can be looked up by itself.
+        self.embedding = frozen_matrix(
+            self,
+            'embed',
+            normal,
+            ('vocab', 'embed'),
+            (cfg.vocab, cfg.width),
+            dtype,
+            options.ends,
+            block=options.block,
+            block_axis=-1,
         )
         self.layers = _scanned_layers(self.cfg) if self.cfg.scan else _UnrolledLayers(self.cfg)
         self.norm = RmsNorm(cfg.norm_eps, dtype)
         if not cfg.tied_embeddings:
-            self.head = logical_param(
-                self, 'head', normal, ('embed', 'vocab'), (cfg.width, cfg.vocab), dtype
+            self.head = frozen_matrix(
+                self,
+                'head',
+                normal,
+                ('embed', 'vocab'),
+                (cfg.width, cfg.vocab),
+                dtype,
+                options.ends,
+                block=options.block,
             )
 
     def embed_tokens(self, tokens: Int[Array, 'B L']) -> Float[Array, 'B L D']:
         """Looks ids up in the embedding table; an id beyond it gives NaN, which the loss shows."""
+        if isinstance(self.embedding, quant.Quantized):
+            return quant.take_rows(self.embedding, tokens, self.cfg.dtype)
         return jnp.take(self.embedding, tokens, axis=0).astype(self.cfg.dtype)
 
     def logits(self, x: Float[Array, '*rows D']) -> Float[Array, '*rows V']:
@@ -79,8 +100,11 @@ class Llama(nn.Module):
 
     def output_head(self) -> Float[Array, 'D V']:
         """The matrix from normed hidden states to logits, in `dtype`."""
-        table = self.embedding.T if self.cfg.llm.tied_embeddings else self.head
-        return table.astype(self.cfg.dtype)
+        tied = self.cfg.llm.tied_embeddings
+        table = self.embedding if tied else self.head
+        if isinstance(table, quant.Quantized):
+            table = quant.dequantize(table, self.cfg.dtype)
+        return (table.T if tied else table).astype(self.cfg.dtype)
 
     def __call__(
         self,
@@ -170,7 +194,7 @@ class LlamaLayer(nn.Module):
         k = apply_rope(k.reshape(*rows, cfg.kv_heads, cfg.head_dim), *tables)
         v = v.reshape(*rows, cfg.kv_heads, cfg.head_dim)
         known: Any = None if past is None else (past['k'], past['v'], past_mask)
-        mixed = attention(q, k, v, mask, known).reshape(*rows, -1)
+        mixed = checkpoint_name(attention(q, k, v, mask, known), ATTENTION).reshape(*rows, -1)
         x += self._dense('o', cfg.width, ('heads', 'embed'))(mixed, deterministic)
         h = self._norm('mlp_norm')(x)
         gate = self._dense('gate', cfg.mlp, ('embed', 'mlp'))(h, deterministic)
@@ -186,6 +210,14 @@ class LlamaLayer(nn.Module):
     def _dense(self, name: str, features: int, axes: tuple[str, str]) -> LoraDense:
         cfg = self.cfg
         lora = cfg.lora if cfg.lora is not None and name in cfg.lora.targets else None
+        options = cfg.quantize or QuantConfig()
         return LoraDense(
-            features, axes, lora, jnp.dtype(cfg.dtype), jnp.dtype(cfg.param_dtype), name=name
+            features,
+            axes,
+            lora,
+            jnp.dtype(cfg.dtype),
+            jnp.dtype(cfg.param_dtype),
+            kind=options.layers,
+            block=options.block,
+            name=name,
         )

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from emola_jax.models.config import LoraConfig
-from emola_jax.models.layers import logical_param
+from emola_jax.models.layers import dense, frozen_matrix, logical_param
+from emola_jax.ops import quant
 
 Module = TypeVar('Module', bound=nn.Module)
 
@@ -54,13 +55,15 @@ low_rank.defvjp(_low_rank_forward, _low_rank_backward)
 class LoraDense(nn.Module):
     """y = x W + dropout(x) A B · alpha/rank, without bias.
 
-    Parameters: `kernel` [in, out] in `param_dtype` (frozen), and with `lora`: `lora_a` [in, R] and
-    `lora_b` [R, out] in float32. B starts at zero, so a new adapter changes nothing.
+    Parameters: `kernel` [in, out] in `param_dtype` or quantised (frozen), and with `lora`: `lora_a`
+    [in, R] and `lora_b` [R, out] in float32. B starts at zero, so a new adapter changes nothing.
 
     Attributes:
         features: size of the output.
         axes: logical names of the two axes of `kernel`.
         lora: None for a plain dense map.
+        kind: how the kernel is quantised, if it is.
+        block: weights that share a scale then.
     """
 
     features: int
@@ -68,6 +71,8 @@ class LoraDense(nn.Module):
     lora: LoraConfig | None = None
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
+    kind: str | None = None
+    block: int = quant.BLOCK
 
     @nn.compact
     def __call__(
@@ -78,8 +83,10 @@ class LoraDense(nn.Module):
         x = x.astype(self.dtype)
         normal, zeros = nn.initializers.normal(0.02), nn.initializers.zeros
         shape = (inputs, outputs)
-        kernel = logical_param(self, 'kernel', normal, self.axes, shape, self.param_dtype)
-        y = x @ kernel.astype(self.dtype)
+        kernel = frozen_matrix(
+            self, 'kernel', normal, self.axes, shape, self.param_dtype, self.kind, block=self.block
+        )
+        y = dense(x, kernel)
         if self.lora is None:
             return y
         rank, (axis_in, axis_out) = self.lora.rank, self.axes
@@ -96,17 +103,32 @@ class LoraDense(nn.Module):
 def merge_lora(model: Module, params: dict[str, Any]) -> tuple[Module, dict[str, Any]]:
     """The same model with every adapter added to its kernel (and hence a faster one).
 
+    A quantised base is dequantised to `param_dtype` with it: a sum of codes and an adapter has no
+    exact codes. To keep the small base, decode without merging.
+
     Args:
         model: a module with an EmolaConfig `cfg`.
         params: its parameters; they stay as they are, and what has no adapter is shared.
 
     Returns:
-        (model with lora=None, its parameters).
+        (model with lora=None and quantize=None, its parameters).
     """
-    lora = model.cfg.lora
-    if lora is None:
+    cfg = model.cfg
+    if cfg.quantize is not None:
+        params = dequantize_params(params, cfg.param_dtype)
+        model = model.clone(cfg=cfg.replace(quantize=None))
+    if cfg.lora is None:
         return model, params
-    return model.clone(cfg=model.cfg.replace(lora=None)), _merged(params, lora)
+    return model.clone(cfg=model.cfg.replace(lora=None)), _merged(params, cfg.lora)
+
+
+def dequantize_params(params: dict[str, Any], dtype: Any) -> dict[str, Any]:
+    """The parameters with every quantised matrix as the one that its codes stand for."""
+
+    def whole(leaf: Any) -> Any:
+        return quant.dequantize(leaf, dtype) if isinstance(leaf, quant.Quantized) else leaf
+
+    return jax.tree.map(whole, params, is_leaf=lambda leaf: isinstance(leaf, quant.Quantized))
 
 
 def merge_kernel(

@@ -2,6 +2,7 @@ import grain
 import numpy as np
 import pytest
 
+from emola_jax.errors import UserError
 from input_pipeline.conversation import VISUAL_TOKEN
 from input_pipeline.pipeline import train_batches
 from tests.input_pipeline.fakes import encoder, record
@@ -90,3 +91,51 @@ def test_two_hosts_read_together_what_one_reads_alone():
         for h in range(2)
     ]
     np.testing.assert_array_equal(np.stack(shares, axis=1).reshape(alone.shape), alone)
+
+
+BUCKETS = {'length': 256, 'length_buckets': (70, 76)}
+
+
+def test_a_batch_takes_the_smallest_length_that_it_fits_and_is_else_what_it_was():
+    coder = encoder(**BUCKETS)
+    tokens = [len(coder.conversation(r).tokens) for r in RECORDS]
+    plain, bucketed = (first_batches(20, encoder(**kind)) for kind in ({}, BUCKETS))
+    for full, short in zip(plain, bucketed, strict=True):
+        length = short['tokens'].shape[1]
+        longest = max(tokens[index] for index in full['record_index'].ravel())
+        assert length == min(size for size in (70, 76, 256) if size >= longest)
+        for name, rows in full.items():
+            per_token = rows.ndim == 2 and name != 'record_index' and rows.shape[1] == 256
+            np.testing.assert_array_equal(short[name], rows[:, :length] if per_token else rows)
+            assert not per_token or not rows[:, length:].any()
+    assert len({batch['tokens'].shape[1] for batch in bucketed}) > 1
+
+
+def test_hosts_choose_the_same_row_lengths_with_and_without_a_table_of_lengths():
+    coder = encoder(**BUCKETS)
+    counts = np.asarray([len(coder.conversation(r).tokens) for r in RECORDS])
+    hosts = [{'process_index': h, 'process_count': 2} for h in range(2)]
+    runs = [first_batches(12, coder)]
+    runs += [first_batches(12, coder, **host) for host in hosts]
+    runs += [first_batches(12, coder, lengths=counts, **host) for host in hosts]
+    lengths = [[batch['tokens'].shape[1] for batch in run] for run in runs]
+    assert all(other == lengths[0] for other in lengths)
+
+
+def test_a_restored_iterator_goes_on_in_the_very_next_bucket():
+    grain.experimental.assert_equal_output_after_checkpoint(
+        grain.experimental.LimitIterDataset(train_batches(RECORDS, ALL, encoder(**BUCKETS)), 8)
+    )
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'segments': 2}, 'data.segments is 2'),
+        ({'length_buckets': (70, 300)}, r'\[70, 300\] must lie between 1 and data.length, 256'),
+        ({'length_buckets': (0,)}, 'must lie between 1'),
+    ],
+)
+def test_buckets_that_cannot_be_are_refused(changes, message):
+    with pytest.raises(UserError, match=message):
+        encoder(**BUCKETS | changes)

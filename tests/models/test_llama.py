@@ -10,10 +10,11 @@ from transformers import LlamaConfig as HfConfig
 from transformers import LlamaForCausalLM
 
 from emola_jax import train_state
+from emola_jax.errors import UserError
 from emola_jax.losses import next_token_loss
-from emola_jax.models.config import LORA_TARGETS, LoraConfig
+from emola_jax.models.config import LORA_TARGETS, REMAT_POLICIES, LoraConfig
 from emola_jax.models.emola import Emola, unroll
-from emola_jax.models.layers import stack_layers
+from emola_jax.models.layers import REMAT, stack_layers
 from tests.models.tiny import TEXT_ONLY, conversation, random_params, run
 
 
@@ -139,7 +140,7 @@ def loss(cfg, params, batch):
 
 
 @pytest.mark.parametrize('scan', [True, False])
-@pytest.mark.parametrize('remat', ['full', 'dots'])
+@pytest.mark.parametrize('remat', [name for name in REMAT if name != 'none'])
 def test_remat_and_unrolling_change_neither_value_nor_gradient(scan, remat):
     params = random_params(TEXT_ONLY)
     batch = conversation(TEXT_ONLY, 9, seed=2)
@@ -153,7 +154,14 @@ def test_remat_and_unrolling_change_neither_value_nor_gradient(scan, remat):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), other, grads)
 
 
-def test_remat_full_keeps_less_for_the_backward_pass():
+def test_a_policy_that_nobody_knows_is_refused_with_the_list_of_those_there_are():
+    assert tuple(REMAT) == REMAT_POLICIES
+    with pytest.raises(UserError) as raised:
+        TEXT_ONLY.replace(remat='some')
+    assert all(f"'{name}'" in str(raised.value) for name in REMAT)
+
+
+def test_policies_keep_less_or_more_for_the_backward_pass():
     batch = conversation(TEXT_ONLY, 60, seed=3)
     params = random_params(TEXT_ONLY)
 
@@ -161,7 +169,8 @@ def test_remat_full_keeps_less_for_the_backward_pass():
         _, pullback = jax.vjp(lambda p: loss(TEXT_ONLY.replace(remat=remat), p, batch), params)
         return sum(leaf.size for leaf in jax.tree.leaves(pullback))
 
-    assert residuals('full') < residuals('dots') < residuals('none')
+    assert residuals('full') < residuals('attention') < residuals('dots')
+    assert residuals('dots') < residuals('all_dots') < residuals('none')
 
 
 def test_unroll_then_stack_is_the_identity():
