@@ -187,9 +187,8 @@ def place(model: EmolaConfig, base: Base, mesh: Mesh, *, seed: int) -> tuple[Par
       UserError: lists every frozen parameter that `base` lacks, every tensor of `base` that the
         model doesn't have, and every shape that differs.
     """
-    boxed = abstract_params(model)
-    shardings = _flat(sharding.param_shardings(boxed, mesh))
-    shapes = _flat(sharding.unbox(boxed))
+    shapes = _shapes_on(model, mesh)
+    shardings = {path: shape.sharding for path, shape in shapes.items()}
     given = _flat(base.params)
     _check_whole(shapes, given)
     frozen = {
@@ -204,6 +203,25 @@ def place(model: EmolaConfig, base: Base, mesh: Mesh, *, seed: int) -> tuple[Par
         if train_state.group_of(path)
     }
     return traverse_util.unflatten_dict(frozen), traverse_util.unflatten_dict(trainable)
+
+
+def shapes_on(model: EmolaConfig, mesh: Mesh) -> tuple[Params, Params]:
+    """What `place` returns, as shapes with dtypes and shardings; nothing is allocated.
+
+    Raises:
+      UserError: lists every parameter that cannot be placed on the mesh.
+    """
+    frozen, trainable = train_state.split(traverse_util.unflatten_dict(_shapes_on(model, mesh)))
+    return frozen, trainable
+
+
+def _shapes_on(model: EmolaConfig, mesh: Mesh) -> Flat:
+    boxed = abstract_params(model)
+    shardings = _flat(sharding.param_shardings(boxed, mesh))
+    return {
+        path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=shardings[path])
+        for path, leaf in _flat(sharding.unbox(boxed)).items()
+    }
 
 
 def _init(model: EmolaConfig, key: jax.Array) -> Params:

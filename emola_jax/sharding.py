@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import flax.linen as nn
@@ -165,11 +167,28 @@ def param_shardings(abstract_boxed: Any, mesh: Mesh) -> Any:
 
 
 def shard_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Puts this host's rows of a batch on the mesh; the result is the global batch."""
+    """Puts this host's rows of a batch on the mesh; the result is the global batch.
+
+    Raises:
+      UserError: the devices cannot share the rows evenly.
+    """
     sharding = NamedSharding(mesh, BATCH_SPEC)
+    for rows in {len(value) * jax.process_count() for value in batch.values()}:
+        fault = _indivisible('batch', rows, RULES['batch'], mesh.shape)
+        if fault:
+            raise UserError(f'a batch of {rows} rows: {fault}')
     return {
         key: jax.make_array_from_process_local_data(sharding, value) for key, value in batch.items()
     }
+
+
+def mesh_of(tree: Any) -> AbstractContextManager[Any]:
+    """The scope of the mesh on which the arrays of a tree lie; of none if they aren't on ours."""
+    for leaf in jax.tree.leaves(tree):
+        mesh = getattr(getattr(leaf, 'sharding', None), 'mesh', None)
+        if mesh is not None and mesh.axis_names == MESH_AXES:
+            return jax.set_mesh(mesh)
+    return contextlib.nullcontext()
 
 
 def unbox(tree: Any) -> Any:
