@@ -41,10 +41,11 @@ MESH = flags.DEFINE_string(
 )
 PROGRAMS = flags.DEFINE_list('programs', ['train', 'generate'], 'What to compile.')
 FAST = flags.DEFINE_bool(
-    'fast', False, 'Search less: several times sooner; temporaries are then an upper bound.'
+    'fast', False, 'Search less: several times sooner; temporaries and traffic become upper bounds.'
 )
 SWEEP = flags.DEFINE_bool('sweep', False, 'Compile every combination and print a table.')
 OUT = flags.DEFINE_string('out', None, 'JSON file to write; a sweep writes its table beside it.')
+HLO = flags.DEFINE_string('hlo', None, 'Folder for the texts of the compiled programs.')
 flags.mark_flags_as_required(['config', 'topology'])
 
 
@@ -101,8 +102,12 @@ def _compile(config: ConfigDict, case: dict[str, Any]) -> dict[str, Any]:
             if program not in programs.PROGRAMS:
                 raise UserError(f'--programs {program!r}: expected some of {programs.PROGRAMS}')
             lowered = programs.lower(config, mesh, program)
-            found = programs.report(lowered, chip, mesh, fast=FAST.value)
+            found, text = programs.report(lowered, chip, mesh, fast=FAST.value)
             result[program] = {**lowered.shape, **found}
+            if HLO.value and text:
+                slice_name = case['topology'].replace(':', '-')
+                name = f'{slice_name}-{program}-{case["batch"]}x{case["length"]}.hlo'
+                write_text(Path(HLO.value) / name, text)
     except UserError as error:
         if not SWEEP.value:
             raise

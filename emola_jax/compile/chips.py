@@ -73,8 +73,8 @@ def devices_of(topology: str) -> list[Any]:
         import libtpu  # noqa: F401
     except ImportError:
         raise UserError(
-            "libtpu is not installed: pip install 'emola_jax[tpu]' (into an environment of its own, "
-            'since with it plain runs look for a TPU)'
+            "libtpu is not installed: pip install 'emola_jax[tpu]' (into an environment of its "
+            'own, since with it plain runs look for a TPU)'
         ) from None
     from jax.experimental import topologies
 

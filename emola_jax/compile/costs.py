@@ -5,18 +5,26 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from collections.abc import Callable
 
 from emola_jax.compile.hlo import ArrayType, Computation, Instruction, Module
 
-COLLECTIVES = (
-    'all-gather',
-    'all-reduce',
-    'reduce-scatter',
-    'all-to-all',
-    'ragged-all-to-all',
-    'collective-permute',
-    'collective-broadcast',
-)
+
+def _shared(size: float, chips: int) -> float:
+    return size * (chips - 1) / chips
+
+
+# Bytes that leave a chip, from the bytes of its operands and the chips of a group (ring algorithm).
+_SENT: dict[str, Callable[[float, int], float]] = {
+    'all-gather': lambda size, chips: size * (chips - 1),
+    'all-reduce': lambda size, chips: 2 * _shared(size, chips),
+    'reduce-scatter': _shared,
+    'all-to-all': _shared,
+    'ragged-all-to-all': _shared,
+    'collective-permute': lambda size, chips: size,
+    'collective-broadcast': lambda size, chips: size,
+}
+COLLECTIVES = tuple(_SENT)
 
 # What runs no kernel of its own, or whose parts are counted where they run.
 _FREE = {
@@ -53,33 +61,40 @@ def collectives(module: Module, devices: int, dynamic_trips: int = 1) -> list[Co
       devices: how many run it; a collective that names no groups is among all of them.
       dynamic_trips: see `Module.runs`.
     """
-    runs = module.runs(dynamic_trips)
-    found = []
+    runs, inside = module.runs(dynamic_trips), module.inside_fusions()
+    found: list[Collective] = []
+    seen: set[str] = set()
     for name, computation in module.computations.items():
         for instruction in computation.values():
             kind = instruction.opcode.removesuffix('-start')
             if kind not in COLLECTIVES or not runs[name]:
                 continue
+            channel = instruction.attribute('channel_id')
+            if name in inside and channel:
+                # Every kernel that carries on a part of an exchange names the whole of it.
+                if channel in seen:
+                    continue
+                seen.add(channel)
             size = sum(array.nbytes for array in _operands(instruction, computation))
             chips = _group_size(instruction, devices)
-            share = (chips - 1) / chips
-            factor = {
-                'all-gather': chips - 1.0,
-                'all-reduce': 2 * share,
-                'collective-permute': 1.0,
-                'collective-broadcast': 1.0,
-            }.get(kind, share)
-            found.append(Collective(kind, instruction.arrays, chips, runs[name], factor * size))
+            sent = _SENT[kind](size, chips)
+            found.append(Collective(kind, instruction.arrays, chips, runs[name], sent))
     return found
 
 
 def _group_size(instruction: Instruction, devices: int) -> int:
-    groups = re.search(r'replica_groups=(\[[^\s]*|\{\{[^}]*\})', instruction.attributes)
-    if groups is None:
-        return devices
-    if groups[1].startswith('['):
-        return int(re.findall(r'\d+', groups[1].split(']')[0])[-1])
-    return groups[1].count(',') + 1
+    """Chips of one group; XLA writes groups as lists, as a reshaped iota or by named axes."""
+    listed = re.search(r'replica_groups=\{\{([\d,]*)\}', instruction.attributes)
+    if listed:
+        return listed[1].count(',') + 1
+    iota = re.search(r'replica_groups=\[([\d,]+)\]', instruction.attributes)
+    if iota:
+        return int(iota[1].split(',')[-1])
+    named = re.search(r'replica_groups=mesh\[([^\]]*)\] \{([^}]*)\}', instruction.attributes)
+    if named:
+        sizes = dict(axis.split('=') for axis in named[1].split(','))
+        return math.prod(int(sizes[axis]) for axis in named[2].split(','))
+    return devices
 
 
 def flops(module: Module, dynamic_trips: int = 1) -> float:

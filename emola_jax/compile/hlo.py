@@ -112,16 +112,39 @@ class Module:
             if name == self.entry:
                 counts[name] += 1.0
             for instruction in self.computations[name].values():
-                trips = self.trips(instruction) if instruction.opcode == 'while' else 1
+                is_loop = instruction.opcode == 'while'
+                trips = self.trips(instruction, self.computations[name]) if is_loop else 1
                 rounds = dynamic_trips if trips is None else trips
                 for callee in instruction.called:
                     counts[callee] += counts[name] * rounds
         return counts
 
-    def trips(self, loop: Instruction) -> int | None:
-        """Rounds of a while loop; None if they depend on data."""
+    def trips(self, loop: Instruction, computation: Computation) -> int | None:
+        """Rounds of a while loop of `computation`; None if they depend on data.
+
+        XLA notes them beside the loop, except for TPUs: there they follow from the comparison that
+        ends the loop, and from where its counter starts and what is added to it.
+        """
         known = _TRIPS.search(loop.attributes)
-        return int(known[1]) if known else None
+        if known:
+            return int(known[1])
+        condition = self.computations[loop.attribute('condition').lstrip('%')]
+        comparisons = [one for one in condition.values() if one.opcode == 'compare']
+        if len(comparisons) != 1 or comparisons[0].attribute('direction') != 'LT':
+            return None
+        counter, limit = (condition[name] for name in comparisons[0].operands)
+        end = _constant(limit)
+        carried = computation.get(loop.operands[0])
+        if counter.opcode != 'get-tuple-element' or carried is None:
+            return None
+        if carried.opcode != 'tuple':
+            return end
+        if end is None and limit.opcode == 'get-tuple-element':
+            end = _constant(_copied(carried.operands[int(limit.attribute('index'))], computation))
+        index = int(counter.attribute('index'))
+        start = _constant(_copied(carried.operands[index], computation)) or 0
+        step = _step(self.computations[loop.attribute('body').lstrip('%')], index)
+        return None if end is None else -(-(end - start) // step)
 
     def inside_fusions(self) -> set[str]:
         """Computations that are the inside of one kernel: what they make stays out of HBM."""
@@ -168,6 +191,32 @@ _KERNELS = (
     'all-reduce-start',
     'reduce-scatter',
 )
+
+
+def _constant(instruction: Instruction | None) -> int | None:
+    if instruction is None or instruction.opcode != 'constant':
+        return None
+    return int(instruction.arguments) if instruction.arguments.lstrip('-').isdigit() else None
+
+
+def _copied(name: str, computation: Computation) -> Instruction | None:
+    """The instruction behind a chain of copies."""
+    found = computation.get(name)
+    while found is not None and found.opcode in ('copy', 'bitcast', 'copy-done', 'copy-start'):
+        found = computation.get(found.operands[0])
+    return found
+
+
+def _step(body: Computation, index: int) -> int:
+    """What a loop's body adds to its counter; 1 if that cannot be read."""
+    root = next((one for one in body.values() if one.root), None)
+    if root is None or root.opcode != 'tuple':
+        return 1
+    added = _copied(root.operands[index], body)
+    if added is None or added.opcode != 'add':
+        return 1
+    steps = [_constant(body.get(name)) for name in added.operands]
+    return next((step for step in steps if step), 1)
 
 
 def parse(text: str) -> Module:

@@ -123,19 +123,20 @@ PROMPT_TOKENS = 127
 """Text of a prompt, in tokens: FABA-Instruct's longest instruction and the template around it."""
 
 
-def report(program: Lowered, chip: Chip, mesh: Mesh, *, fast: bool = False) -> Json:
+def report(program: Lowered, chip: Chip, mesh: Mesh, *, fast: bool = False) -> tuple[Json, str]:
     """Compiles the program and says what it needs of each chip.
 
     Args:
       program: of `lower`.
       chip: what it would run on.
       mesh: how many of them.
-      fast: let XLA search less. Operations and collectives stay the same; temporaries are then an
-        upper bound, since fewer of them are kept out of HBM.
+      fast: let XLA search less. Operations stay the same; temporaries and memory traffic are then
+        an upper bound, since less is kept near the cores.
 
     Returns:
-      'fits', 'hbm' (bytes a chip), 'flops', 'hbm_bytes', 'collectives', 'xla_seconds', 'roofline';
-      if XLA refuses, only 'fits' and 'hbm', with what it says the program needs.
+      ('fits', 'hbm' (bytes a chip), 'flops', 'hbm_bytes', 'collectives', 'xla_seconds', 'roofline',
+      or if XLA refuses only 'fits' and 'hbm', with what it says the program needs; the text of the
+      compiled program, empty if XLA refuses).
     """
     chips, started = mesh.size, time.perf_counter()
     options = {'exec_time_optimization_effort': -1.0} if fast else None
@@ -145,11 +146,9 @@ def report(program: Lowered, chip: Chip, mesh: Mesh, *, fast: bool = False) -> J
         needed = _needed(str(error))
         if needed is None:
             raise
-        return {
-            'fits': False,
-            'hbm': {'arguments': program.arguments, 'total': needed, 'chip': chip.hbm},
-            'compile_seconds': round(time.perf_counter() - started, 1),
-        }
+        seconds = round(time.perf_counter() - started, 1)
+        hbm = {'arguments': program.arguments, 'total': needed, 'chip': chip.hbm}
+        return {'fits': False, 'hbm': hbm, 'compile_seconds': seconds}, ''
     seconds = time.perf_counter() - started
     memory, cost = compiled.memory_analysis(), compiled.cost_analysis() or {}
     total = (
@@ -159,12 +158,13 @@ def report(program: Lowered, chip: Chip, mesh: Mesh, *, fast: bool = False) -> J
         + memory.temp_size_in_bytes
         + memory.generated_code_size_in_bytes
     )
-    module = hlo.parse(compiled.as_text())
+    text = compiled.as_text()
+    module = hlo.parse(text)
     counted = costs.flops(module, program.dynamic_trips)
     moved = costs.hbm_bytes(module, program.dynamic_trips)
     exchanged = costs.collectives(module, chips, program.dynamic_trips)
     estimate = cost.get('optimal_seconds', 0.0)
-    return {
+    found = {
         'fits': total <= chip.hbm,
         'hbm': {
             'arguments': memory.argument_size_in_bytes,
@@ -192,6 +192,7 @@ def report(program: Lowered, chip: Chip, mesh: Mesh, *, fast: bool = False) -> J
         ),
         'compile_seconds': round(seconds, 1),
     }
+    return found, text
 
 
 def roofline(chip: Chip, operations: float, moved: float, sent: float) -> Json:
