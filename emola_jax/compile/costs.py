@@ -90,10 +90,14 @@ def _group_size(instruction: Instruction, devices: int) -> int:
     iota = re.search(r'replica_groups=\[([\d,]+)\]', instruction.attributes)
     if iota:
         return int(iota[1].split(',')[-1])
-    named = re.search(r'replica_groups=mesh\[([^\]]*)\] \{([^}]*)\}', instruction.attributes)
+    named = re.search(
+        r'replica_groups=mesh\[([^\]]*)\](?:, device_ids=\S+)? \{([^}]*)\}', instruction.attributes
+    )
     if named:
         sizes = dict(axis.split('=') for axis in named[1].split(','))
-        return math.prod(int(sizes[axis]) for axis in named[2].split(','))
+        # A part of an axis is written 'name':(before)size.
+        parts = (axis.partition(':') for axis in named[2].split(','))
+        return math.prod(int(part.partition(')')[2] or sizes[axis]) for axis, _, part in parts)
     return devices
 
 
@@ -118,10 +122,10 @@ def _flops(instruction: Instruction, computation: Computation) -> float:
     labels = re.split('_|->', instruction.attribute('dim_labels'))
     spatial = [label for label in labels[0] if label.isdigit()]
     pairs = 1.0
-    for axis, label in enumerate(spatial):
+    for label in spatial:
         pairs *= _window_pairs(
             instruction.attribute('window'),
-            axis,
+            int(label),
             inputs=left[labels[0].index(label)],
             outputs=output.dims[labels[2].index(label)],
         )
@@ -221,4 +225,5 @@ def _arrays(name: str, computation: Computation) -> tuple[ArrayType, ...]:
 
 
 def _in_hbm(arrays: tuple[ArrayType, ...]) -> float:
-    return sum(array.nbytes for array in arrays if array.space == 0)
+    # Scalars live in registers.
+    return sum(array.nbytes for array in arrays if array.space == 0 and array.dims)

@@ -143,7 +143,7 @@ def report(program: Lowered, chip: Chip, mesh: Mesh, *, fast: bool = False) -> t
     try:
         compiled = program.lowered.compile(compiler_options=options)
     except jax.errors.JaxRuntimeError as error:
-        needed = _needed(str(error))
+        needed = _needed(str(error), program.arguments)
         if needed is None:
             raise
         seconds = round(time.perf_counter() - started, 1)
@@ -216,12 +216,18 @@ def _by_kind(exchanged: list[costs.Collective]) -> Json:
     return kinds
 
 
-def _needed(message: str) -> float | None:
+def _needed(message: str, arguments: int) -> float | None:
     """Bytes that a refused program needs, from XLA's message; None if that is not the reason."""
-    found = re.search(r'Used ([\d.]+)([KMGT]) of [\d.]+[KMGT] hbm', message)
-    if found is None:
-        return None
-    return float(found[1]) * 2.0 ** {'K': 10, 'M': 20, 'G': 30, 'T': 40}[found[2]]
+    whole = re.search(r'Used ([\d.]+)([KMGT]) of [\d.]+[KMGT] hbm', message)
+    if whole:
+        return float(whole[1]) * _UNITS[whole[2]]
+    temporaries = re.search(r'HLO temporaries \(([\d.]+)([KMGT])\) exceeds available', message)
+    if temporaries:
+        return arguments + float(temporaries[1]) * _UNITS[temporaries[2]]
+    return None
+
+
+_UNITS = {'K': 2.0**10, 'M': 2.0**20, 'G': 2.0**30, 'T': 2.0**40}
 
 
 def _batch(cfg: EmolaConfig, mesh: Mesh, *, rows: int, length: int, segments: int) -> Json:
