@@ -24,6 +24,8 @@ class Flops:
       projectors: visual and prior, forward and backward.
       head: logits of the trained positions and the gradient through them.
       remat: what the backward pass computes a second time.
+      replicated: what every device of mesh axis 'tensor' computes alike: the side of each adapter
+        that meets the residual stream, whose width that axis doesn't split.
     """
 
     base: float = 0.0
@@ -33,11 +35,12 @@ class Flops:
     projectors: float = 0.0
     head: float = 0.0
     remat: float = 0.0
+    replicated: float = 0.0
 
     @property
     def model(self) -> float:
         """What the method needs: the numerator of MFU."""
-        return self.total - self.remat
+        return self.total - self.remat - self.replicated
 
     @property
     def total(self) -> float:
@@ -46,7 +49,7 @@ class Flops:
 
 
 def train_flops(
-    config: EmolaConfig, *, rows: int, length: int, segments: int = 1, trained: int
+    config: EmolaConfig, *, rows: int, length: int, trained: int, segments: int = 1, tensor: int = 1
 ) -> Flops:
     """Operations of one optimiser step.
 
@@ -54,13 +57,13 @@ def train_flops(
       config: the model.
       rows: B.
       length: L.
-      segments: conversations a row, each with its image and landmarks.
       trained: positions a row that become logits.
+      segments: conversations a row, each with its image and landmarks.
+      tensor: devices along mesh axis 'tensor'.
     """
     llm, tokens = config.llm, rows * length
     kernels, adapters = _layer_kernels(llm), _layer_adapters(config)
     pairs = llm.layers * rows * length**2 * llm.heads * llm.head_dim
-    again = _remat(config, tokens, pairs)
     return Flops(
         base=4.0 * llm.layers * sum(kernels.values()) * tokens,
         lora=6.0 * llm.layers * sum(adapters.values()) * tokens,
@@ -68,7 +71,8 @@ def train_flops(
         vision=_vision(config, rows * segments),
         projectors=_projectors(config, rows * segments, backward=True),
         head=4.0 * llm.width * llm.vocab * rows * trained,
-        remat=again,
+        remat=_remat(config, tokens, pairs),
+        replicated=(tensor - 1.0) * _residual_side(config, tokens),
     )
 
 
@@ -136,6 +140,16 @@ def _remat(config: EmolaConfig, tokens: int, pairs: float) -> float:
     if 'down' in adapters:
         repeated -= config.lora.rank * llm.width if config.lora else 0
     return 2.0 * llm.layers * repeated * tokens + 4.0 * pairs
+
+
+def _residual_side(config: EmolaConfig, tokens: int) -> float:
+    """Products between the adapters' ranks and the residual stream: A of q, B of o, and so on."""
+    if config.lora is None:
+        return 0.0
+    adapters = len(config.lora.targets)
+    repeated = adapters - ('down' in config.lora.targets) if config.remat == 'full' else 0
+    each = config.lora.rank * config.llm.width * config.llm.layers * tokens
+    return float(each * (6 * adapters + 2 * repeated))
 
 
 def _vision(config: EmolaConfig, images: int) -> float:

@@ -84,6 +84,7 @@ def _train(config: ConfigDict, mesh: Mesh) -> Lowered:
             length=length,
             segments=segments,
             trained=min(chunks * config.train.loss_chunk, length),
+            tensor=mesh.shape['tensor'],
         ),
         _bytes_a_chip(arguments),
         {'rows': rows, 'length': length, 'segments': segments},

@@ -45,9 +45,12 @@ def compiled(program, axes=(1, 8, 1), remat='full'):
     return found, hlo.parse(text)
 
 
-@pytest.mark.parametrize('remat', ['none', 'full', 'dots'])
-def test_operations_of_a_step_are_those_counted_by_hand(remat):
-    found, _ = compiled('train', remat=remat)
+@pytest.mark.parametrize(
+    ('axes', 'remat'),
+    [((1, 8, 1), 'none'), ((1, 8, 1), 'full'), ((1, 8, 1), 'dots'), ((1, 4, 2), 'full')],
+)
+def test_operations_of_a_step_are_those_counted_by_hand(axes, remat):
+    found, _ = compiled('train', axes, remat)
     assert found['flops']['ratio'] == pytest.approx(1, abs=0.01)
 
 
@@ -70,9 +73,7 @@ def test_frozen_weights_are_gathered_a_layer_at_a_time(program, axes):
         for path, leaf in jax.tree_util.tree_leaves_with_path(shapes['llm']['layers'])
         if len(leaf.shape) == 3
     )
-    one_layer = max(
-        np.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(shapes['llm']['layers'])
-    )
+    one_layer = max(np.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(shapes['llm']['layers']))
     gathers = [c for c in costs.collectives(module, 8) if c.kind == 'all-gather']
     in_layers = [c for c in gathers if c.runs >= LAYERS]
     assert in_layers  # the kernels do come through gathers, inside the loop over layers
