@@ -110,5 +110,5 @@ def get_config(task: str = 'emotion') -> ConfigDict:
             'control': True,
         }
     )
-    config.mesh = ConfigDict({'data': 1, 'fsdp': -1, 'tensor': 1})
+    config.mesh = ConfigDict({'data': 1, 'fsdp': -1, 'tensor': 1, 'dcn_data': 1})
     return config
