@@ -1,6 +1,6 @@
 """The paper's run on the larger base: LLaVA-1.5-13B; everything else is `configs/emola.py`.
 
-    python -m emola_jax.main --config=configs/emola_13b.py:au --workdir=runs/emola_13b
+python -m emola_jax.main --config=configs/emola_13b.py:au --workdir=runs/emola_13b
 """
 
 from __future__ import annotations

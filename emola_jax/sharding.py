@@ -34,6 +34,12 @@ RULES: dict[str, Axes] = {
     'position': None,
     'prior': None,
     'rank': None,
+    # The long axis of a LoRA factor: as its weight's, and spread over fsdp too where that isn't,
+    # since a rank is too small to be shared.
+    'lora_embed': 'fsdp',
+    'lora_heads': ('tensor', 'fsdp'),
+    'lora_kv_heads': ('tensor', 'fsdp'),
+    'lora_mlp': ('tensor', 'fsdp'),
     'norm': None,
     'layers': None,
     # activations; heads, mlp and vocab lie as above
@@ -79,16 +85,18 @@ def make_mesh(shape: Mapping[str, int], devices: Sequence[Any] | None = None) ->
         raise UserError(
             f'mesh.dcn_data is {slices}, but the devices lie in {found} slices (TPU) or hosts (GPU)'
         )
-    auto = (AxisType.Auto,) * len(MESH_AXES)
     if slices == 1:
-        return jax.make_mesh(tuple(sizes), MESH_AXES, axis_types=auto, devices=devices)
-    grid = mesh_utils.create_hybrid_device_mesh(
-        sizes,
-        [slices, 1, 1],
-        devices,
-        process_is_granule=not hasattr(devices[0], 'slice_index'),
-    )
-    return Mesh(grid, MESH_AXES, axis_types=auto)
+        # An axis of the mesh may take a part of an axis of the torus: 64 x 4 chips out of 16 x 16.
+        grid = mesh_utils.create_device_mesh(sizes, devices, allow_split_physical_axes=True)
+    else:
+        grid = mesh_utils.create_hybrid_device_mesh(
+            sizes,
+            [slices, 1, 1],
+            devices,
+            process_is_granule=not hasattr(devices[0], 'slice_index'),
+            allow_split_physical_axes=True,
+        )
+    return Mesh(grid, MESH_AXES, axis_types=(AxisType.Auto,) * len(MESH_AXES))
 
 
 def _granule(device: Any) -> int:

@@ -20,6 +20,7 @@ class Chip:
       hbm_rate: bytes a second between main memory and the cores.
       ici_rate: bytes a second that a chip sends over all its links.
       host: chips along each axis that one host has.
+      cores: what libtpu calls a chip's way of showing its cores; 'megacore' is one device a chip.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Chip:
     hbm_rate: float
     ici_rate: float
     host: str
+    cores: str = 'default'
 
 
 GIB = 2.0**30
@@ -35,9 +37,9 @@ GIB = 2.0**30
 CHIPS = {
     chip.name: chip
     for chip in (
-        Chip('v4', 32 * GIB, 275e12, 1228e9, 300e9, '2x2x1'),
+        Chip('v4', 32 * GIB, 275e12, 1228e9, 300e9, '2x2x1', 'megacore'),
         Chip('v5e', 16 * GIB, 197e12, 819e9, 200e9, '2x4'),
-        Chip('v5p', 95 * GIB, 459e12, 2765e9, 600e9, '2x2x1'),
+        Chip('v5p', 95 * GIB, 459e12, 2765e9, 600e9, '2x2x1', 'megacore'),
         Chip('v6e', 32 * GIB, 918e12, 1640e9, 400e9, '2x4'),
     )
 }
@@ -62,7 +64,7 @@ def devices_of(topology: str) -> list[Any]:
     Raises:
       UserError: libtpu isn't installed, or knows no such topology.
     """
-    chip_of(topology)
+    chip = chip_of(topology)
     # libtpu otherwise asks Google's metadata server, and locks the machine's TPU for itself.
     os.environ.setdefault('TPU_SKIP_MDS_QUERY', '1')
     os.environ.setdefault('ALLOW_MULTIPLE_LIBTPU_LOAD', '1')
@@ -79,6 +81,9 @@ def devices_of(topology: str) -> list[Any]:
     from jax.experimental import topologies
 
     try:
-        return list(topologies.get_topology_desc(topology, platform='tpu').devices)
+        described = topologies.get_topology_desc(
+            topology, platform='tpu', chip_config_name=chip.cores
+        )
     except Exception as error:
         raise UserError(f'--topology {topology}: libtpu refuses it: {error}') from error
+    return list(described.devices)

@@ -155,14 +155,15 @@ def test_every_frozen_weight_lies_on_fsdp_or_tensor():
             assert np.prod(where.shard_shape(leaf.shape)) <= leaf.size / 4, path
 
 
-def test_lora_factors_lie_where_their_weight_does():
+def test_lora_factors_lie_where_their_weight_does_and_are_shared_by_all():
     boxed = abstract_params(EmolaConfig.from_config_dict(emola.get_config().model))
     shardings = sharding.param_shardings(boxed, sharding.make_mesh({'fsdp': 4, 'tensor': 2}))
+    spread = {'fsdp': 'fsdp', 'tensor': ('tensor', 'fsdp')}
     for name, parts in shardings['llm']['layers'].items():
         if 'lora_a' in parts:
             _, inputs, outputs = parts['kernel'].spec
-            assert parts['lora_a'].spec[1] == inputs, name
-            assert parts['lora_b'].spec[2] == outputs, name
+            assert parts['lora_a'].spec[1] == spread[inputs], name
+            assert parts['lora_b'].spec[2] == spread[outputs], name
 
 
 def test_the_roofline_names_what_bounds_a_step():
