@@ -1,11 +1,17 @@
+import functools
+import tempfile
+from pathlib import Path
+
 import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from emola_jax import sharding
+from emola_jax import evaluate, sharding
 from emola_jax.errors import UserError
+from emola_jax.files import read_jsonl
+from tests.tiny_experiment import tiny_experiment
 
 
 def boxed(names, shape):
@@ -114,3 +120,23 @@ def test_a_batch_that_the_devices_cannot_share_is_refused():
     mesh = sharding.make_mesh({'data': 4, 'tensor': 2})
     with pytest.raises(UserError, match=r"6 rows: .* 4 devices of mesh axis 'data x fsdp'"):
         sharding.shard_batch({'tokens': np.zeros((6, 2), np.int32)}, mesh)
+
+
+@functools.cache
+def texts(shape):
+    """What a model of random weights answers on a mesh; None is one device."""
+    mesh = (
+        None
+        if shape is None
+        else sharding.make_mesh(dict(zip(sharding.MESH_AXES, shape, strict=True)))
+    )
+    with tempfile.TemporaryDirectory() as workdir:
+        experiment = tiny_experiment(Path(workdir), count=4, mesh=mesh)
+        evaluate.evaluate(experiment, experiment.trainable, step=0)
+        return [row['prediction'] for row in read_jsonl(Path(workdir) / 'predictions.jsonl')]
+
+
+@pytest.mark.parametrize('shape', [(8, 1, 1), (1, 8, 1), (1, 1, 8), (2, 2, 2)])
+def test_every_mesh_writes_the_same_answers(shape):
+    assert len(texts(None)) == 4
+    assert texts(shape) == texts(None)
