@@ -87,7 +87,7 @@ def markdown(results: Sequence[dict[str, Any]]) -> str:
     """The table of a sweep; sizes in GiB a chip, times in seconds at best."""
     lines = [
         '| topology | chips | mesh (data x fsdp x tensor) | batch | length | train: HBM | fits | '
-        'step at best (s) | bound by | TFLOP a chip | generate: HBM | fits |',
+        'step at best (s) | bound by | TFLOP a chip (count / by hand) | generate: HBM | fits |',
         '| --- | --: | --- | --: | --: | --: | --- | --: | --- | --: | --: | --- |',
     ]
     for result in results:
@@ -116,8 +116,9 @@ def _time(found: dict[str, Any] | None) -> list[str]:
     if found is None or 'roofline' not in found:
         return ['', '', '']
     roofline = found['roofline']
+    flops = found['flops']
     return [
         f'{roofline["seconds"]:.2f}',
         roofline['bound'],
-        f'{found["flops"]["compiled"] / 1e12:.1f}',
+        f'{flops["compiled"] / 1e12:.1f} ({flops["ratio"]:.3f})',
     ]
