@@ -266,9 +266,6 @@ def state_shapes(
         where = next((places[end] for end in ends if end in places), replicated)
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where)
 
-    shapes = TrainState(
-        step=jax.ShapeDtypeStruct((), jnp.int32),
-        trainable=trainable,
-        opt_state=jax.eval_shape(optimiser.init, trainable),
-    )
+    step: Any = jax.ShapeDtypeStruct((), jnp.int32)
+    shapes = TrainState(step, trainable, jax.eval_shape(optimiser.init, trainable))
     return jax.tree_util.tree_map_with_path(place, shapes)

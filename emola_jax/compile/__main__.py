@@ -25,28 +25,33 @@ from emola_jax.compile import chips, table
 from emola_jax.errors import UserError
 from emola_jax.files import write_json, write_text
 
-CONFIG = config_flags.DEFINE_config_file(
-    'config', None, 'The experiment: a file of configs/, with an argument after a colon.'
-)
-TOPOLOGY = flags.DEFINE_list(
-    'topology', None, 'CHIP:SIZES, for example v5e:8x8 or v5p:2x2x1; chips: v4, v5e, v5p, v6e.'
-)
-BATCH = flags.DEFINE_list('batch', None, 'Rows of a step, instead of train.batch_size.')
-LENGTH = flags.DEFINE_list('length', None, 'Tokens a row, instead of data.length.')
-MESH = flags.DEFINE_string(
-    'mesh',
-    'auto',
-    "Devices by axis, for example data=1,fsdp=16,tensor=4 (one may be -1); 'auto' shares the batch "
-    'as far as it goes and the rest by tensor.',
-)
-PROGRAMS = flags.DEFINE_list('programs', ['train', 'generate'], 'What to compile.')
-FAST = flags.DEFINE_bool(
-    'fast', False, 'Search less: several times sooner; temporaries and traffic become upper bounds.'
-)
-SWEEP = flags.DEFINE_bool('sweep', False, 'Compile every combination and print a table.')
-OUT = flags.DEFINE_string('out', None, 'JSON file to write; a sweep writes its table beside it.')
-HLO = flags.DEFINE_string('hlo', None, 'Folder for the texts of the compiled programs.')
-flags.mark_flags_as_required(['config', 'topology'])
+
+def _define_flags() -> None:
+    """Not at import, since other commands have flags of the same names."""
+    config_flags.DEFINE_config_file(
+        'config', None, 'The experiment: a file of configs/, with an argument after a colon.'
+    )
+    flags.DEFINE_list(
+        'topology', None, 'CHIP:SIZES, for example v5e:8x8 or v5p:2x2x1; chips: v4, v5e, v5p, v6e.'
+    )
+    flags.DEFINE_list('batch', None, 'Rows of a step, instead of train.batch_size.')
+    flags.DEFINE_list('length', None, 'Tokens a row, instead of data.length.')
+    flags.DEFINE_string(
+        'mesh',
+        'auto',
+        "Devices by axis, for example data=1,fsdp=16,tensor=4 (one may be -1); 'auto' shares the batch "
+        'as far as it goes and the rest by tensor.',
+    )
+    flags.DEFINE_list('programs', ['train', 'generate'], 'What to compile.')
+    flags.DEFINE_bool(
+        'fast',
+        False,
+        'Search less: several times sooner; temporaries and traffic become upper bounds.',
+    )
+    flags.DEFINE_bool('sweep', False, 'Compile every combination and print a table.')
+    flags.DEFINE_string('out', None, 'JSON file to write; a sweep writes its table beside it.')
+    flags.DEFINE_string('hlo', None, 'Folder for the texts of the compiled programs.')
+    flags.mark_flags_as_required(['config', 'topology'])
 
 
 def main(argv: list[str]) -> None:
@@ -56,32 +61,35 @@ def main(argv: list[str]) -> None:
     cases = [
         {'topology': topology, 'batch': int(batch), 'length': int(length), 'mesh': mesh}
         for topology, batch, length, mesh in itertools.product(
-            TOPOLOGY.value,
-            BATCH.value or [CONFIG.value.train.batch_size],
-            LENGTH.value or [CONFIG.value.data.length],
-            MESH.value.split(';'),
+            flags.FLAGS.topology or (),
+            flags.FLAGS.batch or [flags.FLAGS.config.train.batch_size],
+            flags.FLAGS.length or [flags.FLAGS.config.data.length],
+            flags.FLAGS.mesh.split(';'),
         )
     ]
-    if len(cases) > 1 and not SWEEP.value:
+    if len(cases) > 1 and not flags.FLAGS.sweep:
         raise UserError('several topologies, batches, lengths or meshes need --sweep')
-    out = Path(OUT.value) if OUT.value else None
-    identity = {'config': json.loads(CONFIG.value.to_json_best_effort()), 'fast': FAST.value}
-    results = _known(out, identity) if SWEEP.value else []
+    out = Path(flags.FLAGS.out) if flags.FLAGS.out else None
+    identity = {
+        'config': json.loads(flags.FLAGS.config.to_json_best_effort()),
+        'fast': flags.FLAGS.fast,
+    }
+    results = _known(out, identity) if flags.FLAGS.sweep else []
     for case in cases:
         if any(case == {key: result[key] for key in case} for result in results):
             continue
-        result = case | _compile(CONFIG.value.copy_and_resolve_references(), case)
+        result = case | _compile(flags.FLAGS.config.copy_and_resolve_references(), case)
         results.append(result)
         print(table.describe(result), flush=True)
         if out is not None:
             write_json(out, {**identity, 'results': results})
-    if SWEEP.value:
+    if flags.FLAGS.sweep:
         text = table.markdown(results)
         print(f'\n{text}')
         if out is not None:
             write_text(out.with_suffix('.md'), text)
     if out is not None:
-        print(f'written: {out}' + (f', {out.with_suffix(".md")}' if SWEEP.value else ''))
+        print(f'written: {out}' + (f', {out.with_suffix(".md")}' if flags.FLAGS.sweep else ''))
 
 
 def _compile(config: ConfigDict, case: dict[str, Any]) -> dict[str, Any]:
@@ -98,18 +106,18 @@ def _compile(config: ConfigDict, case: dict[str, Any]) -> dict[str, Any]:
         shape = _mesh(case['mesh'], len(devices), case['batch'] // config.train.accumulate)
         mesh = sharding.make_mesh(shape, devices)
         result['axes'] = dict(mesh.shape)
-        for program in PROGRAMS.value:
+        for program in flags.FLAGS.programs:
             if program not in programs.PROGRAMS:
                 raise UserError(f'--programs {program!r}: expected some of {programs.PROGRAMS}')
             lowered = programs.lower(config, mesh, program)
-            found, text = programs.report(lowered, chip, mesh, fast=FAST.value)
+            found, text = programs.report(lowered, chip, mesh, fast=flags.FLAGS.fast)
             result[program] = {**lowered.shape, **found}
-            if HLO.value and text:
+            if flags.FLAGS.hlo and text:
                 slice_name = case['topology'].replace(':', '-')
                 name = f'{slice_name}-{program}-{case["batch"]}x{case["length"]}.hlo'
-                write_text(Path(HLO.value) / name, text)
+                write_text(Path(flags.FLAGS.hlo) / name, text)
     except UserError as error:
-        if not SWEEP.value:
+        if not flags.FLAGS.sweep:
             raise
         result['error'] = str(error)
     return result
@@ -138,6 +146,7 @@ def _known(out: Path | None, identity: dict[str, Any]) -> list[dict[str, Any]]:
 def cli() -> None:
     """Runs `main`; what is the user's to mend is one sentence and exit status 1."""
     os.environ['JAX_PLATFORMS'] = 'cpu'  # the TPU is only compiled for
+    _define_flags()
     try:
         app.run(main, argv=config_files.resolve_flag(sys.argv))
     except UserError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import os
 from typing import Any
 
@@ -71,13 +72,11 @@ def devices_of(topology: str) -> list[Any]:
     os.environ.setdefault('TPU_ACCELERATOR_TYPE', 'v5litepod-1')
     os.environ.setdefault('TPU_WORKER_HOSTNAMES', 'localhost')
     os.environ.setdefault('TPU_MIN_LOG_LEVEL', '3')
-    try:
-        import libtpu  # noqa: F401
-    except ImportError:
+    if importlib.util.find_spec('libtpu') is None:
         raise UserError(
             "libtpu is not installed: pip install 'emola_jax[tpu]' (into an environment of its "
             'own, since with it plain runs look for a TPU)'
-        ) from None
+        )
     from jax.experimental import topologies
 
     try:
