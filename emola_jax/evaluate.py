@@ -70,7 +70,7 @@ def evaluate(
     if not blind:
         report_faces.save([r for batch in batches for r in batch.records], folder)
     _answer(experiment, trainable, batches, done, path, blind=blind)
-    return score(read_jsonl(path), experiment.data.known_aus)
+    return score(read_jsonl(path), experiment.data.scored_aus)
 
 
 def score(rows: Sequence[dict[str, Any]], aus: Sequence[int]) -> dict[str, Any]:

@@ -44,3 +44,9 @@ def test_unknown_config_lists_what_there_is(spec):
 )
 def test_flag_in_every_spelling(given, expected):
     assert config_files.resolve_flag(['main', *given]) == ['main', *expected]
+
+
+def test_load_gives_the_values_of_the_argument():
+    short, long = (config_files.load(f'configs/mini.py{preset}') for preset in ('', ':long'))
+    assert 0 < short.train.steps < long.train.steps
+    assert short.data.dataset == 'synthetic_faces'

@@ -97,6 +97,7 @@ def tiny_experiment(workdir, *, steps=4, mesh=None, segments=1, devices=1, count
         {'train': split, 'test': split},
         Encoder(pipeline, tokenizer, TEMPLATES['vicuna_v1']),
         known_aus=(4, 9, 12),
+        scored_aus=(4, 9, 12),
         key='fake',
         rendered=False,
     )
