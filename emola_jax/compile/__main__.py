@@ -39,8 +39,8 @@ def _define_flags() -> None:
     flags.DEFINE_string(
         'mesh',
         'auto',
-        "Devices by axis, for example data=1,fsdp=16,tensor=4 (one may be -1); 'auto' shares the batch "
-        'as far as it goes and the rest by tensor.',
+        'Devices by axis, for example data=1,fsdp=16,tensor=4 (one may be -1); '
+        "'auto' shares the batch as far as it goes and the rest by tensor.",
     )
     flags.DEFINE_list('programs', ['train', 'generate'], 'What to compile.')
     flags.DEFINE_bool(
