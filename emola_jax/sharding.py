@@ -83,7 +83,7 @@ def make_mesh(shape: Mapping[str, int], devices: Sequence[Any] | None = None) ->
     found = len({_granule(device) for device in devices})
     if found != slices and (slices > 1 or devices[0].platform == 'tpu'):
         raise UserError(
-            f'mesh.dcn_data is {slices}, but the devices lie in {found} slices (TPU) or hosts (GPU)'
+            f'mesh.dcn_data is {slices}, but the devices lie in {found} slices (or processes)'
         )
     if slices == 1:
         # An axis of the mesh may take a part of an axis of the torus: 64 x 4 chips out of 16 x 16.
@@ -100,7 +100,7 @@ def make_mesh(shape: Mapping[str, int], devices: Sequence[Any] | None = None) ->
 
 
 def _granule(device: Any) -> int:
-    """What the fast network joins: a TPU slice, elsewhere a host."""
+    """What the fast network joins: a slice; a process where devices know of none."""
     alone = 0 if device.platform == 'tpu' else device.process_index
     return int(getattr(device, 'slice_index', alone))
 
