@@ -185,5 +185,5 @@ def get_config(argument: str = '') -> ConfigDict:
             'control': True,
         }
     )
-    config.mesh = ConfigDict({'data': 1, 'fsdp': -1, 'tensor': 1})
+    config.mesh = ConfigDict({'data': 1, 'fsdp': -1, 'tensor': 1, 'dcn_data': 1})
     return config

@@ -134,7 +134,7 @@ def get_config(preset: str = 'default') -> ConfigDict:
             'control': True,
         }
     )
-    config.mesh = ConfigDict({'data': -1, 'fsdp': 1, 'tensor': 1})
+    config.mesh = ConfigDict({'data': -1, 'fsdp': 1, 'tensor': 1, 'dcn_data': 1})
 
     if preset == 'long':
         config.data.synthetic_faces.train_faces = 8000

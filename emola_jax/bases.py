@@ -215,9 +215,10 @@ def place(model: EmolaConfig, base: Base, mesh: Mesh, *, seed: int) -> tuple[Par
     plain = model.replace(quantize=None)
     given = _flat(base.params)
     _check_whole(_flat(sharding.unbox(abstract_params(plain))), given)
-    boxed = abstract_params(model)
-    shardings = _flat(sharding.param_shardings(boxed, mesh))
-    shapes = _flat(sharding.unbox(boxed))
+    shapes = _shapes_on(model, mesh)
+    shardings = {
+        path: jax.tree.map(lambda part: part.sharding, shape) for path, shape in shapes.items()
+    }
     frozen = {
         path: _place_frozen(leaf, shapes[path], shardings[path])
         for path, leaf in given.items()
@@ -236,6 +237,30 @@ def _place_frozen(value: Any, shape: Any, where: Any) -> Any:
     if isinstance(shape, Quantized):
         return quantized_base.place(value, shape, where)
     return lazy.place(value, shape.dtype, where)
+
+
+def shapes_on(model: EmolaConfig, mesh: Mesh) -> tuple[Params, Params]:
+    """What `place` returns, as shapes with dtypes and shardings; nothing is allocated.
+
+    Raises:
+      UserError: lists every parameter that cannot be placed on the mesh.
+    """
+    frozen, trainable = train_state.split(traverse_util.unflatten_dict(_shapes_on(model, mesh)))
+    return frozen, trainable
+
+
+def _shapes_on(model: EmolaConfig, mesh: Mesh) -> Flat:
+    boxed = abstract_params(model)
+    shardings = _flat(sharding.param_shardings(boxed, mesh))
+    return {
+        # A quantised matrix has several parts.
+        path: jax.tree.map(
+            lambda part, place: jax.ShapeDtypeStruct(part.shape, part.dtype, sharding=place),
+            leaf,
+            shardings[path],
+        )
+        for path, leaf in _flat(sharding.unbox(boxed)).items()
+    }
 
 
 def _init(model: EmolaConfig, key: jax.Array) -> Params:

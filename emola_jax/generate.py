@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
+from emola_jax import sharding
 from emola_jax.models.emola import Batch, Emola
 from emola_jax.models.llama import Cache, grow_cache, write_cache
 from emola_jax.samplers import Sampler
@@ -55,22 +56,23 @@ def generate(
         i32 ids: each answer, its eos if it ended by itself, then padding. The loop ends when all
         rows have ended.
     """
-    return _generate(
-        model,
-        params,
-        dict(batch),
-        max_new_tokens,
-        eos_id,
-        eos_id if pad_id is None else pad_id,
-        sampler or Sampler(),
-        jax.random.key(0) if rng is None else rng,
-    )
+    with sharding.mesh_of(batch):
+        return generate_jit(
+            model,
+            params,
+            dict(batch),
+            max_new_tokens,
+            eos_id,
+            eos_id if pad_id is None else pad_id,
+            sampler or Sampler(),
+            jax.random.key(0) if rng is None else rng,
+        )
 
 
 @functools.partial(
     jax.jit, static_argnames=('model', 'max_new_tokens', 'eos_id', 'pad_id', 'sampler')
 )
-def _generate(
+def generate_jit(
     model: Emola,
     params: Mapping[str, Any],
     batch: Batch,
@@ -80,6 +82,7 @@ def _generate(
     sampler: Sampler,
     rng: Array,
 ) -> Int[Array, 'B M']:
+    """`generate` as it is compiled, every argument given; `emola_jax.compile` compiles it ahead."""
     apply: Any = functools.partial(model.apply, {'params': params})
     prompt_mask = batch['segment_ids'] != 0
     rows, prompt_length = prompt_mask.shape

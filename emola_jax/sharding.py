@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import flax.linen as nn
 import jax
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from emola_jax.errors import UserError
 
 MESH_AXES = ('data', 'fsdp', 'tensor')
 
-RULES: dict[str, str | None] = {
+Axes = str | tuple[str, ...] | None
+
+RULES: dict[str, Axes] = {
+    # parameters
     'embed': 'fsdp',
     'mlp': 'tensor',
     'heads': 'tensor',
@@ -29,30 +35,108 @@ RULES: dict[str, str | None] = {
     'prior': None,
     'expert': None,
     'rank': None,
+    # The long axis of a LoRA factor: as its weight's, and spread over fsdp too where that isn't,
+    # since a rank is too small to be shared.
+    'lora_embed': 'fsdp',
+    'lora_heads': ('tensor', 'fsdp'),
+    'lora_kv_heads': ('tensor', 'fsdp'),
+    'lora_mlp': ('tensor', 'fsdp'),
     'norm': None,
     'layers': None,
+    # activations; heads, mlp and vocab lie as above
+    'batch': ('data', 'fsdp'),
+    'length': None,
+    'width': None,
 }
-"""Logical axis of a parameter -> mesh axis. A logical axis that isn't listed is an error."""
+"""Logical axis of a parameter or an activation -> mesh axes; one that isn't listed is an error."""
 
-BATCH_SPEC = PartitionSpec(('data', 'fsdp'))
+BATCH_SPEC = PartitionSpec(RULES['batch'])
 
 
-def make_mesh(shape: Mapping[str, int]) -> Mesh:
-    """Builds the mesh over all devices; one axis may be -1 and takes what is left.
+def make_mesh(shape: Mapping[str, int], devices: Sequence[Any] | None = None) -> Mesh:
+    """Builds the mesh over all devices.
+
+    Args:
+      shape: devices along 'data', 'fsdp' and 'tensor' within a slice; one of them may be -1 and
+        takes what is left. 'dcn_data' (1 if absent) is how many slices share the batch: each holds
+        the whole model, and only gradients cross the slower network between them.
+      devices: all that there are if None.
 
     Raises:
-      UserError: the axes don't multiply to the number of devices.
+      UserError: an unknown axis, axes that don't multiply to the number of devices, or slices
+        other in number than 'dcn_data'.
     """
+    unknown = sorted(set(shape) - {*MESH_AXES, 'dcn_data'})
+    if unknown:
+        raise UserError(f'mesh: unknown axes {unknown}; expected {(*MESH_AXES, "dcn_data")}')
+    devices = jax.devices() if devices is None else devices
+    slices, count = int(shape.get('dcn_data', 1)), len(devices)
     sizes = [int(shape.get(axis, 1)) for axis in MESH_AXES]
-    devices = jax.device_count()
-    known = math.prod(size for size in sizes if size != -1)
-    if sizes.count(-1) > 1 or devices % known or (-1 not in sizes and known != devices):
+    known = slices * math.prod(size for size in sizes if size != -1)
+    open_axes = sizes.count(-1)
+    if known < 1 or open_axes > 1 or count % known or (not open_axes and known != count):
+        axes = dict(zip(('dcn_data', *MESH_AXES), (slices, *sizes), strict=True))
         raise UserError(
-            f'mesh {dict(zip(MESH_AXES, sizes, strict=True))} does not fit {devices} devices: the '
-            'axes must multiply to that number, and at most one may be -1'
+            f'mesh {axes} does not fit {count} devices: the axes must multiply to that number, and '
+            "at most one of 'data', 'fsdp' and 'tensor' may be -1"
         )
-    sizes = [devices // known if size == -1 else size for size in sizes]
-    return jax.make_mesh(tuple(sizes), MESH_AXES, axis_types=(AxisType.Auto,) * len(MESH_AXES))
+    sizes = [count // known if size == -1 else size for size in sizes]
+    found = len({_granule(device) for device in devices})
+    if found != slices and (slices > 1 or devices[0].platform == 'tpu'):
+        raise UserError(
+            f'mesh.dcn_data is {slices}, but the devices lie in {found} slices (or processes)'
+        )
+    if slices == 1:
+        # An axis of the mesh may take a part of an axis of the torus: 64 x 4 chips out of 16 x 16.
+        grid = mesh_utils.create_device_mesh(sizes, devices, allow_split_physical_axes=True)
+    else:
+        grid = mesh_utils.create_hybrid_device_mesh(
+            sizes,
+            [slices, 1, 1],
+            devices,
+            process_is_granule=not hasattr(devices[0], 'slice_index'),
+            allow_split_physical_axes=True,
+        )
+    return Mesh(grid, MESH_AXES, axis_types=(AxisType.Auto,) * len(MESH_AXES))
+
+
+def _granule(device: Any) -> int:
+    """What the fast network joins: a slice; a process where devices know of none."""
+    alone = 0 if device.platform == 'tpu' else device.process_index
+    return int(getattr(device, 'slice_index', alone))
+
+
+def _indivisible(logical: str | None, size: int, axes: Axes, mesh: Mapping[str, int]) -> str:
+    """What is wrong with a dimension of `size` on `axes`; empty if nothing is."""
+    names = () if axes is None else (axes,) if isinstance(axes, str) else axes
+    parts = math.prod(mesh[name] for name in names)
+    if size % parts == 0:
+        return ''
+    return (
+        f"dimension '{logical}' of {size} is not divisible by the {parts} devices of mesh axis "
+        f"'{' x '.join(names)}'"
+    )
+
+
+def constrain(x: jax.Array, *logical: str | None) -> jax.Array:
+    """Tells the compiler how an activation lies; without a mesh in scope it changes nothing.
+
+    Args:
+      x: an activation, inside a compiled function that is called under `jax.set_mesh`.
+      *logical: one logical axis of `RULES` (or None) for each dimension.
+
+    Raises:
+      UserError: a mesh axis doesn't divide its dimension; names it.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty:
+        return x
+    axes = [None if name is None else RULES[name] for name in logical]
+    for name, size, axis in zip(logical, x.shape, axes, strict=True):
+        fault = _indivisible(name, size, axis, mesh.shape)
+        if fault:
+            raise UserError(f'activations of shape {x.shape}: {fault}')
+    return jax.lax.with_sharding_constraint(x, PartitionSpec(*axes))
 
 
 def param_shardings(abstract_boxed: Any, mesh: Mesh) -> Any:
@@ -77,13 +161,10 @@ def param_shardings(abstract_boxed: Any, mesh: Mesh) -> Any:
         for logical, size in zip(leaf.names, leaf.value.shape, strict=True):
             if logical is not None and logical not in RULES:
                 faults.append(f"{name}: no rule for logical axis '{logical}'")
-            axis = RULES.get(logical) if logical is not None else None
-            if axis is not None and size % mesh.shape[axis]:
-                faults.append(
-                    f"{name}: dimension '{logical}' of {size} is not divisible by the "
-                    f"{mesh.shape[axis]} devices of mesh axis '{axis}'"
-                )
-            axes.append(axis)
+            axes.append(RULES.get(logical) if logical is not None else None)
+            fault = _indivisible(logical, size, axes[-1], mesh.shape)
+            if fault:
+                faults.append(f'{name}: {fault}')
         return NamedSharding(mesh, PartitionSpec(*axes))
 
     shardings = jax.tree_util.tree_map_with_path(
@@ -95,11 +176,28 @@ def param_shardings(abstract_boxed: Any, mesh: Mesh) -> Any:
 
 
 def shard_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Puts this host's rows of a batch on the mesh; the result is the global batch."""
+    """Puts this host's rows of a batch on the mesh; the result is the global batch.
+
+    Raises:
+      UserError: the devices cannot share the rows evenly.
+    """
     sharding = NamedSharding(mesh, BATCH_SPEC)
+    for rows in {len(value) * jax.process_count() for value in batch.values()}:
+        fault = _indivisible('batch', rows, RULES['batch'], mesh.shape)
+        if fault:
+            raise UserError(f'a batch of {rows} rows: {fault}')
     return {
         key: jax.make_array_from_process_local_data(sharding, value) for key, value in batch.items()
     }
+
+
+def mesh_of(tree: Any) -> AbstractContextManager[Any]:
+    """The scope of the mesh on which the arrays of a tree lie; of none if they aren't on ours."""
+    for leaf in jax.tree.leaves(tree):
+        mesh = getattr(getattr(leaf, 'sharding', None), 'mesh', None)
+        if mesh is not None and mesh.axis_names == MESH_AXES:
+            return jax.set_mesh(mesh)
+    return contextlib.nullcontext()
 
 
 def unbox(tree: Any) -> Any:

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax.traverse_util import flatten_dict
-from jax.sharding import NamedSharding
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
 
 from emola_jax import experiment as experiments
 from emola_jax import optim, sharding, train_state
@@ -58,17 +59,7 @@ def train(experiment: Experiment) -> TrainState:
     model, frozen = experiment.model, experiment.frozen
     if config.unroll:
         model, frozen = unroll(model, frozen)
-    do_step = jax.jit(
-        functools.partial(
-            train_step,
-            model=model,
-            optimiser=optimiser,
-            loss_chunk=config.loss_chunk,
-            unroll_trainable=config.unroll,
-            accumulate=_micro_batches(experiment),
-        ),
-        donate_argnums=0,
-    )
+    do_step = jitted_step(model, optimiser, config, experiment.mesh)
 
     # ----------------------------------------------------- resume, or start
     metadata = experiments.metadata(experiment)
@@ -95,7 +86,8 @@ def train(experiment: Experiment) -> TrainState:
         record_index = batch.pop('record_index')
         on_mesh = sharding.shard_batch(batch, experiment.mesh)
         key = jax.random.fold_in(dropout_key, step)
-        state, metrics = do_step(state, frozen, on_mesh, key)
+        with jax.set_mesh(experiment.mesh):
+            state, metrics = do_step(state, frozen, on_mesh, key)
         log.add(step, metrics, record_index, waited)
         if step % config.checkpoint_every == 0 or step == steps:
             log.flush()  # a state that isn't finite is never saved
@@ -106,6 +98,31 @@ def train(experiment: Experiment) -> TrainState:
     checkpoints.close()
     iterator.close()
     return state
+
+
+def jitted_step(
+    model: Emola, optimiser: optax.GradientTransformation, config: ConfigDict, mesh: Mesh
+) -> Any:
+    """`train_step` as the loop runs it and `emola_jax.compile` compiles it; call it under `mesh`.
+
+    Args:
+      model: unrolled if `config.unroll` says so.
+      optimiser: over the trainable subtree.
+      config: the config's `train` section.
+      mesh: the devices.
+
+    Raises:
+      UserError: `config.batch_size` cannot be split as `config.accumulate` says.
+    """
+    step = functools.partial(
+        train_step,
+        model=model,
+        optimiser=optimiser,
+        loss_chunk=config.loss_chunk,
+        unroll_trainable=config.unroll,
+        accumulate=_micro_batches(config, mesh),
+    )
+    return jax.jit(step, donate_argnums=0)
 
 
 def train_step(
@@ -198,8 +215,7 @@ def _accumulated(
     return loss, gradients
 
 
-def _micro_batches(experiment: Experiment) -> int:
-    config, mesh = experiment.config.train, experiment.mesh
+def _micro_batches(config: ConfigDict, mesh: Mesh) -> int:
     devices = mesh.shape['data'] * mesh.shape['fsdp']
     if config.accumulate < 1 or config.batch_size % (config.accumulate * devices):
         raise UserError(
@@ -219,21 +235,38 @@ def total_steps(experiment: Experiment) -> int:
 
 
 def new_state(experiment: Experiment, optimiser: optax.GradientTransformation) -> TrainState:
-    """The state of a run that has done no step; moments lie where their parameters do."""
+    """The state of a run that has done no step."""
     trainable = experiment.trainable
-    replicated = sharding.replicated(experiment.mesh)
+    shardings = jax.tree.map(
+        lambda leaf: leaf.sharding, state_shapes(trainable, optimiser, experiment.mesh)
+    )
+    return TrainState(
+        step=jax.device_put(jnp.zeros((), jnp.int32), shardings.step),
+        trainable=trainable,
+        opt_state=jax.jit(optimiser.init, out_shardings=shardings.opt_state)(trainable),
+    )
+
+
+def state_shapes(
+    trainable: Params, optimiser: optax.GradientTransformation, mesh: Mesh
+) -> TrainState:
+    """Shape, dtype and sharding of a state's leaves; moments lie where their parameters do.
+
+    Args:
+      trainable: arrays, or their shapes with shardings.
+      optimiser: over the trainable subtree.
+      mesh: the devices.
+    """
+    replicated = sharding.replicated(mesh)
     places = {path: leaf.sharding for path, leaf in flatten_dict(trainable).items()}
 
-    def place(path: tuple[Any, ...], _: Any) -> NamedSharding:
+    def place(path: tuple[Any, ...], leaf: Any) -> jax.ShapeDtypeStruct:
         # A moment's path ends with the path of its parameter.
         keys = tuple(key.key for key in path if isinstance(key, jax.tree_util.DictKey))
         ends = (keys[start:] for start in range(len(keys)))
-        return next((places[end] for end in ends if end in places), replicated)
+        where = next((places[end] for end in ends if end in places), replicated)
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where)
 
-    shapes = jax.eval_shape(optimiser.init, trainable)
-    shardings = jax.tree_util.tree_map_with_path(place, shapes)
-    return TrainState(
-        step=jax.device_put(jnp.zeros((), jnp.int32), replicated),
-        trainable=trainable,
-        opt_state=jax.jit(optimiser.init, out_shardings=shardings)(trainable),
-    )
+    step: Any = jax.ShapeDtypeStruct((), jnp.int32)
+    shapes = TrainState(step, trainable, jax.eval_shape(optimiser.init, trainable))
+    return jax.tree_util.tree_map_with_path(place, shapes)

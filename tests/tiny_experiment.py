@@ -23,7 +23,7 @@ from input_pipeline.selection import Selection
 from tests.input_pipeline.fakes import png, record
 
 MODEL = EmolaConfig(
-    vision=VisionConfig(image_size=28, patch_size=14, width=16, layers=3, heads=2, mlp=32),
+    vision=VisionConfig(image_size=28, patch_size=14, width=16, layers=3, heads=8, mlp=32),
     llm=LlamaConfig(vocab=264, width=32, layers=2, heads=8, kv_heads=8, head_dim=4, mlp=64),
     lora=LoraConfig(rank=4, alpha=8.0, dropout=0.0),
     prior=PriorConfig(),

@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import jinja2
 import numpy as np
+from jaxtyping import Float
 from markupsafe import Markup
 
 from emola_jax import charts
@@ -47,12 +48,19 @@ def write_page(path: Path, findings: Sequence[Finding], *, expert: str, worst: i
         compared=len(distances),
         median=float(np.median(distances)) if len(distances) else None,
         limit=SAME_FACE,
-        histogram=charts.histogram(
-            distances, bins=_BINS, limit=SAME_FACE, label='distance in outer-eye distances'
-        ),
+        histogram=_histogram(distances) if len(distances) else None,
         cards=[_card(finding) for finding in worst_first(findings)[:worst]],
     )
     write_text(path, page)
+
+
+def _histogram(distances: Float[np.ndarray, 'n']) -> Markup:
+    """The distances, up to four times the limit; what is farther counts in the last column."""
+    top = min(4 * SAME_FACE, max(float(distances.max()), 1.2 * SAME_FACE))
+    counts, edges = np.histogram(np.minimum(distances, top), bins=_BINS, range=(0.0, top))
+    return charts.histogram(
+        edges.tolist(), counts.tolist(), limit=SAME_FACE, label='distance in outer-eye distances'
+    )
 
 
 def _card(finding: Finding) -> dict[str, Any]:

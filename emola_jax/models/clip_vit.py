@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, UInt8
 from emola_jax.models.config import QuantConfig, VisionConfig
 from emola_jax.models.layers import ATTENTION, Dense, logical_param, remat_layer
 from emola_jax.ops.attention import attention
+from emola_jax.sharding import constrain
 
 
 def normalize_images(
@@ -75,7 +76,8 @@ class ClipVit(nn.Module):
         token = param('class_embedding', ('vision_embed',), (cfg.width,))
         x = jnp.concatenate([jnp.broadcast_to(token, (x.shape[0], 1, cfg.width)), x], axis=1)
         x += param('position_embedding', ('position', 'vision_embed'), (grid**2 + 1, cfg.width))
-        return _layer_norm(cfg, self.param_dtype, 'pre_norm')(x).astype(self.dtype)
+        x = _layer_norm(cfg, self.param_dtype, 'pre_norm')(x).astype(self.dtype)
+        return constrain(x, 'batch', 'length', 'width')
 
 
 class VitLayer(nn.Module):
@@ -93,15 +95,20 @@ class VitLayer(nn.Module):
         heads = (*x.shape[:2], cfg.heads, cfg.width // cfg.heads)
         h = _layer_norm(cfg, self.param_dtype, 'norm_1')(x)
         q, k, v = (
-            self._dense(cfg.width, ('vision_embed', 'vision_heads'), n)(h).reshape(heads)
+            constrain(
+                self._dense(cfg.width, ('vision_embed', 'vision_heads'), n)(h).reshape(heads),
+                *('batch', 'length', 'vision_heads', None),
+            )
             for n in ('q', 'k', 'v')
         )
         mixed = checkpoint_name(attention(q, k, v, mask=None), ATTENTION).reshape(x.shape)
         x += self._dense(cfg.width, ('vision_heads', 'vision_embed'), 'o')(mixed)
+        x = constrain(x, 'batch', 'length', 'width')
         h = _layer_norm(cfg, self.param_dtype, 'norm_2')(x)
         h = self._dense(cfg.mlp, ('vision_embed', 'vision_mlp'), 'fc_1')(h)
-        h *= jax.nn.sigmoid(1.702 * h)  # quick-GELU
-        return x + self._dense(cfg.width, ('vision_mlp', 'vision_embed'), 'fc_2')(h), None
+        h = constrain(h * jax.nn.sigmoid(1.702 * h), 'batch', 'length', 'vision_mlp')  # quick-GELU
+        x += self._dense(cfg.width, ('vision_mlp', 'vision_embed'), 'fc_2')(h)
+        return constrain(x, 'batch', 'length', 'width'), None
 
     def _dense(self, features: int, axes: tuple[str, str], name: str) -> Dense:
         options = self.quantize or QuantConfig()

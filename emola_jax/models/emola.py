@@ -19,6 +19,7 @@ from emola_jax.models.layers import unstack_layers
 from emola_jax.models.llama import Cache, Llama
 from emola_jax.models.projector import Projector
 from emola_jax.ops.attention import packed_mask
+from emola_jax.sharding import constrain
 
 Batch = Mapping[str, Array]
 """What the model reads of a batch: tokens, positions, segment_ids i32[B, L] and, as far as it uses
@@ -76,10 +77,10 @@ class Emola(nn.Module):
     def embed(self, batch: Batch) -> Float[Array, 'B L D']:
         """Token embeddings with the visual vectors in place of the VISUAL_TOKENs."""
         tokens = batch['tokens']
-        x = self.llm.embed_tokens(jnp.maximum(tokens, 0))
-        if not self.cfg.visual_tokens:
-            return x
-        return splice(x, self.visual(batch), tokens)
+        x = constrain(self.llm.embed_tokens(jnp.maximum(tokens, 0)), 'batch', 'length', 'width')
+        if self.cfg.visual_tokens:
+            x = splice(x, self.visual(batch), tokens)
+        return constrain(x, 'batch', 'length', 'width')
 
     def visual(self, batch: Batch) -> Float[Array, 'B visual D']:
         """Visual vectors of a row: for each segment its patches, then its prior."""
@@ -96,6 +97,7 @@ class Emola(nn.Module):
         rows = images.shape[:2]
         pixels = normalize_images(images.reshape(-1, *images.shape[2:]), self.vision.cfg)
         features = self.visual_projector(self.vision(pixels))
+        features = constrain(features, 'batch', 'length', 'width')
         return features.reshape(*rows, *features.shape[1:])
 
     def prefill(self, batch: Batch) -> tuple[Float[Array, 'B V'], Cache]:

@@ -16,6 +16,7 @@ from emola_jax.models.lora import LoraDense
 from emola_jax.ops import quant
 from emola_jax.ops.attention import attention
 from emola_jax.ops.rope import apply_rope, rope_tables
+from emola_jax.sharding import constrain
 
 Cache = dict[str, Any]
 """{'k': [layers, B, K, H, P], 'v': [layers, B, K, P, H]}; unrolled, {'0': {'k', 'v'}, …} without
@@ -190,16 +191,20 @@ class LlamaLayer(nn.Module):
         q = self._dense('q', cfg.heads * cfg.head_dim, ('embed', 'heads'))(h, deterministic)
         k = self._dense('k', cfg.kv_heads * cfg.head_dim, ('embed', 'kv_heads'))(h, deterministic)
         v = self._dense('v', cfg.kv_heads * cfg.head_dim, ('embed', 'kv_heads'))(h, deterministic)
-        q = apply_rope(q.reshape(*rows, cfg.heads, cfg.head_dim), *tables)
-        k = apply_rope(k.reshape(*rows, cfg.kv_heads, cfg.head_dim), *tables)
-        v = v.reshape(*rows, cfg.kv_heads, cfg.head_dim)
+        q = _constrain_heads(q.reshape(*rows, cfg.heads, cfg.head_dim), 'heads')
+        k = _constrain_heads(k.reshape(*rows, cfg.kv_heads, cfg.head_dim), 'kv_heads')
+        v = _constrain_heads(v.reshape(*rows, cfg.kv_heads, cfg.head_dim), 'kv_heads')
+        q, k = apply_rope(q, *tables), apply_rope(k, *tables)
         known: Any = None if past is None else (past['k'], past['v'], past_mask)
         mixed = checkpoint_name(attention(q, k, v, mask, known), ATTENTION).reshape(*rows, -1)
         x += self._dense('o', cfg.width, ('heads', 'embed'))(mixed, deterministic)
+        x = constrain(x, 'batch', 'length', 'width')
         h = self._norm('mlp_norm')(x)
         gate = self._dense('gate', cfg.mlp, ('embed', 'mlp'))(h, deterministic)
         up = self._dense('up', cfg.mlp, ('embed', 'mlp'))(h, deterministic)
-        x += self._dense('down', cfg.width, ('mlp', 'embed'))(jax.nn.silu(gate) * up, deterministic)
+        h = constrain(jax.nn.silu(gate) * up, 'batch', 'length', 'mlp')
+        x += self._dense('down', cfg.width, ('mlp', 'embed'))(h, deterministic)
+        x = constrain(x, 'batch', 'length', 'width')
         if not with_cache:
             return x, None
         return x, {'k': k.transpose(0, 2, 3, 1), 'v': v.transpose(0, 2, 1, 3)}
@@ -221,3 +226,7 @@ class LlamaLayer(nn.Module):
             block=options.block,
             name=name,
         )
+
+
+def _constrain_heads(x: Float[Array, 'B L N H'], heads: str) -> Float[Array, 'B L N H']:
+    return constrain(x, 'batch', 'length', heads, None)

@@ -60,7 +60,8 @@ class LoraDense(nn.Module):
 
     Attributes:
         features: size of the output.
-        axes: logical names of the two axes of `kernel`.
+        axes: logical names of the two axes of `kernel`; those of the factors are called 'lora_' and
+            the same.
         lora: None for a plain dense map.
         kind: how the kernel is quantised, if it is.
         block: weights that share a scale then.
@@ -89,7 +90,7 @@ class LoraDense(nn.Module):
         y = dense(x, kernel)
         if self.lora is None:
             return y
-        rank, (axis_in, axis_out) = self.lora.rank, self.axes
+        rank, (axis_in, axis_out) = self.lora.rank, (f'lora_{axis}' for axis in self.axes)
         a = logical_param(
             self, 'lora_a', kaiming_uniform_sqrt5, (axis_in, 'rank'), (inputs, rank), jnp.float32
         )
