@@ -83,7 +83,7 @@ def test_histogram_marks_the_columns_from_a_limit_on():
     kinds = [e.attrib['class'] for e in root if 'column' in e.attrib.get('class', '')]
     assert kinds == ['column', 'column', 'column beyond']
     (limit,) = [e for e in root if e.attrib.get('class') == 'limit']
-    third = [e for e in root if e.attrib.get('class') == 'column beyond'][0]
+    third = next(e for e in root if e.attrib.get('class') == 'column beyond')
     assert limit.attrib['d'].startswith(f'M{float(third.attrib["x"]) - 0.5:.1f} ')
 
 
