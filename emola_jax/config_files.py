@@ -63,6 +63,19 @@ def resolve_flag(argv: Sequence[str]) -> list[str]:
     return arguments
 
 
+def with_argument(path_spec: str, name: str, value: object) -> str:
+    """`path_spec` with `name=value` behind the arguments that it has: after a colon, by commas.
+
+    Raises:
+      UserError: it gives `name` already.
+    """
+    path, _, arguments = path_spec.partition(':')
+    given = [argument for argument in arguments.split(',') if argument]
+    if any(argument.partition('=')[0].strip() == name for argument in given):
+        raise UserError(f'--config: {path_spec!r} gives {name!r} itself; leave it out')
+    return f'{path}:{",".join([*given, f"{name}={value}"])}'
+
+
 def available() -> list[str]:
     """The configs that come with the package, as `configs/NAME.py`."""
     files = (path.name for path in _PACKAGED.glob('*.py') if not path.name.startswith('_'))

@@ -198,8 +198,8 @@ def _accumulated(
 
 
 def _micro_batches(experiment: Experiment) -> int:
-    config, mesh = experiment.config.train, experiment.mesh
-    devices = mesh.shape['data'] * mesh.shape['fsdp']
+    config = experiment.config.train
+    devices = sharding.batch_devices(experiment.mesh)
     if config.accumulate < 1 or config.batch_size % (config.accumulate * devices):
         raise UserError(
             f'train.batch_size {config.batch_size} must be a multiple of train.accumulate '

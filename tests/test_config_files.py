@@ -44,3 +44,21 @@ def test_unknown_config_lists_what_there_is(spec):
 )
 def test_flag_in_every_spelling(given, expected):
     assert config_files.resolve_flag(['main', *given]) == ['main', *expected]
+
+
+@pytest.mark.parametrize(
+    ('spec', 'expected'),
+    [
+        ('configs/a.py', 'configs/a.py:fold=2'),
+        ('configs/a.py:', 'configs/a.py:fold=2'),
+        ('configs/a.py:au', 'configs/a.py:au,fold=2'),
+        ('configs/a.py:task=au,dataset=disfa', 'configs/a.py:task=au,dataset=disfa,fold=2'),
+    ],
+)
+def test_an_argument_goes_behind_those_that_are_there(spec, expected):
+    assert config_files.with_argument(spec, 'fold', 2) == expected
+
+
+def test_an_argument_that_is_there_is_not_given_twice():
+    with pytest.raises(UserError, match="gives 'fold' itself"):
+        config_files.with_argument('configs/a.py:task=au,fold=1', 'fold', 2)

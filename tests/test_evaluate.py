@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from emola_jax import evaluate
+from emola_jax import evaluate, generate
+from emola_jax.errors import UserError
 from emola_jax.files import read_jsonl
 from tests.tiny_experiment import tiny_experiment
 
@@ -23,26 +24,72 @@ def calm(tmp_path_factory):
 def test_every_record_is_answered_once_in_order(calm):
     workdir, scores = calm
     rows = read_jsonl(workdir / 'predictions.jsonl')
-    assert [row['id'] for row in rows] == [
-        f'face-{number:03d}' for task in (0, 1) for number in range(task, 20, 2)
-    ]
+    assert [row['id'] for row in rows] == [f'face-{number:03d}' for number in range(20)]
     assert scores['emotion']['n'] == scores['au']['n'] == 10
     assert {row['label'] for row in rows if row['task'] == 'au'} == {'4, 9'}
     for row in rows:
         assert (workdir / row['image']).is_file()
 
 
-@pytest.mark.parametrize('kept_bytes', [0, 1, 700, 2500, -3])
-def test_answers_cut_off_anywhere_are_completed_to_the_same_file(calm, kept_bytes, tmp_path):
+class Killed(BaseException):
+    pass
+
+
+def killed_after(batches, experiment):
+    """Starts the evaluation, which dies when it has written so many batches."""
+    calls = []
+
+    def dying(*arguments, **options):
+        if len(calls) == batches:
+            raise Killed
+        calls.append(1)
+        return generate.generate(*arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(evaluate, 'generate', dying)
+        evaluate.evaluate(experiment, experiment.trainable, step=0)
+
+
+@pytest.mark.parametrize('cut', [0, 1, 300])
+def test_answers_cut_off_anywhere_are_completed_to_the_same_file(calm, cut, tmp_path):
     workdir, scores = calm
     experiment = tiny_experiment(tmp_path, count=20)
-    evaluate.evaluate(experiment, experiment.trainable, step=0)
-    path = tmp_path / 'predictions.jsonl'
-    whole = path.read_bytes()
-    path.write_bytes(whole[:kept_bytes])
+    killed_after(3, experiment)
+    part = tmp_path / 'answers' / 'host0.jsonl'
+    written = part.read_bytes()
+    part.write_bytes(written[: len(written) - cut])
     again = evaluate.evaluate(experiment, experiment.trainable, step=0)
-    assert path.read_bytes() == whole == (workdir / 'predictions.jsonl').read_bytes()
+    path = tmp_path / 'predictions.jsonl'
+    assert path.read_bytes() == (workdir / 'predictions.jsonl').read_bytes()
     assert again == scores
+    assert not part.parent.exists()
+
+
+def test_whole_batches_are_not_answered_again(tmp_path):
+    experiment = tiny_experiment(tmp_path, count=20)
+    killed_after(3, experiment)
+    part = tmp_path / 'answers' / 'host0.jsonl'
+    rows = [row | {'prediction': 'kept'} for row in read_jsonl(part)]
+    part.write_text(''.join(json.dumps(row) + '\n' for row in rows))
+    evaluate.evaluate(experiment, experiment.trainable, step=0)
+    assert len(rows) == 18  # 8 + 2 of one task, 8 of the other
+    assert answers(tmp_path).count('kept') == 18
+
+
+def test_a_finished_evaluation_is_only_scored_again(calm, monkeypatch):
+    workdir, scores = calm
+    experiment = tiny_experiment(workdir, count=20)
+    monkeypatch.setattr(evaluate, 'generate', None)
+    assert evaluate.evaluate(experiment, experiment.trainable, step=0) == scores
+
+
+def test_a_damaged_part_is_named(tmp_path):
+    experiment = tiny_experiment(tmp_path, count=20)
+    killed_after(1, experiment)
+    part = tmp_path / 'answers' / 'host0.jsonl'
+    part.write_text('{"index": 0\n' + part.read_text())
+    with pytest.raises(UserError, match=r'host0\.jsonl: expected one answer a line'):
+        evaluate.evaluate(experiment, experiment.trainable, step=0)
 
 
 def test_answers_of_another_step_are_not_reused(tmp_path):
