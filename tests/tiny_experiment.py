@@ -1,5 +1,7 @@
 """An experiment of random weights on records made in memory, without any file or asset."""
 
+import dataclasses
+
 import jax
 import ml_collections
 import numpy as np
@@ -50,8 +52,21 @@ def records(count):
     return made
 
 
-def tiny_experiment(workdir, *, steps=4, mesh=None, segments=1, devices=1, count=24, **train):
-    """Builds it; `devices` of the fake CPU devices make the mesh unless `mesh` is given."""
+def questions(count):
+    """`records`, whose questions are of many lengths."""
+    return [
+        dataclasses.replace(face, instruction='Which AUs? ' + 'Look. ' * (7 * number % 12))
+        for number, face in enumerate(records(count))
+    ]
+
+
+def tiny_experiment(
+    workdir, *, steps=4, mesh=None, segments=1, devices=1, count=24, faces=None, **train
+):
+    """Builds it on `faces`, or on `count` made ones.
+
+    `devices` of the fake CPU devices make the mesh unless `mesh` is given.
+    """
     config = ml_collections.ConfigDict(
         {
             'seed': 0,
@@ -91,7 +106,7 @@ def tiny_experiment(workdir, *, steps=4, mesh=None, segments=1, devices=1, count
         read_threads=1,
     )
     tokenizer = Tokenizer.byte_level()
-    faces = records(count)
+    faces = records(count) if faces is None else faces
     split = Split(faces, Selection(np.arange(len(faces)), ()))
     data = Data(
         {'train': split, 'test': split},
