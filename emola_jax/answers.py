@@ -49,9 +49,12 @@ def answered(folder: Path, questions: Sequence[Question], identity: Mapping[str,
 
 
 def is_complete(folder: Path, questions: Sequence[Question]) -> bool:
-    """Whether predictions.jsonl answers exactly `questions`."""
-    rows = read_jsonl(folder / PREDICTIONS_FILE)
-    return [(row['task'], row['id']) for row in rows] == [(q.task, q.id) for q in questions]
+    """Whether predictions.jsonl answers exactly `questions`; a damaged one does not."""
+    try:
+        found = [(row['task'], row['id']) for row in read_jsonl(folder / PREDICTIONS_FILE)]
+    except (ValueError, KeyError):
+        return False
+    return found == [(question.task, question.id) for question in questions]
 
 
 class Part:

@@ -1,7 +1,7 @@
 """One process of an evaluation by several.
 
 `python -m tests.evaluating_host WORKDIR MESH SETTINGS`: MESH is the shape, SETTINGS what
-`evaluate_all` takes, both JSON. Who the processes are stands in the environment, see `emola_jax.runtime`.
+`evaluate_all` takes, both JSON. Who the processes are is in the environment (`emola_jax.runtime`).
 """
 
 import json

@@ -44,3 +44,18 @@ def test_every_parameter_at_fault_is_named():
     assert "['unknown']: no rule for logical axis 'colour'" in message
     assert "['bare']: has no logical axes" in message
     assert 'good' not in message
+
+
+@pytest.mark.parametrize('shape', [(8, 1, 1), (2, 2, 2), (1, 1, 8)])
+def test_rows_come_back_from_where_they_were_placed(shape):
+    mesh = sharding.make_mesh(dict(zip(sharding.MESH_AXES, shape, strict=True)))
+    own = sharding.host_rows(16, mesh)
+    assert own.held == own.owned == tuple(range(16))
+    rows = np.arange(48).reshape(16, 3)
+    placed = sharding.place_rows({'x': rows}, own, mesh)['x']
+    assert placed.sharding.spec == sharding.BATCH_SPEC
+    assert placed.addressable_shards[0].data.shape[0] == 16 // sharding.batch_devices(mesh)
+    found = sharding.fetch_rows(jax.device_put(placed, sharding.replicated(mesh)), mesh)
+    assert sorted(found) == list(range(16))
+    for number, row in found.items():
+        np.testing.assert_array_equal(row, rows[number])
