@@ -18,7 +18,7 @@ from tests.tiny_experiment import questions, tiny_experiment
 
 def evaluate_all(workdir, mesh, count, batch_size, temperature):
     """Answers, and answers blind, and leaves both scores in the workdir."""
-    experiment = tiny_experiment(workdir, faces=questions(count), mesh=mesh)
+    experiment = tiny_experiment(workdir, faces=questions(count), mesh=mesh, lively=True)
     experiment.config.eval.batch_size = batch_size
     experiment.config.eval.sampler.temperature = temperature
     for blind in (False, True):

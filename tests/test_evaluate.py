@@ -124,7 +124,7 @@ def test_the_control_sees_neither_the_face_nor_its_landmarks(tmp_path):
 
 def evaluated(workdir, *, faces, batch_size, devices=1, temperature=0.0):
     """Answer by (task, id)."""
-    experiment = tiny_experiment(workdir, faces=faces, devices=devices)
+    experiment = tiny_experiment(workdir, faces=faces, devices=devices, lively=True)
     experiment.config.eval.batch_size = batch_size
     experiment.config.eval.sampler.temperature = temperature
     evaluate.evaluate(experiment, experiment.trainable, step=0)
@@ -137,7 +137,7 @@ def one_at_a_time(request, tmp_path_factory):
     workdir = tmp_path_factory.mktemp('one')
     faces = questions(13)
     found = evaluated(workdir, faces=faces, batch_size=1, temperature=request.param)
-    assert len(set(found.values())) > 10  # else the same texts would say little
+    assert len(set(found.values())) > 5  # else equal texts would say little
     return request.param, faces, found
 
 

@@ -23,6 +23,7 @@ from input_pipeline.conversation import TEMPLATES
 from input_pipeline.pipeline import Encoder, PipelineConfig
 from input_pipeline.selection import Selection
 from tests.input_pipeline.fakes import png, record
+from tests.models.tiny import random_params
 
 MODEL = EmolaConfig(
     vision=VisionConfig(image_size=28, patch_size=14, width=16, layers=3, heads=2, mlp=32),
@@ -53,19 +54,34 @@ def records(count):
 
 
 def questions(count):
-    """`records`, whose questions are of many lengths."""
+    """`records` with questions of five lengths and faces that have little in common."""
+    rng = np.random.default_rng(0)
     return [
-        dataclasses.replace(face, instruction='Which AUs? ' + 'Look. ' * (7 * number % 12))
+        dataclasses.replace(
+            face,
+            instruction='Which AUs? ' + 'Look. ' * (number % 5),
+            landmarks=rng.uniform(-1, 1, 212).astype(np.float32),
+        )
         for number, face in enumerate(records(count))
     ]
 
 
 def tiny_experiment(
-    workdir, *, steps=4, mesh=None, segments=1, devices=1, count=24, faces=None, **train
+    workdir,
+    *,
+    steps=4,
+    mesh=None,
+    segments=1,
+    devices=1,
+    count=24,
+    faces=None,
+    lively=False,
+    **train,
 ):
     """Builds it on `faces`, or on `count` made ones.
 
-    `devices` of the fake CPU devices make the mesh unless `mesh` is given.
+    `devices` of the fake CPU devices make the mesh unless `mesh` is given. As initialised the model
+    says the same to every face; a `lively` one, of larger weights, does not.
     """
     config = ml_collections.ConfigDict(
         {
@@ -119,6 +135,9 @@ def tiny_experiment(
         np.asarray(jax.devices()[:devices]).reshape(-1, 1, 1), sharding.MESH_AXES
     )
     base = bases.random_base(MODEL, 0)
+    if lively:
+        params = jax.tree.map(lambda leaf: 4 * leaf, random_params(MODEL))
+        base = dataclasses.replace(base, params=params)
     frozen, trainable = bases.place(MODEL, base, mesh, seed=0)
     return Experiment(
         config=config,
