@@ -17,7 +17,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from tqdm import tqdm
 
-from emola_jax import answers, eval_plan, report_faces, sharding, train_state
+from emola_jax import answers, eval_plan, report_faces, runtime, sharding, train_state
 from emola_jax import experiment as experiments
 from emola_jax.eval_plan import Batch, EvalConfig, Question
 from emola_jax.experiment import Experiment
@@ -71,6 +71,7 @@ def evaluate(
         done = answers.answered(folder, questions, _identity(experiment, step))
         if not blind:
             report_faces.save((split.source[question.index] for question in questions), folder)
+    runtime.wait_for_hosts('questions are known')
     # Host 0 decides, so that every host does the same batches.
     is_done = multihost_utils.broadcast_one_to_all(
         np.array([all(q.index in done for q in batch.questions) for batch in batches])
@@ -79,7 +80,7 @@ def evaluate(
     if left:
         own = sharding.host_rows(rows, experiment.mesh)
         _answer(experiment, trainable, config, left, own, folder, blind=blind)
-        multihost_utils.sync_global_devices('all answers are written')
+        runtime.wait_for_hosts('answers are written')
     return score(answers.merge(folder, questions), experiment.data.known_aus) if is_first else {}
 
 

@@ -14,6 +14,7 @@ import os
 
 import jax
 import ml_collections
+import orbax.checkpoint as ocp
 from absl import logging
 
 from emola_jax import assets
@@ -24,6 +25,9 @@ CLUSTER_VARIABLES = ('SLURM_JOB_ID', 'TPU_WORKER_HOSTNAMES')
 
 HOST_VARIABLES = ('JAX_COORDINATOR_ADDRESS', 'JAX_NUM_PROCESSES', 'JAX_PROCESS_ID')
 """Who the processes of a run are, set by hand: all three or none."""
+
+_PATIENCE = 3600 * 1000
+"""Milliseconds that hosts wait for one that has more to do; a dead one is noticed long before."""
 
 
 def start(config: ml_collections.ConfigDict) -> None:
@@ -62,3 +66,12 @@ def join_hosts() -> None:
         )
     processes, process = map(int, numbers)
     jax.distributed.initialize(address, processes, process, cluster_detection_method='deactivate')
+
+
+def wait_for_hosts(point: str) -> None:
+    """Waits until every host of the run is here; does nothing in a run of one.
+
+    The processes wait for each other without their devices, unlike in JAX's `sync_global_devices`:
+    gloo gives up on a peer that comes half a minute later to their first collective.
+    """
+    ocp.multihost.get_barrier_sync_fn()(key=point, timeout_ms=_PATIENCE)
