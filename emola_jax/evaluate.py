@@ -17,7 +17,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from tqdm import tqdm
 
-from emola_jax import answers, eval_plan, report_faces, runtime, sharding, train_state
+from emola_jax import answer_files, eval_plan, report_faces, runtime, sharding, train_state
 from emola_jax import experiment as experiments
 from emola_jax.eval_plan import Batch, EvalConfig, Question
 from emola_jax.experiment import Experiment
@@ -68,7 +68,7 @@ def evaluate(
 
     done: set[int] = set()
     if is_first:
-        done = answers.answered(folder, questions, _identity(experiment, step))
+        done = answer_files.answered(folder, questions, _identity(experiment, step))
         if not blind:
             report_faces.save((split.source[question.index] for question in questions), folder)
     runtime.wait_for_hosts('questions are known')
@@ -81,7 +81,9 @@ def evaluate(
         own = sharding.host_rows(rows, experiment.mesh)
         _answer(experiment, trainable, config, left, own, folder, blind=blind)
         runtime.wait_for_hosts('answers are written')
-    return score(answers.merge(folder, questions), experiment.data.known_aus) if is_first else {}
+    return (
+        score(answer_files.merge(folder, questions), experiment.data.known_aus) if is_first else {}
+    )
 
 
 def score(rows: Sequence[dict[str, Any]], aus: Sequence[int]) -> dict[str, Any]:
@@ -114,7 +116,7 @@ def _answer(
     source = experiment.data.splits[config.split].source
     host = jax.process_index()
     with (
-        answers.Part(folder, host) as part,
+        answer_files.Part(folder, host) as part,
         tqdm(
             total=sum(len(batch.questions) for batch in batches),
             desc='evaluate (control)' if blind else 'evaluate',

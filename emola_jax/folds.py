@@ -23,7 +23,7 @@ from typing import Any
 from absl import app, flags
 
 from emola_jax import config_files, part_runs
-from emola_jax.answers import PREDICTIONS_FILE
+from emola_jax.answer_files import PREDICTIONS_FILE
 from emola_jax.errors import UserError
 from emola_jax.evaluate import CONTROL, SCORES_FILE, score
 from emola_jax.facs import AU_NAMES
