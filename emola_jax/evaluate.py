@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -66,24 +67,19 @@ def evaluate(
     batches = eval_plan.plan(questions, config, rows=rows)
     is_first = jax.process_index() == 0
 
-    done: set[int] = set()
+    answered: set[int] = set()
     if is_first:
-        done = answer_files.answered(folder, questions, _identity(experiment, step))
+        answered = answer_files.answered(folder, questions, _identity(experiment, step))
         if not blind:
             report_faces.save((split.source[question.index] for question in questions), folder)
-    runtime.wait_for_hosts('questions are known')
-    # Host 0 decides, so that every host does the same batches.
-    is_done = multihost_utils.broadcast_one_to_all(
-        np.array([all(q.index in done for q in batch.questions) for batch in batches])
-    )
-    left = [batch for batch, is_answered in zip(batches, is_done, strict=True) if not is_answered]
+    left = _unanswered(batches, answered)
     if left:
         own = sharding.host_rows(rows, experiment.mesh)
         _answer(experiment, trainable, config, left, own, folder, blind=blind)
         runtime.wait_for_hosts('answers are written')
-    return (
-        score(answer_files.merge(folder, questions), experiment.data.known_aus) if is_first else {}
-    )
+    if not is_first:
+        return {}
+    return score(answer_files.merge(folder, questions), experiment.data.known_aus)
 
 
 def score(rows: Sequence[dict[str, Any]], aus: Sequence[int]) -> dict[str, Any]:
@@ -97,6 +93,14 @@ def score(rows: Sequence[dict[str, Any]], aus: Sequence[int]) -> dict[str, Any]:
         scores[task] = rege.score(samples, task=task, aus=aus)
         scores[task]['cut_off'] = sum(not row['finished'] for row in of_task)
     return scores
+
+
+def _unanswered(batches: Sequence[Batch], answered: AbstractSet[int]) -> list[Batch]:
+    """What is left to do: host 0 says so, and every host does the same batches."""
+    runtime.wait_for_hosts('questions are known')
+    left = [any(q.index not in answered for q in batch.questions) for batch in batches]
+    left = multihost_utils.broadcast_one_to_all(np.array(left))
+    return [batch for batch, is_left in zip(batches, left, strict=True) if is_left]
 
 
 def _answer(
