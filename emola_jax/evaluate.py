@@ -27,7 +27,7 @@ from emola_jax.generate import generate
 from emola_jax.metrics import action_units, emotions, rege
 from emola_jax.metrics.rouge import rouge_l
 from emola_jax.models.config import CLIP_MEAN
-from emola_jax.models.emola import Emola, unroll
+from emola_jax.models.emola import unroll
 from emola_jax.models.lora import merge_lora
 from emola_jax.sharding import HostRows
 from emola_jax.train_state import Params
@@ -135,7 +135,20 @@ def _answer(
                 for row, question in enumerate(batch.questions)
                 if row in own.held
             }
-            ids = _write(experiment, model, params, config, batch, records, own, blind=blind)
+            prompts = sharding.place_rows(
+                _prompts(experiment, batch, records, own, blind=blind), own, experiment.mesh
+            )
+            keys = jax.random.wrap_key_data(prompts.pop('keys'), impl='threefry2x32')
+            tokens = generate(
+                model,
+                params,
+                prompts,
+                max_new_tokens=batch.max_new_tokens,
+                eos_id=experiment.tokenizer.eos_id,
+                sampler=config.sampler,
+                rng=keys,
+            )
+            ids = sharding.fetch_rows(tokens, experiment.mesh)
             part.append(
                 {
                     batch.questions[row].index: _row(experiment, records[row], ids[row])
@@ -153,39 +166,25 @@ def _shown(source: RecordSource, question: Question) -> Record:
     return dataclasses.replace(record, landmarks=source[question.landmarks_of].landmarks)
 
 
-def _write(
+def _prompts(
     experiment: Experiment,
-    model: Emola,
-    params: Params,
-    config: EvalConfig,
     batch: Batch,
     records: Mapping[int, Record],
     own: HostRows,
     *,
     blind: bool,
-) -> dict[int, np.ndarray]:
-    """One batch of answers: token ids by row, of the rows on this host."""
-    encoder = experiment.data.encoder
-    arrays = prompt_batch([records.get(row) for row in own.held], encoder, length=batch.length)
+) -> dict[str, np.ndarray]:
+    """This host's rows of a batch: see `prompt_batch`, and 'keys' u32[B, 2] to sample with."""
+    shown = [records.get(row) for row in own.held]
+    arrays = prompt_batch(shown, experiment.data.encoder, length=batch.length)
     if blind:
         arrays['images'] = _blank(arrays['images'])
-    seed, questions = experiment.config.seed, batch.questions
-    words = np.zeros((len(own.held), 2), np.uint32)
+    arrays['keys'] = np.zeros((len(own.held), 2), np.uint32)
     for place, row in enumerate(own.held):
         if row in records:
-            words[place] = eval_plan.key_words(questions[row], seed)
-    on_mesh = sharding.place_rows({**arrays, 'keys': words}, own, experiment.mesh)
-    keys = jax.random.wrap_key_data(on_mesh.pop('keys'), impl='threefry2x32')
-    tokens = generate(
-        model,
-        params,
-        on_mesh,
-        max_new_tokens=batch.max_new_tokens,
-        eos_id=experiment.tokenizer.eos_id,
-        sampler=config.sampler,
-        rng=keys,
-    )
-    return sharding.fetch_rows(tokens, experiment.mesh)
+            question = batch.questions[row]
+            arrays['keys'][place] = eval_plan.key_words(question, experiment.config.seed)
+    return arrays
 
 
 def _row(experiment: Experiment, record: Record, ids: np.ndarray) -> dict[str, Any]:
