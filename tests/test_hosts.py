@@ -54,9 +54,9 @@ def files(workdir):
     }
 
 
-# The second shape has a weight on devices of both hosts, and every row on both.
+# Either has weights of which each host holds a part; in the second every row lies on both hosts.
 @pytest.mark.slow
-@pytest.mark.parametrize('shape', [(4, 1, 1), (1, 2, 2), (1, 1, 4)])
+@pytest.mark.parametrize('shape', [(1, 2, 2), (1, 1, 4)])
 def test_two_hosts_write_what_one_writes(shape, tmp_path):
     address = f'localhost:{free_port()}'
     arguments = (str(tmp_path / 'two'), json.dumps(shape), json.dumps(SETTINGS))
