@@ -47,6 +47,7 @@ DEV = [
     'pytest',
     'pytest-xdist',
     'rouge==1.0.1',
+    'rouge-score==0.1.2',
     'ruff',
     'setuptools>=77',
     'torch',

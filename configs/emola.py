@@ -2,22 +2,90 @@
 
     python -m emola_jax.main --config=configs/emola.py --workdir=runs/emola
     python -m emola_jax.main --config=configs/emola.py:au --workdir=runs/emola_au
+    python -m emola_jax.main --config=configs/emola.py:task=au,dataset=disfa,fold=1 --workdir=…
+    python -m emola_jax.main --config=configs/emola.py:task=emotion,dataset=rafdb --workdir=…
 
-The argument chooses the training set: 'emotion' or 'au' as released, or 'mix' (both). Weights and
-data need the user's own copies; without them the run says which are missing and where to put them.
+The argument is `task=…,dataset=…,fold=…`, in any order, each optional; a task alone may be named
+without its key. The task is 'emotion' or 'au', or 'mix' (both) where the data set has both; without
+one it is the data set's only task, 'emotion' for FABA-Instruct. `fold` 1, 2 or 3 (1 if left out) is
+for BP4D and DISFA. Weights and data need the user's own copies; without them the run says which are
+missing and where to put them; docs/datasets.md tells each data set's layout.
+
+The settings are those of the released script, for every data set: what the paper changed for the
+others it doesn't say.
 """
 
 from __future__ import annotations
 
+import dataclasses
+
 from ml_collections import ConfigDict
 
+from emola_jax.errors import UserError
+from input_pipeline.datasets import registry
+from input_pipeline.datasets.folds import FOLDS, fold_splits
+from input_pipeline.datasets.items import Options
+
 TASKS = ('emotion', 'au', 'mix')
+_KEYS = ('task', 'dataset', 'fold')
 
 
-def get_config(task: str = 'emotion') -> ConfigDict:
-    """The experiment's values, those of the released script; `task` is one of `TASKS`."""
-    if task not in TASKS:
-        raise ValueError(f'configs/emola.py knows the tasks {TASKS}, not {task!r}')
+@dataclasses.dataclass(frozen=True)
+class Argument:
+    """What a config argument asks for.
+
+    Attributes:
+      task: one of `TASKS`.
+      dataset: full name of the data set.
+      fold: 1..3, or 0 for a data set without folds.
+      train_split, eval_split: what that means as splits.
+    """
+
+    task: str
+    dataset: str
+    fold: int
+    train_split: str
+    eval_split: str
+
+
+def parse(argument: str) -> Argument:
+    """Reads 'task=au,dataset=disfa,fold=1', or a task alone.
+
+    Raises:
+      UserError: an unknown key, a key given twice, or a value that the data set doesn't have.
+    """
+    given: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in argument.split(','))):
+        key, equals, value = (piece.strip() for piece in part.partition('='))
+        if not equals:
+            key, value = 'task', key
+        if key not in _KEYS or not value:
+            raise UserError(
+                f'configs/emola.py: {part!r} in {argument!r}; expected a task ({", ".join(TASKS)}) '
+                'or task=au,dataset=disfa,fold=1'
+            )
+        if key in given:
+            raise UserError(f'configs/emola.py: {argument!r} gives {key} twice')
+        given[key] = value
+    data_set = registry.find(given.get('dataset', 'faba_instruct')).DATA_SET
+    task = given.get('task', data_set.tasks[0])
+    data_set.check_tasks(Options(task=task))
+    if data_set.train:
+        if 'fold' in given:
+            raise UserError(
+                f'configs/emola.py: {data_set.name} has no folds, only bp4d and disfa do; leave '
+                f'fold={given["fold"]} out'
+            )
+        return Argument(task, data_set.name, 0, data_set.train, data_set.evaluated)
+    fold = given.get('fold', '1')
+    if fold not in map(str, FOLDS):
+        raise UserError(f'configs/emola.py: fold={fold}; expected one of {FOLDS}')
+    return Argument(task, data_set.name, int(fold), *fold_splits(int(fold)))
+
+
+def get_config(argument: str = '') -> ConfigDict:
+    """The experiment's values, those of the released script; the module tells the argument."""
+    asked = parse(argument)
     config = ConfigDict()
     config.seed = 1
     config.cpu_devices = 0
@@ -61,10 +129,14 @@ def get_config(task: str = 'emotion') -> ConfigDict:
     )
     config.data = ConfigDict(
         {
-            'dataset': 'faba_instruct',
+            'dataset': asked.dataset,
             'root': 'data',
-            'task': task,
-            'train_split': 'train',
+            'built': '',  # a finished data set to read instead of building one from `root`
+            'task': asked.task,
+            'fold': asked.fold,
+            'frame_step': 1,
+            'labels': '',
+            'train_split': asked.train_split,
             'image_size': 336,
             'template': 'vicuna_v1',
             'pad_to_square': True,
@@ -101,7 +173,7 @@ def get_config(task: str = 'emotion') -> ConfigDict:
     )
     config.eval = ConfigDict(
         {
-            'split': 'eval',
+            'split': asked.eval_split,
             'limit': 0,
             'batch_size': 32,
             'max_new_tokens': {'emotion': 512, 'au': 512},

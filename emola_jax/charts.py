@@ -1,4 +1,4 @@
-"""Line charts as inline SVG: they scale, print and take the page's own colours and fonts."""
+"""Charts as inline SVG: they scale, print and take the page's own colours and fonts."""
 
 from __future__ import annotations
 
@@ -36,9 +36,102 @@ def line_chart(xs: Sequence[float], ys: Sequence[float], *, label: str) -> Marku
     # The y axis ends at its outer ticks; the x axis at the data.
     place_x = _scale(x.min(), x.max(), LEFT, WIDTH - RIGHT)
     place_y = _scale(y_ticks[0], y_ticks[-1], HEIGHT - BOTTOM, TOP)
+    parts = _frame(f'{label}, {len(points)} points', y_ticks, place_y)
+    inside = [tick for tick in x_ticks if x.min() <= tick <= x.max()]
+    parts += [_x_label(place_x(tick), _number(tick)) for tick in inside]
+    parts.append(f'<path class="raw" d="{_path(place_x(x), place_y(y))}"/>')
+    parts.append(f'<path class="mean" d="{_path(place_x(x), place_y(running_mean(y)))}"/>')
+    return Markup(''.join(parts) + '</svg>')
+
+
+def histogram(edges: Sequence[float], counts: Sequence[float], *, label: str) -> Markup:
+    """Draws one column for each bin.
+
+    Args:
+      edges: rising, one more than there are counts.
+      counts: not negative.
+      label: what is counted, for readers that do not see the picture.
+
+    Returns:
+      An `<svg>` element; styled by the classes axis, grid and column.
+    """
+    x_ticks, y_ticks = ticks(edges[0], edges[-1], 6), ticks(0, max(counts), 4)
+    place_x = _scale(edges[0], edges[-1], LEFT, WIDTH - RIGHT)
+    place_y = _scale(0, y_ticks[-1], HEIGHT - BOTTOM, TOP)
+    parts = _frame(f'{label}, {len(counts)} bins', y_ticks, place_y)
+    parts += [
+        f'<rect class="column" x="{place_x(low) + 0.5:.1f}" y="{place_y(count):.1f}" '
+        f'width="{max(place_x(high) - place_x(low) - 1, 0.5):.1f}" '
+        f'height="{place_y(0) - place_y(count):.1f}"/>'
+        for low, high, count in zip(edges, edges[1:], counts, strict=False)
+    ]
+    inside = [tick for tick in x_ticks if edges[0] <= tick <= edges[-1]]
+    parts += [_x_label(place_x(tick), _number(tick)) for tick in inside]
+    return Markup(''.join(parts) + '</svg>')
+
+
+_CELL, _HEAD_LEFT, _HEAD_TOP = 34, 84, 34
+
+
+def heatmap(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: Sequence[Sequence[float]],
+    *,
+    label: str,
+    text: Callable[[float], str],
+) -> Markup:
+    """Draws a table of shares in [0, 1] as cells that get darker.
+
+    Args:
+      rows: their titles.
+      columns: their titles.
+      values: a row for each of `rows`; not a number leaves the cell empty.
+      label: what it shows, for readers that do not see the picture.
+      text: what is written in a cell.
+
+    Returns:
+      An `<svg>` element; styled by the classes axis, cell and inside.
+    """
+    width = _HEAD_LEFT + _CELL * len(columns)
+    height = _HEAD_TOP + _CELL * len(rows)
+    parts = [
+        f'<svg class="chart heat" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{escape(label)}" style="max-width:{1.25 * width:.0f}px">'
+    ]
+    for i, column in enumerate(columns):
+        at = _HEAD_LEFT + _CELL * (i + 0.5)
+        parts.append(
+            f'<text class="axis" x="{at}" y="{_HEAD_TOP - 8}" text-anchor="middle">'
+            f'{escape(column)}</text>'
+        )
+    for i, (row, line) in enumerate(zip(rows, values, strict=True)):
+        top = _HEAD_TOP + _CELL * i
+        parts.append(
+            f'<text class="axis" x="{_HEAD_LEFT - 8}" y="{top + _CELL / 2 + 4}" '
+            f'text-anchor="end">{escape(row)}</text>'
+        )
+        for j, value in enumerate(line):
+            if math.isfinite(value):
+                parts.append(_heat_cell(_HEAD_LEFT + _CELL * j, top, value, text(value)))
+    return Markup(''.join(parts) + '</svg>')
+
+
+def _heat_cell(left: float, top: float, value: float, text: str) -> str:
+    shade = 'dark' if value > 0.55 else 'light'
+    return (
+        f'<rect class="cell" x="{left + 1}" y="{top + 1}" width="{_CELL - 2}" '
+        f'height="{_CELL - 2}" rx="4" style="--share:{value:.3f}"/>'
+        f'<text class="inside {shade}" x="{left + _CELL / 2}" y="{top + _CELL / 2 + 4}" '
+        f'text-anchor="middle">{escape(text)}</text>'
+    )
+
+
+def _frame(label: str, y_ticks: Sequence[float], place_y: Callable[[Any], Any]) -> list[str]:
+    """The opening tag, and the lines and labels of the y axis."""
     parts = [
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(label)}, {len(points)} points">'
+        f'aria-label="{escape(label)}">'
     ]
     for tick in y_ticks:
         at = place_y(tick)
@@ -47,15 +140,11 @@ def line_chart(xs: Sequence[float], ys: Sequence[float], *, label: str) -> Marku
             f'<text class="axis" x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">'
             f'{_number(tick)}</text>'
         )
-    for tick in x_ticks:
-        if x.min() <= tick <= x.max():
-            parts.append(
-                f'<text class="axis" x="{place_x(tick):.1f}" y="{HEIGHT - 8}" '
-                f'text-anchor="middle">{_number(tick)}</text>'
-            )
-    parts.append(f'<path class="raw" d="{_path(place_x(x), place_y(y))}"/>')
-    parts.append(f'<path class="mean" d="{_path(place_x(x), place_y(running_mean(y)))}"/>')
-    return Markup(''.join(parts) + '</svg>')
+    return parts
+
+
+def _x_label(at: float, text: str) -> str:
+    return f'<text class="axis" x="{at:.1f}" y="{HEIGHT - 8}" text-anchor="middle">{text}</text>'
 
 
 _SMALLEST_SPAN = 1e-306

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+import runpy
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+import ml_collections
 
 from emola_jax.errors import UserError
 
@@ -37,10 +42,22 @@ def resolve(path_spec: str) -> str:
     )
 
 
+def load(path_spec: str) -> ml_collections.ConfigDict:
+    """The values of a config file, e.g. of `configs/mini.py:long`.
+
+    Raises:
+      UserError: see `resolve`.
+    """
+    path, colon, argument = resolve(path_spec).partition(':')
+    get_config = runpy.run_path(path)['get_config']
+    return get_config(argument) if colon else get_config()
+
+
 def resolve_flag(argv: Sequence[str]) -> list[str]:
     """A command line with `resolve` applied to the value of `--config`.
 
-    Needed before flags are parsed: parsing already loads the file.
+    Needed before flags are parsed: parsing already loads the file. It would also bury what the file
+    says of a bad argument under a traceback, so that is asked for here.
 
     Args:
       argv: program name and arguments.
@@ -49,7 +66,7 @@ def resolve_flag(argv: Sequence[str]) -> list[str]:
       The same arguments; `--config VALUE` and `--config=VALUE` are both known.
 
     Raises:
-      UserError: see `resolve`.
+      UserError: see `resolve`; or the config refuses its argument.
     """
     arguments = list(argv)
     for i, argument in enumerate(arguments):
@@ -57,9 +74,9 @@ def resolve_flag(argv: Sequence[str]) -> list[str]:
             break
         flag, equals, value = argument.partition('=')
         if flag in _FLAGS and equals:
-            arguments[i] = f'{flag}={resolve(value)}'
+            arguments[i] = f'{flag}={_accepted(resolve(value))}'
         elif i and arguments[i - 1] in _FLAGS:
-            arguments[i] = resolve(argument)
+            arguments[i] = _accepted(resolve(argument))
     return arguments
 
 
@@ -74,6 +91,26 @@ def with_argument(path_spec: str, name: str, value: object) -> str:
     if any(argument.partition('=')[0].strip() == name for argument in given):
         raise UserError(f'--config: {path_spec!r} gives {name!r} itself; leave it out')
     return f'{path}:{",".join([*given, f"{name}={value}"])}'
+
+
+def _accepted(path_spec: str) -> str:
+    """The same, if the config says nothing against its argument; other faults show when parsed."""
+    name, _, argument = path_spec.partition(':')
+    found = importlib.util.spec_from_file_location('emola_jax_config', name)
+    if found is None or found.loader is None:
+        return path_spec
+    module = importlib.util.module_from_spec(found)
+    sys.modules[found.name] = module  # dataclasses look their module up
+    try:
+        found.loader.exec_module(module)
+        module.get_config(*([argument] if argument else []))
+    except UserError:
+        raise
+    except Exception:
+        return path_spec
+    finally:
+        del sys.modules[found.name]
+    return path_spec
 
 
 def available() -> list[str]:

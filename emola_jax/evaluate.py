@@ -79,7 +79,7 @@ def evaluate(
         runtime.wait_for_hosts('answers are written')
     if not is_first:
         return {}
-    return score(answer_files.merge(folder, questions), experiment.data.known_aus)
+    return score(answer_files.merge(folder, questions), experiment.data.scored_aus)
 
 
 def score(rows: Sequence[dict[str, Any]], aus: Sequence[int]) -> dict[str, Any]:

@@ -18,6 +18,15 @@ EMOTIONS: tuple[str, ...] = (
 )
 """Emotion classes; the index is the label (0..6)."""
 
+
+def emotion_label(text: str | int) -> int | None:
+    """Label 0..6 of an emotion's name in any case, or of its number; None for anything else."""
+    name = str(text).strip().lower()
+    if name in EMOTIONS:
+        return EMOTIONS.index(name)
+    return int(name) if name in map(str, range(len(EMOTIONS))) else None
+
+
 AU_NAMES: dict[int, str] = {
     1: 'Inner Brow Raiser',
     2: 'Outer Brow Raiser',

@@ -126,3 +126,27 @@ def drop_torn_line(path: Path) -> None:
     with path.open('r+b') as file:
         content = file.read()
         file.truncate(content.rfind(b'\n') + 1)
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Reads a file that anybody wrote: one JSON object a line, the last one with or without an end.
+
+    Raises:
+      UserError: there is no such file, no line in it, or a line that is no JSON object.
+    """
+    if not path.is_file():
+        raise UserError(f'{path}: no such file; expected one JSON object a line')
+    rows = []
+    for number, line in enumerate(path.read_text(encoding='utf-8-sig').split('\n'), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UserError(f'{path}, line {number}: not JSON ({error})') from None
+        if not isinstance(row, dict):
+            raise UserError(f'{path}, line {number}: expected a JSON object')
+        rows.append(row)
+    if not rows:
+        raise UserError(f'{path}: empty; expected one JSON object a line')
+    return rows

@@ -81,12 +81,12 @@ def gather(folders: dict[str, Path], workdir: Path) -> dict[str, Any]:
     """
     by_fold = {name: part_runs.task_scores(folder) for name, folder in folders.items()}
     rows = _all_answers(folders)
-    scores = _average(list(by_fold.values()))
+    scores: dict[str, Any] = cross_validation.average_tasks(list(by_fold.values()))
     scores['folds'] = by_fold
     scores['pooled'] = score(rows, _scored_aus(by_fold))
     controls = [json.loads((f / SCORES_FILE).read_text()).get(CONTROL) for f in folders.values()]
     if all(controls):
-        scores[CONTROL] = _average(controls)
+        scores[CONTROL] = cross_validation.average_tasks(controls)
     lines = (json.dumps(row, ensure_ascii=False) + '\n' for row in rows)
     write_text(workdir / PREDICTIONS_FILE, ''.join(lines))
     write_text(workdir / TABLE_FILE, table(scores) + '\n')
@@ -140,11 +140,6 @@ def _cell(value: Any) -> str:
     if value is None:
         return ''
     return value if isinstance(value, str) else f'{value:.1f}'
-
-
-def _average(by_fold: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    tasks = [task for task in TASKS if all(task in scores for scores in by_fold)]
-    return {task: cross_validation.average([scores[task] for scores in by_fold]) for task in tasks}
 
 
 def _scored_aus(by_fold: dict[str, Any]) -> tuple[int, ...]:

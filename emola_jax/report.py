@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import jinja2
+import markupsafe
 
-from emola_jax import charts, report_data, report_gallery
-from emola_jax.files import write_text
+from emola_jax import (
+    charts,
+    paper_tables,
+    report_data,
+    report_differences,
+    report_gallery,
+    table_text,
+)
+from emola_jax.files import read_json_lines, write_text
 from emola_jax.report_data import Run
 
 REPORT_FILE = 'report.html'
@@ -35,43 +46,108 @@ def write_report(workdir: Path) -> Path:
     return path
 
 
-def render(run: Run) -> str:
-    """The page as text."""
-    environment = jinja2.Environment(
+def write_scored(predictions: Path, scores: Mapping[str, Any], out: Path, *, dataset: str) -> Path:
+    """Writes the report of scored answers of any model: no config, no curves, perhaps no pictures.
+
+    Args:
+      predictions: a predictions.jsonl; a row without a task belongs to the only one in `scores`.
+        Pictures are found by their field `image`, relative to the file.
+      scores: task -> what `rege.score` returns.
+      out: the page to write.
+      dataset: the data set's name.
+
+    Raises:
+      UserError: the file is no such file, or a row lacks a field.
+    """
+    only = next(iter(scores)) if len(scores) == 1 else None
+    run = report_data.from_answers(
+        [{'task': only, **row} for row in read_json_lines(predictions)],
+        scores,
+        folder=predictions.parent,
+        title=predictions.stem,
+        dataset=dataset,
+    )
+    write_text(out, render(run))
+    return out
+
+
+SHOWN_DIFFERENCES = 12
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """How pages are made from templates: everything is escaped, and a missing name is an error."""
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader('emola_jax', 'templates'),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters['percent'] = _percent
-    environment.filters['setting'] = _setting
-    return environment.get_template('report.html').render(
-        run=run,
-        title=run.workdir.resolve().name,
-        date=_evaluated(run),
-        task_titles=report_data.TASK_TITLES,
-        scores={task: report_data.score_rows(run, task) for task in run.tasks},
-        ablation=report_data.ablation_rows(run),
-        confusion=report_data.confusion(run),
-        au_bars=report_data.au_bars(run),
-        agreement=run.scores.get('au', {}).get('strict', {}).get('au_code_name_agreement'),
-        charts={
-            title: charts.line_chart(xs, ys, label=title)
-            for title, (xs, ys) in report_data.curves(run).items()
-        },
-        cards=report_gallery.cards(run),
-        settings=report_data.settings(run),
+    made.filters['percent'] = _percent
+    made.filters['setting'] = _setting
+    made.filters['as_printed'] = table_text.as_printed
+    made.filters['subscript'] = _subscript
+    return made
+
+
+def render(run: Run) -> str:
+    """The page as text."""
+    dataset = paper_tables.canonical(run.dataset)
+    tasks = {task: run.scores[task] for task in run.tasks}
+    tables = paper_tables.tables([paper_tables.Method(run.title, dataset, tasks)])
+    return (
+        environment()
+        .get_template('report.html')
+        .render(
+            run=run,
+            title=run.title,
+            date=_evaluated(run),
+            task_titles=report_data.TASK_TITLES,
+            scores={task: report_data.score_rows(run, task) for task in run.tasks},
+            ablation=report_data.ablation_rows(run),
+            confusion=report_data.confusion(run),
+            bars={task: report_data.bars(run, task) for task in run.tasks},
+            agreement=run.scores.get('au', {}).get('strict', {}).get('au_code_name_agreement'),
+            differences=report_differences.differences(run),
+            shown_differences=SHOWN_DIFFERENCES,
+            published=_published(dataset, tables),
+            table_texts={
+                form: '\n'.join(table_text.write(table, form) for table in tables)
+                for form in table_text.FORMATS
+            },
+            charts={
+                title: charts.line_chart(xs, ys, label=title)
+                for title, (xs, ys) in report_data.curves(run).items()
+            },
+            cards=report_gallery.cards(run),
+            settings=report_data.settings(run),
+        )
     )
 
 
+def _published(dataset: str, tables: list[table_text.Table]) -> list[table_text.Table]:
+    """The tables with published rows; beside rendered faces, what is published and nothing else."""
+    if dataset == paper_tables.RENDERED:
+        alone = paper_tables.published_table(dataset)
+        return [alone] if alone else []
+    return [table for table in tables if any(row.published for row in table.rows)]
+
+
 def _evaluated(run: Run) -> str:
-    seconds = (run.workdir / 'scores.json').stat().st_mtime
+    scores = run.workdir / 'scores.json'
+    seconds = scores.stat().st_mtime if scores.exists() else datetime.now(UTC).timestamp()
     return datetime.fromtimestamp(seconds, UTC).strftime('%Y-%m-%d %H:%M UTC')
 
 
 def _percent(value: float | None) -> str:
     return '–' if value is None else f'{value:.1f}'
+
+
+def _subscript(name: str) -> markupsafe.Markup:
+    """'S_re' with a subscript; another name as it is."""
+    head, underscore, tail = name.partition('_')
+    return markupsafe.Markup('{}<sub>{}</sub>' if underscore else '{}').format(head, tail)
 
 
 def _setting(value: object) -> str:

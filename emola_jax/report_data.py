@@ -10,25 +10,31 @@ from pathlib import Path
 from typing import Any
 
 from emola_jax.errors import UserError
-from emola_jax.facs import AU_NAMES
+from emola_jax.facs import AU_NAMES, EMOTIONS
 from emola_jax.files import read_jsonl
+from emola_jax.metrics import action_units, emotions
+from emola_jax.metrics.rouge import rouge_l
+from emola_jax.paper_tables import RENDERED
 
 TASK_TITLES = {'emotion': 'Emotions', 'au': 'Action units'}
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A finished run.
+    """A finished run, or answers of any model that were scored.
 
     Attributes:
-      workdir: its folder.
-      about: config.json: the keys config, base, data and versions.
+      workdir: the folder that the pictures' paths start at.
+      title: what the page is called.
+      about: config.json: the keys config, base, data and versions; of answers alone, the
+        data set's name and what they are.
       metrics: lines of metrics.jsonl.
       scores: scores.json.
       predictions: lines of predictions.jsonl.
     """
 
     workdir: Path
+    title: str
     about: dict[str, Any]
     metrics: list[dict[str, Any]]
     scores: dict[str, Any]
@@ -40,14 +46,19 @@ class Run:
         return [task for task in TASK_TITLES if task in self.scores]
 
     @property
+    def dataset(self) -> str:
+        """The data set's name."""
+        return self.about['config']['data']['dataset']
+
+    @property
     def rendered(self) -> bool:
         """Whether the faces are rendered."""
-        return self.about['config']['data']['dataset'] == 'synthetic_faces'
+        return self.dataset == RENDERED
 
     @property
     def base_kind(self) -> str:
-        """'embedded', 'random' or 'llava'."""
-        return self.about['config']['base']['kind']
+        """'embedded', 'random' or 'llava'; '' for answers alone."""
+        return self.about['config'].get('base', {}).get('kind', '')
 
     def of_task(self, task: str) -> list[dict[str, Any]]:
         """The predictions of one task."""
@@ -56,22 +67,37 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class ScoreRow:
-    """One line of a score table, in percent; None where there is no such number."""
+    """One line of a score table, in percent; None where there is no such number.
+
+    `interval` holds the 95 % intervals that are known, by 's_re', 's_ge' and 's_rege'.
+    """
 
     name: str
     s_re: float | None
     s_ge: float | None
     s_rege: float | None
     note: str = ''
+    interval: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
 class Bar:
-    """The F1 of one action unit, in percent; None if the test faces cannot tell."""
+    """The F1 of one action unit or emotion, in percent; None if the test faces cannot tell.
 
-    au: int
+    Attributes:
+      key: 'AU12', or an emotion.
+      name: the action unit's name; '' for an emotion.
+      f1: under the strict scoring.
+      reference: under the reference scoring.
+      interval: 95 % interval of `f1`.
+      count: test faces that show it.
+    """
+
+    key: str
     name: str
     f1: float | None
+    reference: float | None
+    interval: tuple[float, float] | None
     count: int
 
 
@@ -87,11 +113,68 @@ def load(workdir: Path) -> Run:
         raise UserError(f'{workdir / "predictions.jsonl"}: no answers here; evaluate the run first')
     return Run(
         workdir=workdir,
+        title=workdir.resolve().name,
         about=_read_json(workdir / 'config.json'),
         metrics=read_jsonl(workdir / 'metrics.jsonl'),
         scores=_read_json(workdir / 'scores.json'),
         predictions=predictions,
     )
+
+
+def from_answers(
+    rows: Iterable[Mapping[str, Any]],
+    scores: Mapping[str, Any],
+    *,
+    folder: Path,
+    title: str,
+    dataset: str,
+) -> Run:
+    """What a report of answers alone says: of another model, or of a run whose config is gone.
+
+    Args:
+      rows: objects with id, task, prediction, reference and label, and whatever else a line of
+        predictions.jsonl has; a picture that isn't there is left out.
+      scores: task -> what `rege.score` returns.
+      folder: where the pictures' paths start.
+      title: what the page is called.
+      dataset: the data set's name.
+
+    Raises:
+      UserError: a row lacks a field.
+    """
+    about = {
+        'config': {'data': {'dataset': dataset}},
+        'base': {'description': 'Answers that were scored without their model'},
+        'data': {},
+        'versions': {},
+    }
+    answers = [_completed(row, folder) for row in rows if row['task'] in scores]
+    return Run(folder, title, about, metrics=[], scores=dict(scores), predictions=answers)
+
+
+_NEEDED = ('id', 'prediction', 'reference', 'label')
+
+
+def _completed(row: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A row with the fields that only our own evaluation writes."""
+    if lacking := [name for name in _NEEDED if name not in row]:
+        raise UserError(f'prediction {row.get("id", "(no id)")}: field {lacking[0]!r} is missing')
+    text, label = row['prediction'], row['label']
+    label = ', '.join(map(str, label)) if isinstance(label, list) else str(label)
+    if row['task'] == 'emotion':
+        number = emotions.parse_label(label)
+        label = label if number is None else EMOTIONS[number]
+    image = row.get('image')
+    return {
+        'instruction': '',
+        'rouge_l': row['rouge_l'] if 'rouge_l' in row else rouge_l(text, row['reference']),
+        'finished': True,
+        **row,
+        'id': str(row['id']),
+        'image': image if image and (folder / image).is_file() else None,
+        'label': label,
+        'parsed': (action_units if row['task'] == 'au' else emotions).parse(text),
+    }
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -128,7 +211,9 @@ def ablation_rows(run: Run) -> dict[str, list[ScoreRow]]:
 
 
 def _row(name: str, scores: Mapping[str, Any], note: str = '') -> ScoreRow:
-    return ScoreRow(name, scores['s_re'], scores['s_ge'], scores['s_rege'], note)
+    pairs = {key: _pair(pair) for key, pair in scores.get('interval', {}).items()}
+    known = {key: pair for key, pair in pairs.items() if pair is not None}
+    return ScoreRow(name, scores['s_re'], scores['s_ge'], scores['s_rege'], note, known)
 
 
 def _chance(strict: Mapping[str, Any]) -> ScoreRow:
@@ -142,21 +227,48 @@ def _guess(run: Run, task: str) -> ScoreRow:
         counts = collections.Counter(row['label'] for row in rows)
         emotion, count = counts.most_common(1)[0]
         return ScoreRow('guess', 100 * count / len(rows), None, None, f'always “{emotion}”')
-    present = [bar.count / len(rows) for bar in au_bars(run)]
+    present = [bar.count / len(rows) for bar in bars(run, 'au')]
     f1 = [200 * share / (1 + share) for share in present]
     mean = sum(f1) / len(f1) if f1 else None
     return ScoreRow('guess', mean, None, None, 'always names every action unit')
 
 
-def au_bars(run: Run) -> list[Bar]:
-    """F1 of each action unit (strict scoring) and on how many test faces it is present."""
-    if 'au' not in run.tasks:
+def bars(run: Run, task: str) -> list[Bar]:
+    """F1 of each class under both scorings, and on how many test faces it is present."""
+    if task not in run.tasks:
         return []
-    strict = run.scores['au']['strict']
+    strict, reference = run.scores[task]['strict'], run.scores[task]['reference']
+    if task == 'emotion':
+        return [
+            Bar(
+                name,
+                '',
+                entry['f1'],
+                reference['per_class'][name]['f1'],
+                _pair(entry.get('f1_interval')),
+                entry['support'],
+            )
+            for name, entry in strict['per_class'].items()
+            if entry['f1'] is not None
+        ]
+    intervals = strict.get('per_au_interval', {})
     return [
-        Bar(int(au), AU_NAMES[int(au)], f1, strict['positives_per_au'][au])
+        Bar(
+            f'AU{au}',
+            AU_NAMES[int(au)],
+            f1,
+            reference['per_au'].get(au),
+            _pair(intervals.get(au)),
+            strict['positives_per_au'][au],
+        )
         for au, f1 in strict['per_au'].items()
     ]
+
+
+def _pair(interval: Iterable[float | None] | None) -> tuple[float, float] | None:
+    """An interval, or None where one of its ends is not defined."""
+    ends = [end for end in interval or () if end is not None]
+    return (ends[0], ends[1]) if len(ends) == 2 else None
 
 
 def confusion(run: Run) -> dict[str, dict[str, int]]:

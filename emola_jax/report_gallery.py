@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from emola_jax.errors import UserError
 from emola_jax.facs import AU_NAMES
 from emola_jax.metrics import action_units
 from emola_jax.report_data import Run
+from input_pipeline import images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +66,7 @@ class FaceCard:
     Attributes:
       name: id of the first record that shows it.
       group: 'best', 'typical' or 'worst'.
-      image: data URI.
+      image: data URI; '' where there is no picture.
       points: landmarks (x, y) in [-1, 1] over the square image; empty if not extracted.
       answers: emotion first.
     """
@@ -80,7 +82,7 @@ def cards(run: Run, *, per_group: int = 4) -> list[FaceCard]:
     """Chooses `per_group` faces of each group, ranked by what was recognised, then by ROUGE-L."""
     faces: dict[str, list[dict[str, Any]]] = {}
     for row in run.predictions:
-        faces.setdefault(row['image'], []).append(row)
+        faces.setdefault(row['image'] or row['id'], []).append(row)
     answered = {image: _answers(rows) for image, rows in faces.items()}
     ranked = sorted(answered, key=lambda image: (*_merit(answered[image]), image), reverse=True)
     landmarks = report_faces.load_landmarks(run.workdir)
@@ -88,7 +90,7 @@ def cards(run: Run, *, per_group: int = 4) -> list[FaceCard]:
         FaceCard(
             name=faces[image][0]['id'],
             group=group,
-            image=data_uri(run.workdir / image),
+            image=data_uri(run.workdir / image) if faces[image][0]['image'] else '',
             points=_points(landmarks.get(image)),
             answers=answered[image],
         )
@@ -108,18 +110,34 @@ def pick(ranked: Sequence[str], per_group: int) -> dict[str, list[str]]:
     return {'best': best, 'typical': list(rest[first : first + per_group]), 'worst': worst}
 
 
+LARGEST_SIDE = 480
+"""Pixels: a larger picture is shown at this size, so that a page of photos can be mailed."""
+
+
 def data_uri(path: Path) -> str:
-    """A picture file as a data URI.
+    """A picture file as a data URI: as it is, or as a JPEG if it is large or of a rarer kind.
 
     Raises:
-      UserError: the file is missing.
+      UserError: the file is missing or no picture.
     """
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise UserError(f'{path}: missing, though predictions.jsonl names it') from error
-    kind = 'png' if content.startswith(b'\x89PNG') else 'jpeg'
+    picture = images.decode(content, name=str(path))
+    kind = _browser_kind(content)
+    if kind is None or max(picture.size) > LARGEST_SIDE:
+        picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
+        file = io.BytesIO()
+        picture.save(file, 'JPEG', quality=88)
+        kind, content = 'jpeg', file.getvalue()
     return f'data:image/{kind};base64,{base64.b64encode(content).decode("ascii")}'
+
+
+def _browser_kind(content: bytes) -> str | None:
+    if content.startswith(b'\x89PNG'):
+        return 'png'
+    return 'jpeg' if content.startswith(b'\xff\xd8') else None
 
 
 def au_chips(label: Sequence[int], parsed: Sequence[int]) -> tuple[Chip, ...]:

@@ -37,9 +37,10 @@ def _evaluated(run: Run) -> str:
     if run.rendered:
         lines.append('The faces are rendered: no figure here compares with published ones.')
     for task in run.tasks:
-        lines += ['', _heading(report_data.TASK_TITLES[task])]
-        lines += [_line(row) for row in report_data.score_rows(run, task)]
-        lines += [_line(row) for row in report_data.ablation_rows(run).get(task, [])]
+        rows = report_data.score_rows(run, task) + report_data.ablation_rows(run).get(task, [])
+        width = _WITH_INTERVAL if any(row.interval for row in rows) else _PLAIN
+        lines += ['', _heading(report_data.TASK_TITLES[task], width)]
+        lines += [_line(row, width) for row in rows]
     lines.append('')
     for name, file in (
         ('report', 'report.html'),
@@ -52,11 +53,22 @@ def _evaluated(run: Run) -> str:
     return '\n'.join(lines)
 
 
-def _heading(title: str) -> str:
-    return f'{title:<18}{"S_re":>8}{"S_ge":>8}{"REGE":>8}'
+_PLAIN, _WITH_INTERVAL = 8, 22
 
 
-def _line(row: ScoreRow) -> str:
-    values = (row.s_re, row.s_ge, row.s_rege)
-    cells = ''.join(f'{"–" if value is None else f"{value:.1f}":>8}' for value in values)
+def _heading(title: str, width: int) -> str:
+    cells = ''.join(f'{name:>{_PLAIN}}{"":<{width - _PLAIN}}' for name in ('S_re', 'S_ge', 'REGE'))
+    note = '   [95 % interval]' if width == _WITH_INTERVAL else ''
+    return f'{title:<18}{cells}{note}'.rstrip()
+
+
+def _line(row: ScoreRow, width: int) -> str:
+    values = {'s_re': row.s_re, 's_ge': row.s_ge, 's_rege': row.s_rege}
+    cells = ''.join(_cell(value, row.interval.get(key), width) for key, value in values.items())
     return f'{_INDENT + row.name:<18}{cells}   {row.note}'.rstrip()
+
+
+def _cell(value: float | None, interval: tuple[float, float] | None, width: int) -> str:
+    shown = '–' if value is None else f'{value:.1f}'
+    behind = ' [{:.1f}, {:.1f}]'.format(*interval) if interval else ''
+    return f'{shown:>{_PLAIN}}{behind:<{width - _PLAIN}}'

@@ -48,8 +48,11 @@ def select(
     policy: str,
     report: Path,
     split: str,
+    decodes: bool = True,
 ) -> Selection:
     """Checks every record of `source`; writes the problems to the JSON file `report`.
+
+    `decodes` is False for pictures that were decoded when the data set was built.
 
     Raises:
       UserError: a record is bad and `policy` is 'stop', or no record is left.
@@ -65,6 +68,7 @@ def select(
             known_aus=known_aus,
             needs_landmarks=needs_landmarks,
             needs_label=needs_label,
+            decodes=decodes,
         )
         if not found:
             found = _end_problem(record, encoder) or _length_problem(record, encoder)

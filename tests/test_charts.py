@@ -62,3 +62,35 @@ def test_chart_of_one_value(value):
 
 def test_chart_without_points_says_so():
     assert 'nothing was logged' in charts.line_chart([1], [math.nan], label='x')
+
+
+def test_histogram_has_one_column_a_bin_as_high_as_its_count():
+    svg = charts.histogram([0, 1, 2, 4], [2, 0, 4], label='<x>')
+    root = xml.etree.ElementTree.fromstring(svg)
+    columns = [e.attrib for e in root if e.attrib.get('class') == 'column']
+    heights = [float(column['height']) for column in columns]
+    assert heights[0] * 2 == pytest.approx(heights[2], abs=0.1) and heights[1] == 0
+    widths = [float(column['width']) + 1 for column in columns]
+    assert widths[2] == pytest.approx(2 * widths[0], abs=0.2)
+    for column in columns:
+        assert float(column['x']) >= charts.LEFT and float(column['y']) >= 0
+
+
+def test_heatmap_places_every_value_and_leaves_gaps_empty():
+    svg = charts.heatmap(
+        ['a', '<b>'],
+        ['x', 'y', 'z'],
+        [[0.0, 0.25, math.nan], [1.0, 0.6, 0.5]],
+        label='shares',
+        text=lambda share: f'{share:.2f}',
+    )
+    root = xml.etree.ElementTree.fromstring(svg)
+    cells = [e for e in root if e.attrib.get('class') == 'cell']
+    texts = [e for e in root if e.attrib.get('class', '').startswith('inside')]
+    assert [e.attrib['style'] for e in cells] == [
+        f'--share:{share:.3f}' for share in (0, 0.25, 1, 0.6, 0.5)
+    ]
+    assert [e.text for e in texts] == ['0.00', '0.25', '1.00', '0.60', '0.50']
+    places = [(float(e.attrib['x']), float(e.attrib['y'])) for e in cells]
+    assert places[0][0] == places[2][0] < places[1][0] == places[3][0] < places[4][0]
+    assert places[0][1] == places[1][1] < places[2][1] == places[3][1] == places[4][1]

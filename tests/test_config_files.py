@@ -62,3 +62,9 @@ def test_an_argument_goes_behind_those_that_are_there(spec, expected):
 def test_an_argument_that_is_there_is_not_given_twice():
     with pytest.raises(UserError, match="gives 'fold' itself"):
         config_files.with_argument('configs/a.py:task=au,fold=1', 'fold', 2)
+
+
+def test_load_gives_the_values_of_the_argument():
+    short, long = (config_files.load(f'configs/mini.py{preset}') for preset in ('', ':long'))
+    assert 0 < short.train.steps < long.train.steps
+    assert short.data.dataset == 'synthetic_faces'

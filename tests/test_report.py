@@ -6,8 +6,9 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from emola_jax import report, report_data, report_gallery
+from emola_jax import report, report_data, report_differences, report_gallery
 from emola_jax.errors import UserError
+from emola_jax.metrics import rege
 from tests import report_workdir
 
 VOID = {'meta', 'img', 'input', 'br', 'link'}
@@ -197,6 +198,157 @@ def test_a_run_of_one_task_and_without_a_log(workdir):
     text = read(workdir).text
     assert 'Action units: F1' in text
     assert 'truth against answer' not in text and 'Training' not in text
+
+
+def without_intervals(workdir) -> dict:
+    """Takes from the scores what one that does not bootstrap lacks."""
+    scores = json.loads((workdir / 'scores.json').read_text())
+    for task in ('emotion', 'au'):
+        scores[task].pop('rouge_score', None)
+        for scoring in ('strict', 'reference'):
+            for key in ('interval', 'per_au_interval'):
+                scores[task][scoring].pop(key, None)
+            for entry in scores[task][scoring].get('per_class', {}).values():
+                entry.pop('f1_interval', None)
+    return report_workdir.add_to_scores(workdir, **scores)
+
+
+def with_intervals(workdir) -> dict:
+    """Adds what a scorer that bootstraps adds, each interval telling which score it belongs to."""
+    scores = without_intervals(workdir)
+    for task in ('emotion', 'au'):
+        strict = scores[task]['strict']
+        strict['interval'] = {'s_re': [31.125, 32.25], 's_ge': [33.5, 34.5], 's_rege': [60.5, 61.5]}
+        scores[task]['rouge_score'] = {'rouge_l': 43.21}
+    scores['au']['strict']['per_au_interval'] = {'4': [41.5, 42.5], '9': [0, 0], '12': [None, None]}
+    scores['emotion']['strict']['per_class']['fear']['f1_interval'] = [51.5, 52.5]
+    return report_workdir.add_to_scores(workdir, **scores)
+
+
+def test_intervals_and_googles_rouge_are_shown_where_there_are_any(workdir):
+    without_intervals(workdir)
+    before = read(workdir)
+    assert '95 %' not in before.text and 'rouge-score' not in before.text
+    with_intervals(workdir)
+    page = read(workdir)
+    for shown in ('31.1–32.2', '33.5–34.5', '60.5–61.5', '41.5–42.5', '51.5–52.5'):
+        assert shown in page.text, shown
+    assert 'gives ROUGE-L 43.2' in page.text
+    whiskers = [v['style'] for tag, v in page.tags if tag == 'b' and 'style' in v]
+    assert 'left:41.50%;width:1.00%' in whiskers and 'left:51.50%;width:1.00%' in whiskers
+    assert len(whiskers) == 3  # AU4, AU9 and fear
+
+
+def test_published_figures_stand_apart_from_rendered_faces(workdir):
+    page = read(workdir)
+    assert 'its scores do not compare' in page.text
+    rows = [v.get('class') for tag, v in page.tags if tag == 'tr']
+    assert rows.count('published') == 2 and 'measured' not in rows
+    assert '96.2' in page.text and '91.38' in page.text
+
+
+def test_published_figures_of_faba_bench_stand_beside_the_run_and_are_marked(tmp_path):
+    workdir = report_workdir.write(tmp_path / 'run', base='llava', dataset='faba_instruct')
+    page = read(workdir)
+    rows = [v.get('class') for tag, v in page.tags if tag == 'tr']
+    assert rows.count('published') == 2 and rows.count('measured') == 2
+    assert page.text.count('†') >= 3 and 'do not compare' not in page.text
+
+
+def test_the_differences_of_the_scorings_are_told(tmp_path):
+    workdir = report_workdir.write(tmp_path / 'run')
+    said = {
+        'the nose': ('It is fear. The nose is calm.', None),
+        'not happy': ('He is not happy but sad.', 'is denied'),
+        'nothing': ('Who knows!', 'takes for happiness'),
+        'no end': ('fear', 'stops with an error'),
+        'dropped': ('The nose shows disgust. It is calm.', '“nose” contains “no”'),
+    }
+    rows = [
+        report_workdir.row(0, 'emotion', text, 'fear', None) | {'id': name}
+        for name, (text, _) in said.items()
+    ]
+    rows += [
+        report_workdir.row(1, 'au', 'AU 4 and no AU12.', '4', '4') | {'id': 'au'},
+        report_workdir.row(1, 'au', 'AU4, AU99 and AU 43.', '4', '4') | {'id': 'outside the list'},
+    ]
+    report_workdir.write_lines(workdir / 'predictions.jsonl', rows)
+    found = {d.id: d for d in report_differences.differences(report_data.load(workdir))}
+    for name, (_, why) in said.items():
+        assert (name in found) == (why is not None), name
+        assert why is None or why in found[name].why
+    assert 'outside the list' not in found
+    assert found['au'].why == (
+        '“AU 4” is not spelled the one way that the released script knows; AU12 is denied'
+    )
+    assert (found['au'].strict, found['au'].reference) == ('AU4', 'AU12')
+    assert found['au'].strict_right and not found['au'].reference_right
+    assert f'{len(found)} of {len(rows)} answers are read differently' in read(workdir).text
+
+
+def test_without_differences_the_page_says_so(workdir):
+    rows = [row for row in report_workdir.PREDICTIONS if row['id'] == 'face2/emotion']
+    report_workdir.write_lines(workdir / 'predictions.jsonl', rows)
+    scores = {'emotion': report_workdir.score('emotion')}
+    (workdir / 'scores.json').write_text(json.dumps(scores))
+    assert 'both read the same in each of the 1 answers' in read(workdir).text
+
+
+def test_the_page_carries_the_text_of_its_tables(workdir):
+    page = read(workdir)
+    assert page.text.count('| run | strict |') == 2
+    assert r'\begin{tabular}{llrrrrrr} \toprule' in page.text
+    assert 'EmoLA (README)' not in page.text[page.text.index('The scores as tables') :]
+
+
+FOREIGN = [
+    {'id': str(i), 'prediction': text, 'reference': 'It is fear.', 'label': label}
+    for i, (text, label) in enumerate([('It is fear.', '6'), ('It is joy.', 'fear')])
+]
+
+
+def test_answers_of_another_model_without_pictures_or_config(tmp_path):
+    predictions = tmp_path / 'other.jsonl'
+    # With a byte-order mark and without an end of the last line, as others write such files.
+    lines = '\n'.join(json.dumps(row) for row in FOREIGN)
+    predictions.write_text('\ufeff' + lines, encoding='utf-8')
+    samples = [rege.Sample.from_row(row | {'task': 'emotion'}) for row in FOREIGN]
+    scores = {'emotion': rege.score(samples, 'emotion')}
+    out = report.write_scored(predictions, scores, tmp_path / 'a' / 'r.html', dataset='rafdb')
+    page = Page(out.read_text())
+    assert page.open_tags == [] and page.references == []
+    assert 'happiness, but it is fear' in page.text and page.text.count('no picture') == 2
+    assert '92.05' in page.text and 'EmoLA †' in page.text
+    for absent in ('What was run', 'Training', 'show landmarks', 'rendered', 'optimiser steps'):
+        assert absent not in page.text, absent
+
+
+def test_a_row_of_another_model_that_lacks_a_field_is_named(tmp_path):
+    predictions = tmp_path / 'other.jsonl'
+    report_workdir.write_lines(predictions, [{'id': 7, 'prediction': 'x', 'label': '1'}])
+    with pytest.raises(UserError, match="prediction 7: field 'reference' is missing"):
+        report.write_scored(predictions, {'emotion': {}}, tmp_path / 'r.html', dataset='rafdb')
+
+
+def test_large_and_rare_pictures_are_shown_small(tmp_path):
+    Image.new('RGB', (1200, 300), 'teal').save(tmp_path / 'wide.png')
+    Image.new('RGB', (40, 50), 'teal').save(tmp_path / 'rare.bmp')
+    rows = [
+        FOREIGN[0] | {'image': 'wide.png'},
+        FOREIGN[1] | {'image': 'rare.bmp', 'id': 'rare'},
+    ]
+    predictions = tmp_path / 'predictions.jsonl'
+    report_workdir.write_lines(predictions, rows)
+    samples = [rege.Sample.from_row(row | {'task': 'emotion'}) for row in rows]
+    scores = {'emotion': rege.score(samples, 'emotion')}
+    page = Page(
+        report.write_scored(predictions, scores, tmp_path / 'r.html', dataset='x').read_text()
+    )
+    pictures = [
+        Image.open(io.BytesIO(base64.b64decode(image.partition(',')[2]))) for image in page.images
+    ]
+    assert sorted(picture.size for picture in pictures) == [(40, 50), (480, 120)]
+    assert {picture.format for picture in pictures} == {'JPEG'}
 
 
 @pytest.mark.parametrize('count', [0, 1, 5, 11, 12, 13, 40])

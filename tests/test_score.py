@@ -1,8 +1,11 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
 from emola_jax import score
+from emola_jax.metrics.action_units import SCORED_AUS
 
 ROWS = [
     {'id': 'a', 'task': 'au', 'prediction': 'AU4.', 'reference': 'AU4.', 'label': '4'},
@@ -18,36 +21,84 @@ def predictions(tmp_path):
     return path
 
 
-def test_scores_one_task(predictions, tmp_path, capsys):
+def test_scores_of_one_task_stand_at_the_top(predictions, tmp_path, capsys):
     out = tmp_path / 'scores.json'
     arguments = [str(predictions), '--dataset=faba', '--task=au', f'--out={out}']
     assert score.main(arguments) == 0
     written = json.loads(out.read_text())
-    assert written['au']['n'] == 2
-    assert written['au']['strict']['per_au']['4'] == pytest.approx(200 / 3)
-    assert 'strict' in capsys.readouterr().out
+    assert set(written) == {'n', 'reference', 'strict', 'rouge_score'}
+    assert written['n'] == 2
+    assert written['strict']['per_au']['4'] == pytest.approx(200 / 3)
+    assert written['strict']['s_rege'] == written['strict']['s_re'] + written['strict']['s_ge']
+    assert written['rouge_score'] == {'rouge_l': 50.0}
+    low, high = written['strict']['interval']['s_re']
+    assert low <= written['strict']['s_re'] <= high
+    shown = capsys.readouterr().out
+    assert 'strict' in shown and 'reference' in shown and str(out) in shown
+
+
+def test_scores_of_emotions(predictions, tmp_path):
+    out = tmp_path / 'scores.json'
+    assert score.main([str(predictions), '--task=emotion', f'--out={out}']) == 0
+    written = json.loads(out.read_text())
+    assert written['strict']['per_class']['fear']['f1'] == 100.0
+    assert written['reference']['s_re'] == 100.0
+
+
+def test_comparison_with_other_answers(predictions, tmp_path, capsys):
+    other, out = tmp_path / 'other.jsonl', tmp_path / 'scores.json'
+    rows = [{**row, 'prediction': 'AU4.'} for row in ROWS[1::-1]]
+    other.write_text('\n'.join(map(json.dumps, rows)))
+    arguments = [str(predictions), f'--against={other}', '--task=au', '--aus=4', f'--out={out}']
+    assert score.main(arguments) == 0
+    test = json.loads(out.read_text())['against']['strict']['s_re']
+    assert test['difference'] == pytest.approx(200 / 3 - 100)
+    assert 0 < test['p_value'] <= 1
+    assert 'difference' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('dataset', [*SCORED_AUS, 'faba_instruct', 'DISFA', 'folder'])
+def test_action_units_of_a_data_set(predictions, tmp_path, dataset):
+    out = tmp_path / 'scores.json'
+    arguments = [str(predictions), f'--dataset={dataset}', '--task=au', f'--out={out}']
+    assert score.main(arguments) == 0
+    expected = SCORED_AUS.get({'faba_instruct': 'faba'}.get(dataset, dataset.lower()), (4,))
+    per_au = json.loads(out.read_text())['strict']['per_au']
+    assert list(per_au) == [str(au) for au in expected]
 
 
 @pytest.mark.parametrize(
-    ('line', 'message'),
+    ('arguments', 'message'),
     [
-        ('{"id": "d"', 'line 4: not JSON'),
-        ('[]', 'line 4: expected a JSON object'),
-        ('{"id": "d", "task": "au"}', "line 4: prediction d: field 'prediction' is missing"),
-        (json.dumps(ROWS[0]), "line 4: id 'a' occurs twice"),
+        (['--task=au', '--dataset=fer'], "data set 'fer': expected one of"),
+        (['--task=au', '--aus=four'], '--aus=four: expected FACS numbers'),
+        (['--task=au', '--aus='], '--aus=: expected FACS numbers'),
+        (['--task=au', '--replicates=-1'], '--replicates=-1: expected 0 or more'),
+        (['--task=au', '--against=none.jsonl'], 'none.jsonl: no such file'),
+        (['--task=au', '--out=.'], '.: is a folder'),
+        (['--task=au', '--out=/proc/none/scores.json'], 'cannot be written'),
     ],
 )
-def test_a_bad_row_is_one_sentence(predictions, capsys, line, message):
-    with predictions.open('a') as file:
-        file.write(line + '\n')
-    assert score.main([str(predictions), '--task=au']) == 1
+def test_bad_arguments_are_one_sentence(predictions, capsys, arguments, message):
+    assert score.main([str(predictions), *arguments]) == 1
     error = capsys.readouterr().err
     assert message in error
     assert error.count('\n') == 1
 
 
-def test_unknown_data_set_and_missing_file(predictions, tmp_path, capsys):
-    assert score.main([str(predictions), '--task=au', '--dataset=fer']) == 1
-    assert score.main([str(tmp_path / 'none.jsonl'), '--task=au']) == 1
-    first, second = capsys.readouterr().err.splitlines()
-    assert "'fer'" in first and 'no such file' in second
+def test_a_bad_row_is_one_sentence(predictions, capsys):
+    with predictions.open('a') as file:
+        file.write('{"id": "d"\n')
+    assert score.main([str(predictions), '--task=au']) == 1
+    error = capsys.readouterr().err
+    assert 'line 4: not JSON' in error and error.count('\n') == 1
+
+
+def test_help_does_not_wait_for_jax():
+    code = (
+        'import sys\nfrom emola_jax import score\n'
+        'try:\n    score.main(["--help"])\nexcept SystemExit:\n    sys.exit("jax" in sys.modules)'
+    )
+    run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert run.returncode == 0
+    assert '--against' in run.stdout and '6 fear' in run.stdout

@@ -128,6 +128,7 @@ def tiny_experiment(
         {'train': split, 'test': split},
         Encoder(pipeline, tokenizer, TEMPLATES['vicuna_v1']),
         known_aus=(4, 9, 12),
+        scored_aus=(4, 9, 12),
         key='fake',
         rendered=False,
     )

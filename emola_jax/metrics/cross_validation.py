@@ -67,6 +67,16 @@ def average(folds: Sequence[Scores]) -> Scores:
     return averaged
 
 
+def average_tasks(folds: Sequence[dict[str, Scores]]) -> dict[str, Scores]:
+    """`average` of each task that all folds score; see there.
+
+    Args:
+      folds: scores by task.
+    """
+    tasks = [task for task in folds[0] if all(task in fold for fold in folds)]
+    return {task: average([fold[task] for fold in folds]) for task in tasks}
+
+
 def _counts(parts: Sequence[Scores]) -> Scores:
     shared = [key for key in _COUNTS if all(key in part for part in parts)]
     return {key: _sum([part[key] for part in parts]) for key in shared}

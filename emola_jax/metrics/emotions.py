@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from emola_jax.facs import EMOTIONS
-from emola_jax.metrics import negation
+from emola_jax.facs import EMOTIONS, emotion_label
+from emola_jax.metrics import negation, prose
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     'happiness': (
@@ -56,12 +56,28 @@ NAMING_WORDS: dict[str, tuple[str, ...]] = {
 }
 """Words that name an emotion outright; the strict scoring puts them before the synonyms."""
 
+_NO_EMOTION = re.compile(
+    r"\b(?:no|not|without|lack(?:s|ing)?|absence|devoid|\w+n['’]t)\s+"
+    r'(?:(?:of|any|an?|show|display|express|convey|have|particular|strong|clear|specific|obvious'
+    r'|distinct|discernible|visible|real|much|facial|significant)\s+){0,4}'
+    r'(?:emotions?|expressions?|feelings?)\b(?!\s+(?:of|such|other|except|besides|than))',
+    re.IGNORECASE,
+)
 _WORD = re.compile(r'\b\w+\b')
 # The released script's sentence ends: after '.' or '?', but not after 'e.g.' or 'Dr.'.
 _REFERENCE_BREAK = re.compile(r'(?<=[.?])(?<!\w\.\w.)(?<![A-Z][a-z]\.)\s')
 # It looks for these anywhere in a sentence, so 'no' is found in 'nose' and 'notable'.
 _REFERENCE_NEGATIONS = ('no', "isn't ", "won't", "shouldn't", 'neither')
 _FIRST_SENTENCE = re.compile(r'([^\n]*?)[.!?]')
+
+
+def reference_affirmed(text: str) -> str:
+    """The sentences of `text` in which the released script finds no negation."""
+    return ' '.join(
+        part
+        for part in _REFERENCE_BREAK.split(text)
+        if not any(word in part.lower() for word in _REFERENCE_NEGATIONS)
+    )
 
 
 def reference_emotion(text: str) -> int | None:
@@ -74,12 +90,7 @@ def reference_emotion(text: str) -> int | None:
     Returns:
       The label, or None where the script crashes: no '.', '!' or '?' in the first line.
     """
-    kept = [
-        part
-        for part in _REFERENCE_BREAK.split(text)
-        if not any(word in part.lower() for word in _REFERENCE_NEGATIONS)
-    ]
-    affirmed = ' '.join(kept) or text
+    affirmed = reference_affirmed(text) or text
     first = _FIRST_SENTENCE.match(affirmed)
     if first is None:
         return None
@@ -95,16 +106,16 @@ def reference_emotion(text: str) -> int | None:
 def strict_emotion(text: str) -> int | None:
     """Label 0..6 of the emotion that `text` affirms, or None if it affirms none.
 
-    The first sentence with an affirmed emotion word decides: its first naming word ('sadness',
+    The first statement with an affirmed emotion word decides: its first naming word ('sadness',
     'angry'), else its most frequent synonym group, the earlier one at a tie. A synonym that the
     lists give to two emotions ('displeased') decides nothing. Words in the scope of a negation do
-    not count.
+    not count. A statement that no emotion is shown is neutral, if it has no such word.
     """
-    for sentence in negation.sentences(text):
-        spans = negation.denied_spans(sentence)
+    for statement in prose.statements(text):
+        spans = negation.denied_spans(statement)
         words = [
             found[0].lower()
-            for found in _WORD.finditer(sentence)
+            for found in _WORD.finditer(statement)
             if not negation.is_denied(found.start(), spans)
         ]
         for word in words:
@@ -114,6 +125,8 @@ def strict_emotion(text: str) -> int | None:
         if labels:
             # Counter keeps the order of first occurrence, and max the first of equals.
             return max(labels, key=labels.__getitem__)
+        if _NO_EMOTION.search(statement):
+            return EMOTIONS.index('neutral')
     return None
 
 
@@ -125,10 +138,7 @@ def parse(text: str) -> str | None:
 
 def parse_label(label: str | int) -> int | None:
     """Label 0..6 of an annotation: an emotion's name in any case, or its number; else None."""
-    name = str(label).strip().lower()
-    if name in EMOTIONS:
-        return EMOTIONS.index(name)
-    return int(name) if name in map(str, range(len(EMOTIONS))) else None
+    return emotion_label(label)
 
 
 def _unambiguous(groups: dict[str, tuple[str, ...]]) -> dict[str, int]:

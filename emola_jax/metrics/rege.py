@@ -9,69 +9,40 @@ All scores are percentages, unrounded; None where a score is not defined.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float
 
 from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
-from emola_jax.metrics import action_units, emotions
-from emola_jax.metrics.rouge import has_sentence, rouge_l
+from emola_jax.metrics import action_units, emotions, resampling, rouge_batch
+from emola_jax.metrics.evidence import Evidence, value, values
+from emola_jax.metrics.rouge import has_sentence
+from emola_jax.metrics.sample import Sample as Sample
+from emola_jax.metrics.sample import Task as Task
 
-Task = Literal['emotion', 'au']
 Scores = dict[str, Any]
+
+SCORINGS = ('strict', 'reference')
+
+_CLASSES = range(len(EMOTIONS))
 
 MIN_SUPPORT = 5
 """Positive labels that an action unit needs to count in `mean_f1_supported`."""
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One answer and what it should have been.
-
-    Attributes:
-      id: names the sample in messages.
-      prediction: the answer.
-      reference: the annotated description.
-      label: '4, 9' (action units, '' for none), or an emotion's name or number 0..6.
-    """
-
-    id: str
-    prediction: str
-    reference: str
-    label: str
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Sample:
-        """Reads one line of predictions.jsonl.
-
-        Raises:
-          UserError: for a missing field, a field that is no text, a task or label that is none.
-        """
-        name = f'prediction {row.get("id", "(no id)")}'
-        for field in ('id', 'task', 'prediction', 'reference', 'label'):
-            if field not in row:
-                raise UserError(f'{name}: field {field!r} is missing')
-        for field in ('id', 'prediction', 'reference'):
-            if not isinstance(row[field], str):
-                raise UserError(f'{name}: {field} is {row[field]!r}, expected a text')
-        label = str(row['label'])
-        if row['task'] == 'emotion':
-            if emotions.parse_label(label) is None:
-                names = ', '.join(EMOTIONS)
-                raise UserError(f'{name}: label {label!r}, expected 0..6 or one of {names}')
-        elif row['task'] == 'au':
-            if label.strip() and not action_units.parse_label(label):
-                raise UserError(f'{name}: label {label!r}, expected FACS numbers such as "4, 9"')
-        else:
-            raise UserError(f"{name}: task {row['task']!r}, expected 'emotion' or 'au'")
-        return cls(row['id'], row['prediction'], row['reference'], label)
-
-
-def score(samples: Sequence[Sample], task: Task, aus: Sequence[int] = ()) -> Scores:
+def score(
+    samples: Sequence[Sample],
+    task: Task,
+    aus: Sequence[int] = (),
+    *,
+    replicates: int = resampling.REPLICATES,
+    seed: int = 0,
+) -> Scores:
     """Scores the answers to one task on one data set.
 
     Args:
@@ -79,61 +50,197 @@ def score(samples: Sequence[Sample], task: Task, aus: Sequence[int] = ()) -> Sco
       task: 'emotion' or 'au'.
       aus: action units whose mean F1 is S_re, in the order of the released script (not
         read for emotions).
+      replicates: bootstrap replicates that an interval rests on; 0 for none.
+      seed: of the bootstrap.
 
     Returns:
-      {'n', 'strict': {...}, 'reference': {...}}, each with 's_re', 's_ge', 's_rege', 'chance' (the
-      S_re to expect of the same answers dealt to the faces at random), 'unparsed' and, for
-      emotions, 'macro_f1', 'per_class' and 'confusion', or, for action units, 'mean_accuracy',
-      'mean_f1_supported', 'au_code_name_agreement' and, by FACS number, 'per_au' (F1),
-      'accuracy_per_au' and 'positives_per_au'.
+      {'n', 'strict': {...}, 'reference': {...}, 'rouge_score': {'rouge_l'}}. Both scorings have
+      's_re', 's_ge', 's_rege', 'interval' (95 % of these three), 'chance' (the S_re to expect of
+      the same answers dealt to the faces at random), 'unparsed' and, for emotions, 'macro_f1',
+      'per_class' and 'confusion', or, for action units, 'mean_accuracy', 'mean_f1_supported',
+      'au_code_name_agreement' and, by FACS number, 'per_au' (F1), 'per_au_interval',
+      'accuracy_per_au' and 'positives_per_au'. 'rouge_l' of 'rouge_score' is Google's ROUGE-L, a
+      second opinion on wording that is no part of REGE.
 
     Raises:
       UserError: without samples, for another task, or for action units without a list.
     """
+    scores: Scores = {'n': len(samples)}
+    for scoring, evidence in gather(samples, task, aus).items():
+        sums = evidence.total()
+        classes = range(len(EMOTIONS)) if task == 'emotion' else aus
+        resampled = evidence.replicates(classes, replicates, seed) if replicates else None
+        measures = {'s_re': evidence.s_re, 's_ge': evidence.s_ge, 's_rege': evidence.s_rege}
+        part: Scores = {name: value(measure(sums)) for name, measure in measures.items()}
+        if resampled is not None:
+            part['interval'] = {
+                name: resampling.interval(measure(resampled)) for name, measure in measures.items()
+            }
+        part['chance'] = value(evidence.chance(sums))
+        if task == 'emotion':
+            part |= _emotion_details(samples, scoring, evidence, resampled)
+        else:
+            part |= _au_details(samples, aus, scoring, evidence, resampled)
+        scores[scoring] = part
+    scores['rouge_score'] = {'rouge_l': _rouge_score(samples)}
+    return scores
+
+
+def compare(
+    first: Sequence[Sample],
+    second: Sequence[Sample],
+    task: Task,
+    aus: Sequence[int] = (),
+    *,
+    seed: int = 0,
+) -> Scores:
+    """Paired tests between two runs on the same samples.
+
+    Args:
+      first: answers of one run.
+      second: answers of the other, with the same ids and labels in any order.
+      task: 'emotion' or 'au'.
+      aus: as in `score`.
+      seed: of the resampling.
+
+    Returns:
+      By scoring and by 's_re', 's_ge' and 's_rege': see `resampling.paired_test`.
+
+    Raises:
+      UserError: if the runs don't answer the same samples.
+    """
+    order = {sample.id: sample for sample in second}
+    _check_same(first, order)
+    runs = [gather(first, task, aus), gather([order[sample.id] for sample in first], task, aus)]
+    scores: Scores = {}
+    for scoring in SCORINGS:
+        one, other = (run[scoring] for run in runs)
+        measures = {'s_re': one.s_re, 's_ge': one.s_ge, 's_rege': one.s_rege}
+        scores[scoring] = {
+            name: resampling.paired_test(one.rows, other.rows, measure, seed=seed)
+            for name, measure in measures.items()
+        }
+    return scores
+
+
+def gather(samples: Sequence[Sample], task: Task, aus: Sequence[int] = ()) -> dict[str, Evidence]:
+    """What each sample contributes, by scoring; see `score` for arguments and errors."""
     if not samples:
         raise UserError('no samples to score: expected at least one prediction')
     if task not in ('emotion', 'au'):
         raise UserError(f"task {task!r}: expected 'emotion' or 'au'")
     if task == 'au' and not aus:
         raise UserError("task 'au': expected the action units to score")
-    rouges = [rouge_l(sample.prediction, sample.reference) for sample in samples]
-    scorable = [has_sentence(s.prediction) and has_sentence(s.reference) for s in samples]
-    scores: Scores = {'n': len(samples)}
-    for scoring in ('strict', 'reference'):
-        strict = scoring == 'strict'
+    rouges = _rouges(samples)
+    found: dict[str, Evidence] = {}
+    for scoring in SCORINGS:
         if task == 'emotion':
-            recognised = _score_emotions(samples, strict)
+            labels, answers = _emotion_labels(samples), _emotion_answers(samples, scoring)
+            labelled = np.array([[label == i for i in _CLASSES] for label in labels])
+            predicted = np.array([[answer == i for i in _CLASSES] for answer in answers])
         else:
-            recognised = _score_aus(samples, aus, strict)
-        # The released script leaves out texts for which the rouge package raises.
-        counted = [
-            value for value, counts in zip(rouges, scorable, strict=True) if strict or counts
-        ]
-        s_ge = _percent(float(np.mean(counted)) if counted else None)
-        s_re = recognised.pop('s_re')
-        s_rege = None if s_re is None or s_ge is None else s_re + s_ge
-        scores[scoring] = {'s_re': s_re, 's_ge': s_ge, 's_rege': s_rege, **recognised}
-    return scores
+            labelled, predicted = _au_memberships(samples, aus, scoring)
+        found[scoring] = Evidence.gather(
+            predicted,
+            labelled,
+            rouges[scoring],
+            by_f1=task == 'au',
+            # The released script skips an action unit of which labels and predictions hold one
+            # class only.
+            one_class_counts=scoring == 'strict',
+        )
+    return found
 
 
-def _score_emotions(samples: Sequence[Sample], strict: bool) -> Scores:
-    """Accuracy, per-class scores and confusion; `confusion[label]` ends with 'unparsed'."""
-    read = emotions.strict_emotion if strict else emotions.reference_emotion
-    unparsed = len(EMOTIONS)
-    confusion = np.zeros((unparsed, unparsed + 1), int)
+def _rouges(samples: Sequence[Sample]) -> dict[str, list[float | None]]:
+    """ROUGE-L of every sample by scoring, None where it is left out of the mean.
+
+    The released script leaves out texts for which the rouge package raises. Strictly they score 0,
+    and blanks around a text, which the package takes for a sentence behind the last dot, are no
+    part of it.
+    """
+    raw = _rouge_l(samples)
+    stripped = [
+        replace(sample, prediction=sample.prediction.strip(), reference=sample.reference.strip())
+        for sample in samples
+    ]
+    changed = [i for i, sample in enumerate(samples) if sample != stripped[i]]
+    strict = list(raw)
+    for i, rouge_l in zip(changed, _rouge_l([stripped[i] for i in changed]), strict=True):
+        strict[i] = rouge_l
+    scorable = [
+        has_sentence(sample.prediction)
+        and (sample.rouge_l is not None or has_sentence(sample.reference))
+        for sample in samples
+    ]
+    return {
+        'strict': [
+            rouge_l if has_sentence(sample.prediction) else 0.0
+            for sample, rouge_l in zip(stripped, strict, strict=True)
+        ],
+        'reference': [
+            rouge_l if counts else None for rouge_l, counts in zip(raw, scorable, strict=True)
+        ],
+    }
+
+
+def _rouge_l(samples: Sequence[Sample]) -> list[float]:
+    computed = iter(
+        rouge_batch.rouge_l([(s.prediction, s.reference) for s in samples if s.rouge_l is None])
+    )
+    return [next(computed) if s.rouge_l is None else s.rouge_l for s in samples]
+
+
+def _rouge_score(samples: Sequence[Sample]) -> float | None:
+    pairs = [(s.prediction, s.reference) for s in samples if s.rouge_l is None]
+    if len(pairs) < len(samples):
+        return None
+    return 100 * math.fsum(rouge_batch.rouge_score_l(pairs)) / len(pairs)
+
+
+def _emotion_labels(samples: Sequence[Sample]) -> list[int]:
+    labels = []
     for sample in samples:
         label = emotions.parse_label(sample.label)
         if label is None:
             raise UserError(f'sample {sample.id}: label {sample.label!r} is no emotion')
-        predicted = read(sample.prediction)
-        confusion[label, unparsed if predicted is None else predicted] += 1
-    per_class = {name: _class_scores(confusion, i) for i, name in enumerate(EMOTIONS)}
-    answered = confusion[:, :unparsed].sum(axis=0)
+        labels.append(label)
+    return labels
+
+
+def _emotion_answers(samples: Sequence[Sample], scoring: str) -> list[int | None]:
+    read = emotions.strict_emotion if scoring == 'strict' else emotions.reference_emotion
+    return [read(sample.prediction) for sample in samples]
+
+
+def _emotion_details(
+    samples: Sequence[Sample],
+    scoring: str,
+    evidence: Evidence,
+    resampled: Float[np.ndarray, 'replicates columns'] | None,
+) -> Scores:
+    """Per-class scores and confusion, whose rows end with 'unparsed'."""
+    unparsed = len(EMOTIONS)
+    confusion = np.zeros((unparsed, unparsed + 1), int)
+    answers = _emotion_answers(samples, scoring)
+    for label, answer in zip(_emotion_labels(samples), answers, strict=True):
+        confusion[label, unparsed if answer is None else answer] += 1
+    f1 = values(evidence.f1(evidence.total()))
+    per_class: dict[str, Scores] = {}
+    for i, name in enumerate(EMOTIONS):
+        hits, support, predicted = confusion[i, i], confusion[i].sum(), confusion[:, i].sum()
+        per_class[name] = {
+            'precision': _percent(hits, predicted),
+            'recall': _percent(hits, support),
+            'f1': f1[i],
+            'support': int(support),
+        }
+        if resampled is not None:
+            interval = None if f1[i] is None else resampling.interval(evidence.f1(resampled)[:, i])
+            per_class[name]['f1_interval'] = interval
     return {
-        's_re': _percent(float(np.trace(confusion)) / len(samples)),
-        'chance': _percent(float(confusion.sum(axis=1) @ answered) / len(samples) ** 2),
         'unparsed': int(confusion[:, unparsed].sum()),
-        'macro_f1': _mean([entry['f1'] for entry in per_class.values()]),
+        'macro_f1': value(evidence.macro_f1(evidence.total())),
         'per_class': per_class,
         'confusion': {
             'columns': [*EMOTIONS, 'unparsed'],
@@ -142,73 +249,78 @@ def _score_emotions(samples: Sequence[Sample], strict: bool) -> Scores:
     }
 
 
-def _class_scores(confusion: Int[np.ndarray, '7 8'], index: int) -> Scores:
-    """Scores of one emotion; F1 is None for an emotion that is neither labelled nor predicted."""
-    hits = int(confusion[index, index])
-    support, predicted = int(confusion[index].sum()), int(confusion[:, index].sum())
-    return {
-        'precision': _percent(hits / predicted if predicted else None),
-        'recall': _percent(hits / support if support else None),
-        'f1': _percent(2 * hits / (support + predicted) if support + predicted else None),
-        'support': support,
-    }
-
-
-def _score_aus(samples: Sequence[Sample], aus: Sequence[int], strict: bool) -> Scores:
-    if strict:
+def _au_memberships(
+    samples: Sequence[Sample], aus: Sequence[int], scoring: str
+) -> tuple[Bool[np.ndarray, 'samples aus'], Bool[np.ndarray, 'samples aus']]:
+    """Which action units each sample labels, and which its answer names."""
+    if scoring == 'strict':
         read, read_label = action_units.strict_aus, action_units.parse_label
     else:
         read, read_label = action_units.reference_aus, action_units.reference_label
-    predicted = _membership([read(sample.prediction) for sample in samples], aus)
-    labelled = _membership([read_label(sample.label) for sample in samples], aus)
-    columns = [_au_scores(predicted[:, i], labelled[:, i]) for i in range(len(aus))]
-    if not strict:
-        # It skips an action unit of which labels and predictions hold one class only, and then
-        # prints what is left under the first names of its list.
-        columns = [
-            column
-            for i, column in enumerate(columns)
-            if np.unique([predicted[:, i], labelled[:, i]]).size == 2
-        ]
-    by_au = {str(au): column for au, column in zip(aus, columns, strict=strict)}
+    labelled = [read_label(sample.label) for sample in samples]
+    predicted = [read(sample.prediction) for sample in samples]
+    return (
+        np.array([[au in found for au in aus] for found in labelled]),
+        np.array([[au in found for au in aus] for found in predicted]),
+    )
+
+
+def _au_details(
+    samples: Sequence[Sample],
+    aus: Sequence[int],
+    scoring: str,
+    evidence: Evidence,
+    resampled: Float[np.ndarray, 'replicates columns'] | None,
+) -> Scores:
+    sums = evidence.total()
+    f1, accuracy = values(evidence.f1(sums)), values(evidence.accuracy(sums))
+    kept = list(range(len(aus)))
+    if scoring == 'reference':
+        # It prints what it did not skip under the first names of its list.
+        kept = [i for i in kept if f1[i] is not None]
+    positives = evidence.positives()
+    supported = [f1[i] for i in kept if positives[i] >= MIN_SUPPORT]
     pairs = [action_units.code_name_agreement(sample.prediction, aus) for sample in samples]
     agreeing, listed = np.sum(pairs, axis=0)
-    return {
-        's_re': _mean([column['f1'] for column in columns]),
-        'chance': _mean([column['chance'] for column in columns]),
+    names = [str(au) for au in aus]
+    details: Scores = {
         'unparsed': sum(action_units.is_unparsed(sample.prediction) for sample in samples),
-        'mean_f1_supported': _mean([c['f1'] for c in columns if c['positives'] >= MIN_SUPPORT]),
-        'mean_accuracy': _mean([column['accuracy'] for column in columns]),
-        'au_code_name_agreement': _percent(agreeing / listed if listed else None),
-        'per_au': {au: column['f1'] for au, column in by_au.items()},
-        'accuracy_per_au': {au: column['accuracy'] for au, column in by_au.items()},
-        'positives_per_au': {au: column['positives'] for au, column in by_au.items()},
+        'mean_f1_supported': _mean(supported),
+        'mean_accuracy': _mean([accuracy[i] for i in kept]),
+        'au_code_name_agreement': _percent(agreeing, listed),
+        'per_au': {name: f1[i] for name, i in zip(names, kept, strict=False)},
+        'accuracy_per_au': {name: accuracy[i] for name, i in zip(names, kept, strict=False)},
+        'positives_per_au': {name: positives[i] for name, i in zip(names, kept, strict=False)},
     }
+    if resampled is not None:
+        spread = evidence.f1(resampled)
+        details['per_au_interval'] = {
+            name: None if f1[i] is None else resampling.interval(spread[:, i])
+            for name, i in zip(names, kept, strict=False)
+        }
+    return details
 
 
-def _membership(
-    sets: Sequence[frozenset[int]], aus: Sequence[int]
-) -> Bool[np.ndarray, 'samples aus']:
-    return np.array([[au in found for au in aus] for found in sets], bool)
+def _check_same(first: Sequence[Sample], second: Mapping[str, Sample]) -> None:
+    ids = {sample.id for sample in first}
+    missing, extra = sorted(ids - second.keys()), sorted(second.keys() - ids)
+    for names, where in ((missing, 'only in the first'), (extra, 'only in the second')):
+        if names:
+            raise UserError(
+                f'the runs answer other samples: {len(names)} {where}, such as {names[0]!r}'
+            )
+    for sample in first:
+        if sample.label != second[sample.id].label:
+            raise UserError(
+                f'sample {sample.id}: label {sample.label!r} in the first run, '
+                f'{second[sample.id].label!r} in the second'
+            )
 
 
-def _au_scores(predicted: Bool[np.ndarray, 'n'], labelled: Bool[np.ndarray, 'n']) -> Scores:
-    """Scores of one action unit; F1 is None if it is neither labelled nor predicted."""
-    hits = int((predicted & labelled).sum())
-    either = int(predicted.sum() + labelled.sum())
-    expected_hits = float(predicted.sum()) * float(labelled.mean())
-    return {
-        'f1': _percent(2 * hits / either if either else None),
-        'chance': _percent(2 * expected_hits / either if either else None),
-        'accuracy': _percent(float((predicted == labelled).mean())),
-        'positives': int(labelled.sum()),
-    }
+def _percent(part: float, whole: float) -> float | None:
+    return 100.0 * float(part) / float(whole) if whole else None
 
 
-def _percent(share: float | None) -> float | None:
-    return None if share is None else 100.0 * float(share)
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    defined = [value for value in values if value is not None]
-    return float(np.mean(defined)) if defined else None
+def _mean(scores: Sequence[float | None]) -> float | None:
+    defined = [score for score in scores if score is not None]
+    return math.fsum(defined) / len(defined) if defined else None

@@ -4,66 +4,35 @@ ROOT/FABAInstruct/train/train_{emotion,au}_anno.json   conversations
 ROOT/FABAInstruct/eval/eval_{emotion,au}_anno.json     label and annotated description
 ROOT/FABAInstruct/{train,eval}/images/…                paths inside the JSON start at ROOT
 ROOT/FABAInstruct/{train,eval}/landmarks/….npy         f32[212]
+
+That is the directory tree of the release's README; the fields are those that its training and
+evaluation scripts read.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from emola_jax.errors import UserError
-from emola_jax.facs import AU_LISTS, EMOTIONS
-from input_pipeline.records import IMAGE_MARK, TASKS, UNLABELLED, Record
+from emola_jax.facs import AU_LISTS, EMOTIONS, emotion_label
+from input_pipeline.datasets import checks, tables
+from input_pipeline.datasets.answers import QUESTIONS
+from input_pipeline.datasets.items import Item, ItemSource, Options, Scan
+from input_pipeline.datasets.manual import FaceBuilder
+from input_pipeline.datasets.plan import DataSet
+from input_pipeline.records import IMAGE_MARK, TASKS, UNLABELLED
 
 SPLITS = ('train', 'eval')
 
 KNOWN_AUS = AU_LISTS['faba']
 
-QUESTIONS = {
-    'emotion': 'What emotions are conveyed by this face?',
-    'au': 'What AUs are conveyed by this face?',
-}
-"""What the released evaluation asks."""
-
-
-@dataclasses.dataclass(frozen=True)
-class FabaInstruct:
-    """One split as a source of records, read from disk when asked for.
-
-    Attributes:
-      root: the folder that the paths inside the JSON start at.
-      items: (task, JSON object) of every example, in file order.
-      split: 'train' or 'eval'.
-    """
-
-    root: Path
-    items: tuple[tuple[str, dict[str, Any]], ...]
-    split: str
-
-    def __len__(self) -> int:
-        """Number of records."""
-        return len(self.items)
-
-    def __getitem__(self, index: int) -> Record:
-        """Reads picture and landmarks; what is missing reads as empty (and is then reported)."""
-        task, item = self.items[index]
-        read = _conversation if 'conversations' in item else _labelled
-        instruction, response, emotion, aus = read(task, item)
-        return Record(
-            id=f'{task}/{item.get("id", Path(item["image"]).with_suffix(""))}',
-            image=_bytes(self.root / item['image']),
-            landmarks=_landmarks(self.root / item['landmark']),
-            task=task,
-            instruction=instruction,
-            response=response,
-            emotion=emotion,
-            aus=aus,
-            source=item.get('source', 'FABAInstruct'),
-        )
+_INSTRUCTIONS = """\
+FABA-Instruct: its authors release it on the project page of "Facial Affective Behavior Analysis
+with Instruction Tuning" (ECCV 2024). Unpack it so that ROOT/FABAInstruct holds train/ and eval/,
+each with its *_anno.json files, images/ and landmarks/."""
 
 
 def annotation_files(root: Path, tasks: tuple[str, ...]) -> list[Path]:
@@ -75,85 +44,120 @@ def annotation_files(root: Path, tasks: tuple[str, ...]) -> list[Path]:
     ]
 
 
-def tasks_of(task: str) -> tuple[str, ...]:
-    """'mix' is both tasks."""
-    return TASKS if task == 'mix' else (task,)
-
-
-def missing(root: Path, task: str) -> list[str]:
-    """One line for each annotation file that isn't there: which, from where, and to where."""
+def missing(root: Path, options: Options) -> list[str]:
+    """One line for each annotation file that isn't there."""
     return [
-        f'{path}: the annotations of FABA-Instruct, which its authors release on the project page '
-        'of "Facial Affective Behavior Analysis with Instruction Tuning" (ECCV 2024); unpack it so '
-        f'that {root / "FABAInstruct"} holds train/ and eval/'
-        for path in annotation_files(root, tasks_of(task))
+        f'{path}: annotations of FABA-Instruct'
+        for path in annotation_files(root, options.tasks)
         if not path.is_file()
     ]
 
 
-def load(root: Path, task: str, split: str) -> FabaInstruct:
-    """Reads the annotations of a split.
+def load(root: Path, task: str, split: str) -> ItemSource:
+    """A split as records that are read from their files when asked for; nothing is built.
 
     Raises:
-      UserError: a file is no JSON list, or an entry lacks a field.
+      UserError: a file is no JSON list, or an entry lacks a field; all of them are named.
     """
-    items: list[tuple[str, dict[str, Any]]] = []
-    for path in annotation_files(root, tasks_of(task)):
-        if path.parent.name != split:
+    found = scan(root, Options(task=task))
+    if found.problems:
+        raise UserError('\n'.join(problem.message for problem in found.problems))
+    return ItemSource([item for item in found.items if item.split == split])
+
+
+def scan(root: Path, options: Options) -> Scan:
+    """The records of the wanted tasks, split by split, in the order of the files."""
+    found = Scan()
+    for path in annotation_files(root, options.tasks):
+        split, task, _ = path.stem.split('_')
+        found.label_files.append(path)
+        try:
+            entries = json.loads(tables.read_text(path))
+            if not isinstance(entries, list):
+                raise UserError(f'found a {type(entries).__name__}')
+        except (UserError, json.JSONDecodeError) as error:
+            message = f'{path}: expected a JSON list of examples ({error})'
+            found.problem(str(path), checks.BAD_LABEL_FILE, message)
             continue
-        name = path.stem.split('_')[1]
-        items.extend((name, item) for item in _read(path, split))
-    return FabaInstruct(root, tuple(items), split)
+        for number, entry in enumerate(entries):
+            where = f'{path}: entry {number}'
+            wrong = list(_faults(entry, task, split))
+            for kind, complaint in wrong:
+                found.problem(where, kind, f'{where} {complaint}')
+            if not wrong:
+                found.items.append(_item(root, entry, task, split))
+    return found
 
 
-def _read(path: Path, split: str) -> list[dict[str, Any]]:
+def _faults(entry: Any, task: str, split: str) -> Iterator[tuple[str, str]]:
+    """Kind and description of what is wrong with an entry."""
     needed = ('image', 'landmark') + (('conversations',) if split == 'train' else ('label', 'gpt4'))
-    try:
-        entries = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, json.JSONDecodeError) as error:
-        raise UserError(f'{path}: expected a JSON list of examples ({error})') from None
-    for number, entry in enumerate(entries):
-        lacking = [field for field in needed if field not in entry]
-        if lacking:
-            raise UserError(f'{path}: entry {number} lacks the field(s) {", ".join(lacking)}')
-        speakers = [turn.get('from') for turn in entry.get('conversations', [])]
-        if split == 'train' and speakers != ['human', 'gpt']:
-            raise UserError(
-                f"{path}: entry {number} has turns from {speakers}, expected one from 'human' and "
-                "one from 'gpt'"
+    if not isinstance(entry, dict):
+        yield checks.BAD_ROW, f'is {entry!r}, expected an object'
+    elif lacking := [field for field in needed if field not in entry]:
+        yield checks.BAD_ROW, f'lacks the field(s) {", ".join(lacking)}'
+    elif split == 'train':
+        speakers = [turn.get('from') for turn in entry['conversations']]
+        if speakers != ['human', 'gpt']:
+            yield (
+                checks.BAD_ROW,
+                f"has turns from {speakers}, expected one from 'human' and one from 'gpt'",
             )
-    return entries
+    elif task == 'au' and not all(au.strip().isdigit() for au in _listed(entry['label'])):
+        yield checks.BAD_LABEL, f"has the label {entry['label']!r}, expected FACS numbers: '4, 9'"
+    elif task == 'emotion' and emotion_label(entry['label']) is None:
+        names = ', '.join(EMOTIONS)
+        yield checks.BAD_LABEL, f'has the label {entry["label"]!r}, expected 0..6 or one of {names}'
 
 
-Parts = tuple[str, str, int, tuple[int, ...]]
+def _item(root: Path, entry: dict[str, Any], task: str, split: str) -> Item:
+    """The item of an entry without faults. Training entries carry no label."""
+    emotion, aus = None, tuple[int, ...]()
+    if split == 'train':
+        human, answer = entry['conversations']
+        instruction = human['value'].replace(IMAGE_MARK, '').strip()
+        response = answer['value']
+    else:
+        instruction, response = QUESTIONS[task], entry['gpt4']
+        if task == 'au':
+            aus = tuple(int(au) for au in _listed(entry['label']))
+        else:
+            emotion = emotion_label(entry['label'])
+    return Item(
+        id=f'{task}/{entry.get("id", Path(entry["image"]).with_suffix(""))}',
+        split=split,
+        image=str(root / entry['image']),
+        landmarks=str(root / entry['landmark']),
+        task=task,
+        instruction=instruction,
+        response=response,
+        emotion=UNLABELLED if emotion is None else emotion,
+        aus=aus,
+        source=entry.get('source', 'FABAInstruct'),
+    )
 
 
-def _conversation(task: str, item: dict[str, Any]) -> Parts:
-    """Training entries carry no label: the answer is all that is trained on."""
-    human, answer = item['conversations']
-    instruction = human['value'].replace(IMAGE_MARK, '').strip()
-    return instruction, answer['value'], UNLABELLED, ()
+def _listed(label: Any) -> list[str]:
+    return [au for au in str(label).split(',') if au.strip()]
 
 
-def _labelled(task: str, item: dict[str, Any]) -> Parts:
-    label = str(item['label']).strip()
-    if task == 'au':
-        aus = tuple(int(au) for au in label.split(',') if au.strip())
-        return QUESTIONS[task], item['gpt4'], UNLABELLED, aus
-    number = int(label) if label.isdigit() else _emotion_number(label)
-    return QUESTIONS[task], item['gpt4'], number, ()
+DATA_SET = DataSet(
+    name='faba_instruct',
+    title='FABA-Instruct',
+    tasks=TASKS,
+    splits=SPLITS,
+    train='train',
+    evaluated='eval',
+    au_list='faba',
+    instructions=_INSTRUCTIONS,
+    missing=missing,
+    scan=scan,
+)
 
 
-def _emotion_number(name: str) -> int:
-    lowered = name.lower()
-    return EMOTIONS.index(lowered) if lowered in EMOTIONS else len(EMOTIONS)
+class FabaInstruct(FaceBuilder):
+    """The TFDS builder of FABA-Instruct."""
 
-
-def _bytes(path: Path) -> bytes:
-    return path.read_bytes() if path.is_file() else b''
-
-
-def _landmarks(path: Path) -> np.ndarray:
-    if not path.is_file():
-        return np.full(212, np.nan, np.float32)
-    return np.load(path, allow_pickle=False).astype(np.float32).reshape(-1)
+    name = DATA_SET.name
+    MANUAL_DOWNLOAD_INSTRUCTIONS = DATA_SET.instructions
+    DATA_SET = DATA_SET

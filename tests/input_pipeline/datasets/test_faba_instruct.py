@@ -5,7 +5,9 @@ import pytest
 
 from emola_jax.errors import UserError
 from input_pipeline.datasets import faba_instruct
+from input_pipeline.datasets.items import Options
 from input_pipeline.validate import problems
+from tests.input_pipeline.datasets import trees
 from tests.input_pipeline.fakes import png
 
 
@@ -88,12 +90,11 @@ def test_one_task_alone(root):
 
 
 def test_missing_annotations_are_named_and_a_whole_tree_misses_nothing(root):
-    assert faba_instruct.missing(root, 'mix') == []
+    assert faba_instruct.missing(root, Options(task='mix')) == []
     (root / 'FABAInstruct/train/train_au_anno.json').unlink()
-    (line,) = faba_instruct.missing(root, 'mix')
+    (line,) = faba_instruct.missing(root, Options(task='mix'))
     assert 'train_au_anno.json' in line
-    assert 'ECCV 2024' in line
-    assert faba_instruct.missing(root, 'emotion') == []
+    assert faba_instruct.missing(root, Options(task='emotion')) == []
 
 
 def test_an_entry_that_lacks_a_field_is_named(root):
@@ -121,10 +122,51 @@ def test_a_file_that_is_no_json_is_named(root):
         faba_instruct.load(root, 'au', 'eval')
 
 
-def test_a_missing_picture_landmark_file_or_unknown_emotion_is_a_problem_of_its_record(root):
+def test_a_missing_picture_or_landmark_file_is_a_problem_of_its_record(root):
     (root / 'FABAInstruct/eval/images/Aff/im000.jpg').unlink()
     (root / 'FABAInstruct/eval/landmarks/Aff/im001.npy').unlink()
     source = faba_instruct.load(root, 'emotion', 'eval')
     for index, field in ((0, 'image'), (1, 'landmarks')):
         found = problems(source[index], known_aus=faba_instruct.KNOWN_AUS)
         assert [field in problem.message for problem in found] == [True]
+
+
+def test_what_is_missing_comes_with_where_to_get_it(tmp_path):
+    with pytest.raises(UserError) as error:
+        trees.build(faba_instruct.FabaInstruct, tmp_path, 'au')
+    told = str(error.value)
+    assert f'{tmp_path}/FABAInstruct/train/train_au_anno.json' in told
+    assert 'emotion_anno' not in told
+    assert told.count('(ECCV 2024)') == 1
+    assert f'so that {tmp_path}/FABAInstruct holds train/ and eval/' in told
+
+
+def test_built_and_read_back_it_is_what_the_files_say(root):
+    built = trees.build(faba_instruct.FabaInstruct, root, 'mix')
+    for split, records in trees.read(built).items():
+        direct = faba_instruct.load(root, 'mix', split)
+        assert len(records) == len(direct) == 3
+        for record, other in zip(records, (direct[i] for i in range(3)), strict=True):
+            assert vars(record).keys() == vars(other).keys()
+            for field, value in vars(record).items():
+                np.testing.assert_array_equal(value, getattr(other, field))
+
+
+def test_entries_that_are_wrong_are_all_listed(root):
+    folder = root / 'FABAInstruct'
+    path = folder / 'eval/eval_emotion_anno.json'
+    entries = json.loads(path.read_text())
+    entries[0]['label'] = 'Contempt'
+    path.write_text(json.dumps(entries))
+    path = folder / 'eval/eval_au_anno.json'
+    path.write_text('\ufeff' + path.read_text().replace('4, 9', '4, nine'))
+    (folder / 'train/images/Aff/im001.jpg').unlink()
+    with pytest.raises(UserError) as error:
+        trees.build(faba_instruct.FabaInstruct, root, 'mix')
+    for part in (
+        '3 problems of 2 kinds',
+        "entry 0 has the label 'Contempt', expected 0..6 or one of happiness",
+        "entry 0 has the label '4, nine', expected FACS numbers: '4, 9'",
+        "train/images/Aff/im001.jpg doesn't exist",
+    ):
+        assert part in str(error.value)

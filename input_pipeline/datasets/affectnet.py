@@ -1,0 +1,185 @@
+"""AffectNet, its manually annotated part: expressions of faces from the web, in either release.
+
+The 8-label release, pictures cropped to the face:
+
+ROOT/AffectNet/{train_set,val_set}/images/0.jpg
+ROOT/AffectNet/{train_set,val_set}/annotations/0_exp.npy     the expression, 0..7
+
+The first release, whole pictures with the face's box; records hold the box:
+
+ROOT/AffectNet/Manually_Annotated_file_lists/{training,validation}.csv
+    subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,…
+ROOT/AffectNet/Manually_Annotated_Images/<subDirectory_filePath>
+
+ROOT/AffectNet/landmarks/<a picture's path below ROOT/AffectNet>.npy    ours, optional
+
+That is how public readers have both; the 8-label release is taken if its folders are there. The
+owners number 0 neutral, 1 happy, 2 sad, 3 surprise, 4 fear, 5 disgust, 6 anger, 7 contempt,
+8 none, 9 uncertain, 10 no face. The benchmark has no contempt, so 7 is left out and counted, as are
+8 to 10.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from emola_jax.errors import UserError
+from emola_jax.facs import EMOTIONS
+from input_pipeline.datasets import answers, checks, tables
+from input_pipeline.datasets.items import Box, Item, Options, Scan, landmark_file
+from input_pipeline.datasets.manual import FaceBuilder
+from input_pipeline.datasets.plan import DataSet
+
+_FOLDER = 'AffectNet'
+_SETS = {'train': 'train_set', 'validation': 'val_set'}
+_LISTS = {'train': 'training.csv', 'validation': 'validation.csv'}
+_LIST_FOLDER = 'Manually_Annotated_file_lists'
+_PICTURES = 'Manually_Annotated_Images'
+
+OWN_EXPRESSIONS = (
+    'neutral', 'happiness', 'sadness', 'surprise', 'fear', 'disgust', 'anger', 'contempt',
+    'no expression', 'uncertain', 'no face',
+)  # fmt: skip
+"""The owners' labels, from 0."""
+
+_COLUMNS = ('subDirectory_filePath', 'expression')
+_BOX = ('face_x', 'face_y', 'face_width', 'face_height')
+
+_INSTRUCTIONS = """\
+AffectNet (Mollahosseini, Hasani & Mahoor, 2017): ask its owners at the University of Denver for it
+(http://mohammadmahoor.com/affectnet); they lend it for research. ROOT/AffectNet needs train_set/
+and val_set/, each with images/ and annotations/ (the 8-label release), or
+Manually_Annotated_file_lists/ and Manually_Annotated_Images/ (the first release)."""
+
+
+def missing(root: Path, options: Options) -> list[str]:
+    """One line for each folder or list that isn't there of the release that is."""
+    del options
+    folder = root / _FOLDER
+    if _is_first_release(folder):
+        needed = [folder / _LIST_FOLDER / name for name in _LISTS.values()] + [folder / _PICTURES]
+    else:
+        needed = [
+            folder / name / kind for name in _SETS.values() for kind in ('images', 'annotations')
+        ]
+    return [f'{path}: AffectNet' for path in needed if not path.exists()]
+
+
+def scan(root: Path, options: Options) -> Scan:
+    """A record for each face with one of the seven expressions."""
+    del options
+    found, folder = Scan(), root / _FOLDER
+    for split in _SETS:
+        if _is_first_release(folder):
+            _scan_list(found, folder, split)
+        else:
+            _scan_arrays(found, folder, split)
+    return found
+
+
+def _is_first_release(folder: Path) -> bool:
+    has_arrays = any((folder / name).is_dir() for name in _SETS.values())
+    return not has_arrays and (folder / _LIST_FOLDER).is_dir()
+
+
+def _scan_arrays(found: Scan, folder: Path, split: str) -> None:
+    for path in sorted((folder / _SETS[split] / 'annotations').glob('*_exp.npy'), key=_number):
+        found.label_files.append(path)
+        name = path.stem.removesuffix('_exp')
+        try:
+            # The owners wrote some as numbers and some as texts.
+            label = str(np.load(path, allow_pickle=False).reshape(()))
+        except (ValueError, OSError, EOFError) as error:
+            message = f'{path}: expected a NumPy array of one label ({error})'
+            found.problem(f'{split}/{name}', checks.BAD_ROW, message)
+            continue
+        emotion = _emotion(found, str(path), label)
+        if emotion is not None:
+            picture = folder / _SETS[split] / 'images' / f'{name}.jpg'
+            found.items.append(_item(folder, picture, f'{split}/{name}', emotion, None))
+
+
+def _scan_list(found: Scan, folder: Path, split: str) -> None:
+    path = folder / _LIST_FOLDER / _LISTS[split]
+    found.label_files.append(path)
+    try:
+        rows = tables.records(path, (*_COLUMNS, *_BOX))
+    except UserError as error:
+        found.problem(str(path), checks.BAD_LABEL_FILE, str(error))
+        return
+    for line, cells in rows:
+        where = f'{path}, line {line}'
+        name = cells.get('subdirectory_filepath', '')
+        if not name:
+            message = f'{where}: expected a picture, the box of its face and an expression'
+            found.problem(where, checks.BAD_ROW, message)
+            continue
+        emotion = _emotion(found, where, cells['expression'])
+        if emotion is None:
+            continue
+        numbers = [cells[column] for column in _BOX]
+        if not all(number.isdigit() for number in numbers):  # they are, where there is a face
+            message = f"{where}: the face's box is {numbers}, expected four whole numbers"
+            found.problem(where, checks.BAD_ROW, message)
+            continue
+        left, top, width, height = map(int, numbers)
+        key = f'{split}/{Path(name).with_suffix("")}'
+        picture = folder / _PICTURES / name
+        found.items.append(_item(folder, picture, key, emotion, (left, top, width, height)))
+
+
+def _emotion(found: Scan, where: str, label: str) -> int | None:
+    """Our label of the owners' expression, or None with the reason in `found`."""
+    if label not in map(str, range(len(OWN_EXPRESSIONS))):
+        message = f'{where}: the expression is {label!r}, expected 0..{len(OWN_EXPRESSIONS) - 1}'
+        found.problem(where, checks.BAD_LABEL, message)
+        return None
+    expression = OWN_EXPRESSIONS[int(label)]
+    if expression not in EMOTIONS:
+        found.dropped[expression] += 1
+        return None
+    return EMOTIONS.index(expression)
+
+
+def _item(folder: Path, picture: Path, key: str, emotion: int, box: Box | None) -> Item:
+    return Item(
+        id=key,
+        split=key.partition('/')[0],
+        image=str(picture),
+        landmarks=landmark_file(folder / 'landmarks', folder, picture),
+        task='emotion',
+        instruction=answers.QUESTIONS['emotion'],
+        response=answers.emotion_answer(emotion),
+        emotion=emotion,
+        source=_FOLDER,
+        box=box,
+    )
+
+
+def _number(path: Path) -> tuple[int, str]:
+    """Sorts 2_exp.npy before 10_exp.npy."""
+    return len(path.name), path.name
+
+
+DATA_SET = DataSet(
+    name='affectnet',
+    title='AffectNet',
+    tasks=('emotion',),
+    splits=tuple(_SETS),
+    train='train',
+    evaluated='validation',
+    au_list='',
+    instructions=_INSTRUCTIONS,
+    missing=missing,
+    scan=scan,
+)
+
+
+class Affectnet(FaceBuilder):
+    """The TFDS builder of AffectNet."""
+
+    name = DATA_SET.name
+    MANUAL_DOWNLOAD_INSTRUCTIONS = DATA_SET.instructions
+    DATA_SET = DATA_SET

@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from emola_jax.errors import UserError
+from input_pipeline import images
+from input_pipeline.datasets import manual
+from input_pipeline.datasets.affectnet import Affectnet
+from tests.input_pipeline.datasets import trees
+
+
+@pytest.fixture
+def arrays(tmp_path):
+    """The 8-label release: labels as texts in one set and as numbers in the other."""
+    raw = tmp_path / 'raw'
+    for name, expressions in (('train_set', range(8)), ('val_set', (1, 7, 6))):
+        for number, expression in enumerate(expressions):
+            label = str(expression) if name == 'train_set' else expression
+            trees.landmarks(raw / f'AffectNet/{name}/annotations/{number}_exp.npy', np.array(label))
+            trees.landmarks(raw / f'AffectNet/{name}/annotations/{number}_lnd.npy', np.zeros(136))
+            trees.picture(raw / f'AffectNet/{name}/images/{number}.jpg', number)
+    return raw
+
+
+@pytest.fixture
+def lists(tmp_path):
+    """The first release: whole pictures with the box of a face."""
+    raw = tmp_path / 'raw'
+    header = (
+        'subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,'
+        'expression,valence,arousal'
+    )
+    rows = {
+        'training': ['689/a.jpg,10,20,30,40,1.5;2.5,3,0.1,0.2', '689/b.jpg,-1,-1,-1,-1,,10,-2,-2'],
+        'validation': ['7/c.JPG,0,0,8,8,1;2,0,-0.1,0.4', '7/d.jpg,0,0,8,8,1;2,7,0,0'],
+    }
+    for name, of_list in rows.items():
+        text = '\n'.join([header, *of_list])
+        trees.put(raw / f'AffectNet/Manually_Annotated_file_lists/{name}.csv', text)
+    for name in ('689/a.jpg', '7/c.JPG'):
+        trees.picture(raw / 'AffectNet/Manually_Annotated_Images' / name, 77, size=(64, 80))
+    return raw
+
+
+def test_eight_labels_become_seven_and_contempt_is_counted(arrays):
+    built = trees.build(Affectnet, arrays, 'emotion')
+    made = trees.read(built)
+    assert trees.labels(made['train']) == [
+        (f'train/{number}', 'emotion', emotion, ())
+        for number, emotion in enumerate([4, 0, 1, 2, 6, 5, 3])
+    ]
+    assert trees.labels(made['validation']) == [
+        ('validation/0', 'emotion', 0, ()),
+        ('validation/2', 'emotion', 3, ()),
+    ]
+    assert made['train'][0].response == 'The emotion of this face is neutral.'
+    assert manual.describe(built)['dropped'] == {'contempt': 2}
+
+
+def test_the_first_release_is_cut_to_the_faces_box(lists):
+    built = trees.build(Affectnet, lists, 'emotion')
+    made = trees.read(built)
+    assert trees.labels(made['train']) == [('train/689/a', 'emotion', 2, ())]
+    assert trees.labels(made['validation']) == [('validation/7/c', 'emotion', 4, ())]
+    assert images.decode(made['train'][0].image, name='a').size == (30, 40)
+    assert manual.describe(built)['dropped'] == {'no face': 1, 'contempt': 1}
+
+
+def test_an_expression_out_of_range_and_an_annotation_that_is_none(arrays):
+    folder = arrays / 'AffectNet/train_set/annotations'
+    trees.landmarks(folder / '0_exp.npy', np.array('11'))
+    trees.put(folder / '1_exp.npy', 'no array')
+    with pytest.raises(UserError) as error:
+        trees.build(Affectnet, arrays, 'emotion')
+    assert "0_exp.npy: the expression is '11', expected 0..10" in str(error.value)
+    assert '1_exp.npy: expected a NumPy array of one label' in str(error.value)
+
+
+def test_a_row_without_its_box_is_named(lists):
+    path = lists / 'AffectNet/Manually_Annotated_file_lists/training.csv'
+    path.write_text(path.read_text().replace(',10,20,30,40,', ',10,20,30,,'))
+    with pytest.raises(UserError, match=r"line 2: the face's box is \['10', '20', '30', ''\]"):
+        trees.build(Affectnet, lists, 'emotion')
+
+
+def test_a_truncated_picture_is_named(arrays):
+    path = arrays / 'AffectNet/train_set/images/3.jpg'
+    Image.effect_noise((64, 64), 50).save(path)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(UserError, match="record 'train/3': field image holds no readable picture"):
+        trees.build(Affectnet, arrays, 'emotion')
+
+
+def test_what_is_missing_and_where_it_comes_from(tmp_path):
+    with pytest.raises(UserError, match=r'train_set/images: AffectNet\n(.|\n)*mohammadmahoor\.com'):
+        trees.build(Affectnet, tmp_path, 'emotion')

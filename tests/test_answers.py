@@ -1,0 +1,144 @@
+import json
+
+import pytest
+
+from emola_jax import answers
+from emola_jax.errors import UserError
+from emola_jax.metrics.sample import Sample
+
+ROW = {'id': 'a', 'prediction': 'AU4.', 'reference': 'AU4 acts.', 'label': '4'}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / 'answers.jsonl'
+
+
+def write(path, *rows):
+    path.write_text(''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in rows))
+
+
+def test_only_four_fields_are_asked_for(path):
+    write(path, {**ROW, 'model': 'x', 'parsed': None}, {**ROW, 'id': 7, 'label': [4, 9]})
+    path.write_text('\ufeff\n' + path.read_text())
+    assert answers.read(path, 'au') == [
+        Sample('a', 'AU4.', 'AU4 acts.', '4'),
+        Sample('7', 'AU4.', 'AU4 acts.', '4, 9'),
+    ]
+
+
+def test_rows_of_the_other_task_are_left_out(path):
+    write(path, {**ROW, 'task': 'au'}, {**ROW, 'task': 'emotion', 'label': 'fear'})
+    assert [sample.label for sample in answers.read(path, 'emotion')] == ['fear']
+    with pytest.raises(UserError, match="no predictions of task 'emotion'"):
+        write(path, {**ROW, 'task': 'au'})
+        answers.read(path, 'emotion')
+
+
+@pytest.mark.parametrize('number', range(7))
+def test_emotions_are_numbered_as_the_released_script_does(path, number):
+    names = ['Happiness', 'Sadness', 'Surprise', 'Anger', 'Neutral', 'Disgust', 'Fear']
+    write(path, {**ROW, 'label': number}, {**ROW, 'id': 'b', 'label': names[number]})
+    from emola_jax.metrics import emotions
+
+    labels = [emotions.parse_label(sample.label) for sample in answers.read(path, 'emotion')]
+    assert labels == [number, number]
+
+
+@pytest.mark.parametrize(
+    ('line', 'message'),
+    [
+        ('{"id": "d"', 'line 2: not JSON'),
+        ('[]', 'line 2: expected a JSON object'),
+        ('[' * 100_000, 'line 2: not JSON'),
+        (json.dumps({'id': 'd'}), "line 2: prediction d: field 'prediction' is missing"),
+        (json.dumps(ROW), "line 2: id 'a' occurs twice"),
+        (json.dumps({**ROW, 'id': None}), 'line 2: prediction None: id is None'),
+        (json.dumps({**ROW, 'id': 'b', 'prediction': 3}), 'prediction is 3, expected a text'),
+        (json.dumps({**ROW, 'id': 'b', 'reference': None}), 'reference is None, expected a text'),
+        (json.dumps({**ROW, 'id': 'b', 'label': 'joy'}), "label 'joy', expected FACS numbers"),
+        (json.dumps({**ROW, 'id': 'b', 'label': None}), "label 'None', expected FACS numbers"),
+        (json.dumps({**ROW, 'id': 'b', 'label': 4.5}), "label '4.5', expected FACS numbers"),
+        (json.dumps({**ROW, 'id': 'b', 'task': 'pose'}), "task 'pose', expected 'emotion' or 'au'"),
+    ],
+)
+def test_a_bad_line_is_one_sentence(path, line, message):
+    write(path, ROW)
+    path.write_text(path.read_text() + line)
+    with pytest.raises(UserError) as error:
+        answers.read(path, 'au')
+    assert message in str(error.value)
+    assert str(path) in str(error.value) and '\n' not in str(error.value)
+
+
+def test_files_that_cannot_be_read(path, tmp_path):
+    with pytest.raises(UserError, match='no such file'):
+        answers.read(path, 'au')
+    path.write_bytes(b'\xff\xfe{}')
+    with pytest.raises(UserError, match='not UTF-8 at byte 0'):
+        answers.read(path, 'au')
+    path.write_text('\n')
+    with pytest.raises(UserError, match="no predictions of task 'au'"):
+        answers.read(path, 'au')
+    with pytest.raises(UserError, match='only a folder of the released script'):
+        answers.read(path, 'au', tmp_path / 'anno.json')
+
+
+ANSWER = {'image_path': 'x.jpg', 'label': 'AU4.', 'gt': '4', 'rouge': 0.5}
+
+
+def released(folder, *items):
+    (folder / 'jsons').mkdir(parents=True)
+    for i, item in enumerate(items):
+        (folder / 'jsons' / f'{i}.json').write_text(json.dumps(item))
+    return folder
+
+
+def test_released_folder_is_found_below_and_kept_in_order(tmp_path):
+    released(tmp_path / 'model' / 'anno', *[{**ANSWER, 'gt': str(i)} for i in range(12)])
+    for folder in (tmp_path, tmp_path / 'model' / 'anno', tmp_path / 'model' / 'anno' / 'jsons'):
+        samples = answers.read(folder, 'au')
+        assert [sample.label for sample in samples] == [str(i) for i in range(12)]
+        assert {sample.rouge_l for sample in samples} == {0.5}
+    released(tmp_path / 'model' / 'other', ANSWER)
+    with pytest.raises(UserError, match=r'holds several runs .*name one'):
+        answers.read(tmp_path, 'au')
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'rouge': 'x'}, 'rouge is .x., expected a number'),
+        ({'rouge': 2.0}, 'rouge is 2.0, expected a number from 0 to 1'),
+        ({'label': 3}, 'prediction is 3, expected a text'),
+        ({'gt': 'joy'}, "label 'joy', expected FACS"),
+    ],
+)
+def test_bad_released_answers(tmp_path, change, message):
+    released(tmp_path, {**ANSWER, **change})
+    with pytest.raises(UserError, match=rf'0\.json: .*{message}'):
+        answers.read(tmp_path, 'au')
+
+
+def test_bad_released_folders(tmp_path):
+    with pytest.raises(UserError, match='no folder jsons/'):
+        answers.read(tmp_path, 'au')
+    released(tmp_path)
+    with pytest.raises(UserError, match='empty'):
+        answers.read(tmp_path, 'au')
+    (tmp_path / 'jsons' / '0.json').write_text(json.dumps({'label': 'AU4.'}))
+    with pytest.raises(UserError, match="field 'gt' is missing"):
+        answers.read(tmp_path, 'au')
+    (tmp_path / 'jsons' / 'a.json').write_text('{}')
+    with pytest.raises(UserError, match=r'a\.json: expected a name such as 0\.json'):
+        answers.read(tmp_path, 'au')
+
+
+def test_annotations_of_other_samples(tmp_path):
+    folder, path = released(tmp_path / 'run', ANSWER), tmp_path / 'anno.json'
+    path.write_text(json.dumps([{'label': '9', 'gpt4': 'AU9.'}]))
+    with pytest.raises(UserError, match="label '4' is not that of"):
+        answers.read(folder, 'au', path)
+    path.write_text('{}')
+    with pytest.raises(UserError, match="expected a list of objects with 'label' and 'gpt4'"):
+        answers.read(folder, 'au', path)

@@ -1,0 +1,56 @@
+from emola_jax import build_data
+from input_pipeline.datasets import registry
+from tests.input_pipeline.datasets import trees
+
+
+def photos(root):
+    rows = ['file,emotion,aus,split,subject', 'a.jpg,fear,4 9,train,x', 'b.jpg,,9,eval,y']
+    trees.put(root / 'labels.csv', '\n'.join(rows))
+    for name in ('a.jpg', 'b.jpg'):
+        trees.picture(root / name)
+    trees.landmarks(root / 'landmarks/a.npy')
+
+
+def run(tmp_path, *arguments):
+    root, out = tmp_path / 'photos', tmp_path / 'built'
+    return build_data.main(
+        ['--dataset=folder', f'--root={root}', f'--out={out}', '--threads=1', *arguments]
+    )
+
+
+def test_a_summary_on_one_screen(tmp_path, capsys):
+    photos(tmp_path / 'photos')
+    assert run(tmp_path) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    for expected in (
+        ['train', 'eval'],
+        ['records', '2', '1'],
+        ['subjects', '1', '1'],
+        ['with', 'landmarks', '2', '0'],
+        ['fear', '2', '0'],
+        ['AU4', 'Brow', 'Lowerer', '2', '0'],
+        ['AU9', 'Nose', 'Wrinkler', '2', '1'],
+    ):
+        assert expected in lines
+    assert len(lines) < 25
+    assert lines[-1][:2] == ['built', 'in']
+
+
+def test_problems_are_told_and_dropped_on_demand(tmp_path, capsys):
+    photos(tmp_path / 'photos')
+    (tmp_path / 'photos/b.jpg').unlink()
+    assert run(tmp_path) == 1
+    assert "b.jpg doesn't exist" in capsys.readouterr().err
+    assert run(tmp_path, '--drop') == 0
+    assert 'left out: 1 missing file' in capsys.readouterr().out
+
+
+def test_what_to_get_of_every_data_set(capsys):
+    assert build_data.main(['--list']) == 0
+    printed = capsys.readouterr().out
+    assert all(f'--dataset={name}\n' in printed for name in registry.BUILDERS)
+
+
+def test_a_data_set_that_is_none(tmp_path, capsys):
+    assert build_data.main(['--dataset=bp5d', f'--root={tmp_path}']) == 1
+    assert "data set 'bp5d': expected one of" in capsys.readouterr().err
