@@ -10,13 +10,12 @@ all rows. Every part goes on where a killed run left it.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 from absl import app, flags
 
-from emola_jax import report, summary
+from emola_jax import part_runs, report, summary
 from emola_jax.errors import UserError
 from emola_jax.evaluate import SCORES_FILE
 from emola_jax.files import write_json
@@ -38,29 +37,17 @@ def ablate(config: str, workdir: Path) -> None:
     Raises:
       UserError: one of the runs failed (its own message stands above).
     """
-    _run(config, workdir)
+    part_runs.run(config, workdir)
     rows = {}
     for title, preset in PRESETS.items():
         folder = workdir / 'ablation' / preset
-        _run(f'{config}:{preset}', folder)
-        rows[title] = _tasks(folder)
-    rows[BOTH] = _tasks(workdir)
+        part_runs.run(f'{config}:{preset}', folder)
+        rows[title] = part_runs.task_scores(folder)
+    rows[BOTH] = part_runs.task_scores(workdir)
     scores = json.loads((workdir / SCORES_FILE).read_text())
     write_json(workdir / SCORES_FILE, scores | {'ablation': rows})
     report.write_report(workdir)
     summary.print_summary(workdir)
-
-
-def _run(config: str, workdir: Path) -> None:
-    # A process of its own: the model of one row leaves nothing behind in the next.
-    command = [sys.executable, '-m', 'emola_jax.main', f'--config={config}', f'--workdir={workdir}']
-    if subprocess.run(command, check=False).returncode:
-        raise UserError(f'{workdir}: the run of {config} failed; see above, then call this again')
-
-
-def _tasks(workdir: Path) -> dict[str, object]:
-    scores = json.loads((workdir / SCORES_FILE).read_text())
-    return {task: scores[task] for task in ('emotion', 'au') if task in scores}
 
 
 def main(argv: list[str]) -> None:

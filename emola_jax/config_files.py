@@ -80,6 +80,19 @@ def resolve_flag(argv: Sequence[str]) -> list[str]:
     return arguments
 
 
+def with_argument(path_spec: str, name: str, value: object) -> str:
+    """`path_spec` with `name=value` behind the arguments that it has: after a colon, by commas.
+
+    Raises:
+      UserError: it gives `name` already.
+    """
+    path, _, arguments = path_spec.partition(':')
+    given = [argument for argument in arguments.split(',') if argument]
+    if any(argument.partition('=')[0].strip() == name for argument in given):
+        raise UserError(f'--config: {path_spec!r} gives {name!r} itself; leave it out')
+    return f'{path}:{",".join([*given, f"{name}={value}"])}'
+
+
 def _accepted(path_spec: str) -> str:
     """The same, if the config says nothing against its argument; other faults show when parsed."""
     name, _, argument = path_spec.partition(':')

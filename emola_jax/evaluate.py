@@ -1,51 +1,43 @@
 """Evaluation: batched generation over a split, and REGE scores from the texts.
 
-Predictions are appended a batch at a time, so a run that was killed goes on behind its last whole
-batch. Batches are the same in every run, which keeps the texts the same too. Scores are a function
-of predictions.jsonl alone.
+The batches are the same in every run and on every host, and each host answers the rows that lie on
+its devices. Answers are appended a batch at a time, so a run that was killed goes on behind its
+last whole batch. Scores are a function of predictions.jsonl alone.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from tqdm import tqdm
 
+from emola_jax import answer_files, eval_plan, report_faces, runtime, sharding, train_state
 from emola_jax import experiment as experiments
-from emola_jax import report_faces, sharding, train_state
+from emola_jax.eval_plan import Batch, EvalConfig, Question
 from emola_jax.experiment import Experiment
 from emola_jax.facs import EMOTIONS
-from emola_jax.files import read_jsonl, write_json
 from emola_jax.generate import generate
 from emola_jax.metrics import action_units, emotions, rege
 from emola_jax.metrics.rouge import rouge_l
 from emola_jax.models.config import CLIP_MEAN
 from emola_jax.models.emola import unroll
 from emola_jax.models.lora import merge_lora
-from emola_jax.samplers import Sampler
+from emola_jax.sharding import HostRows
 from emola_jax.train_state import Params
-from input_pipeline.prompts import prompt_batch, prompt_length
-from input_pipeline.records import TASKS, Record
+from input_pipeline.prompts import prompt_batch
+from input_pipeline.records import TASKS, Record, RecordSource
 
-PREDICTIONS_FILE = 'predictions.jsonl'
 SCORES_FILE = 'scores.json'
 
 CONTROL = 'control'
 """The folder, in a workdir, of the answers to blank images with landmarks of other faces."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _Batch:
-    records: tuple[Record, ...]
-    prompt_length: int
-    max_new_tokens: int
 
 
 def evaluate(
@@ -60,17 +52,34 @@ def evaluate(
       blind: the control. Every face is replaced by a blank image and another face's landmarks.
 
     Returns:
-      Scores by task, as in scores.json.
+      Scores by task, as in scores.json; on hosts other than 0, which write none, {}.
+
+    Raises:
+      UserError: the config's `eval` section is at fault, or the split is empty.
     """
+    config = EvalConfig.from_config_dict(experiment.config.eval)
     folder = experiment.workdir / CONTROL if blind else experiment.workdir
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / PREDICTIONS_FILE
-    batches = _plan(experiment, blind=blind)
-    done = _resume(path, batches, _identity(experiment, step))
-    if not blind:
-        report_faces.save([r for batch in batches for r in batch.records], folder)
-    _answer(experiment, trainable, batches, done, path, blind=blind)
-    return score(read_jsonl(path), experiment.data.scored_aus)
+    split = experiment.data.splits[config.split]
+    questions = eval_plan.ask(split, experiment.data.encoder, config, blind=blind)
+    devices = sharding.batch_devices(experiment.mesh)
+    rows = -(-config.batch_size // devices) * devices
+    batches = eval_plan.plan(questions, config, rows=rows)
+    is_first = jax.process_index() == 0
+
+    answered: set[int] = set()
+    if is_first:
+        answered = answer_files.answered(folder, questions, _identity(experiment, step))
+        if not blind:
+            report_faces.save((split.source[question.index] for question in questions), folder)
+    left = _unanswered(batches, answered)
+    if left:
+        own = sharding.host_rows(rows, experiment.mesh)
+        _answer(experiment, trainable, config, left, own, folder, blind=blind)
+        runtime.wait_for_hosts('answers are written')
+    if not is_first:
+        return {}
+    return score(answer_files.merge(folder, questions), experiment.data.scored_aus)
 
 
 def score(rows: Sequence[dict[str, Any]], aus: Sequence[int]) -> dict[str, Any]:
@@ -86,76 +95,98 @@ def score(rows: Sequence[dict[str, Any]], aus: Sequence[int]) -> dict[str, Any]:
     return scores
 
 
-def _plan(experiment: Experiment, *, blind: bool) -> list[_Batch]:
-    config = experiment.config.eval
-    split = experiment.data.splits[config.split]
-    indices = split.selection.indices[: config.limit or None]
-    records = [split.source[int(index)] for index in indices]
-    plan = []
-    for task in TASKS:
-        of_task = [record for record in records if record.task == task]
-        if not of_task:
-            continue
-        if blind:
-            of_task = _deal_landmarks(of_task)
-        length = prompt_length(of_task, experiment.data.encoder)
-        for first in range(0, len(of_task), config.batch_size):
-            chunk = tuple(of_task[first : first + config.batch_size])
-            plan.append(_Batch(chunk, length, config.max_new_tokens[task]))
-    return plan
+def _unanswered(batches: Sequence[Batch], answered: AbstractSet[int]) -> list[Batch]:
+    """What is left to do: host 0 says so, and every host does the same batches."""
+    runtime.wait_for_hosts('questions are known')
+    left = [any(q.index not in answered for q in batch.questions) for batch in batches]
+    left = multihost_utils.broadcast_one_to_all(np.array(left))
+    return [batch for batch, is_left in zip(batches, left, strict=True) if is_left]
 
 
 def _answer(
     experiment: Experiment,
     trainable: Params,
-    batches: Sequence[_Batch],
-    done: int,
-    path: Path,
+    config: EvalConfig,
+    batches: Sequence[Batch],
+    own: HostRows,
+    folder: Path,
     *,
     blind: bool,
 ) -> None:
-    if done == len(batches):
-        return
-    params = train_state.merge(experiment.frozen, trainable)
-    model = experiment.model
-    if experiment.config.eval.get('merge', True):
+    """Answers `batches`; this host writes the rows that it owns."""
+    model, params = experiment.model, train_state.merge(experiment.frozen, trainable)
+    if config.merge:
         model, params = merge_lora(model, params)
-    if experiment.config.eval.unroll:
+    if config.unroll:
         model, params = unroll(model, params)
-    total = sum(len(batch.records) for batch in batches)
-    first = sum(len(batch.records) for batch in batches[:done])
-    title = 'evaluate (control)' if blind else 'evaluate'
-    bar = tqdm(total=total, initial=first, desc=title, unit='answer', dynamic_ncols=True)
-    with path.open('a', encoding='utf-8') as file:
-        for batch in batches[done:]:
-            arrays = prompt_batch(
-                batch.records,
-                experiment.data.encoder,
-                length=batch.prompt_length,
-                rows=experiment.config.eval.batch_size,
+    source = experiment.data.splits[config.split].source
+    host = jax.process_index()
+    with (
+        answer_files.Part(folder, host) as part,
+        tqdm(
+            total=sum(len(batch.questions) for batch in batches),
+            desc='evaluate (control)' if blind else 'evaluate',
+            unit='answer',
+            dynamic_ncols=True,
+            disable=host != 0,
+        ) as bar,
+    ):
+        for batch in batches:
+            records = {
+                row: _shown(source, question)
+                for row, question in enumerate(batch.questions)
+                if row in own.held
+            }
+            prompts = sharding.place_rows(
+                _prompts(experiment, batch, records, own, blind=blind), own, experiment.mesh
             )
-            if blind:
-                arrays['images'] = _blank(arrays['images'])
+            keys = jax.random.wrap_key_data(prompts.pop('keys'), impl='threefry2x32')
             tokens = generate(
                 model,
                 params,
-                sharding.shard_batch(arrays, experiment.mesh),
+                prompts,
                 max_new_tokens=batch.max_new_tokens,
                 eos_id=experiment.tokenizer.eos_id,
-                sampler=Sampler(**experiment.config.eval.sampler),
-                rng=jax.random.key(experiment.config.seed),
+                sampler=config.sampler,
+                rng=keys,
             )
-            rows = [
-                _row(experiment, record, ids)
-                for record, ids in zip(batch.records, np.asarray(tokens), strict=False)
-            ]
-            # One write a batch: a kill leaves whole lines of whole batches, or a tail that
-            # `_resume` cuts off.
-            file.write(''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in rows))
-            file.flush()
-            os.fsync(file.fileno())
-            bar.update(len(rows))
-    bar.close()
+            ids = sharding.fetch_rows(tokens, experiment.mesh)
+            part.append(
+                {
+                    batch.questions[row].index: _row(experiment, records[row], ids[row])
+                    for row in own.owned
+                    if row in records
+                }
+            )
+            bar.update(len(batch.questions))
+
+
+def _shown(source: RecordSource, question: Question) -> Record:
+    record = source[question.index]
+    if question.landmarks_of == question.index:
+        return record
+    return dataclasses.replace(record, landmarks=source[question.landmarks_of].landmarks)
+
+
+def _prompts(
+    experiment: Experiment,
+    batch: Batch,
+    records: Mapping[int, Record],
+    own: HostRows,
+    *,
+    blind: bool,
+) -> dict[str, np.ndarray]:
+    """This host's rows of a batch: see `prompt_batch`, and 'keys' u32[B, 2] to sample with."""
+    shown = [records.get(row) for row in own.held]
+    arrays = prompt_batch(shown, experiment.data.encoder, length=batch.length)
+    if blind:
+        arrays['images'] = _blank(arrays['images'])
+    arrays['keys'] = np.zeros((len(own.held), 2), np.uint32)
+    for place, row in enumerate(own.held):
+        if row in records:
+            question = batch.questions[row]
+            arrays['keys'][place] = eval_plan.key_words(question, experiment.config.seed)
+    return arrays
 
 
 def _row(experiment: Experiment, record: Record, ids: np.ndarray) -> dict[str, Any]:
@@ -189,37 +220,7 @@ def _blank(images: np.ndarray) -> np.ndarray:
     return np.broadcast_to(grey, images.shape).copy()
 
 
-def _deal_landmarks(records: Sequence[Record]) -> list[Record]:
-    """The records with each other's landmarks: one random cycle, so that none keeps its own."""
-    order = np.random.default_rng(0).permutation(len(records))
-    giver = dict(zip(order, np.roll(order, 1), strict=True))
-    return [
-        dataclasses.replace(record, landmarks=records[giver[i]].landmarks)
-        for i, record in enumerate(records)
-    ]
-
-
 def _identity(experiment: Experiment, step: int) -> dict[str, Any]:
     """What the answers depend on beside the parameters' values."""
     metadata = experiments.metadata(experiment)
     return {'step': step, 'config': metadata['config'], 'base': metadata['base']}
-
-
-def _resume(path: Path, batches: Sequence[_Batch], identity: dict[str, Any]) -> int:
-    """Cuts the file back to whole batches of this very run; returns how many there are."""
-    stamp = path.with_suffix('.run.json')
-    if not stamp.exists() or json.loads(stamp.read_text()) != identity:
-        path.write_text('')
-        write_json(stamp, identity)
-        return 0
-    rows = read_jsonl(path)
-    done, used = 0, 0
-    for batch in batches:
-        ids = [record.id for record in batch.records]
-        if [row['id'] for row in rows[used : used + len(ids)]] != ids:
-            break
-        done, used = done + 1, used + len(ids)
-    lines = path.read_bytes().splitlines(keepends=True)[:used]
-    with path.open('r+b') as file:
-        file.truncate(sum(len(line) for line in lines))
-    return done

@@ -119,6 +119,15 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.endswith(b'\n') and line.strip()]
 
 
+def drop_torn_line(path: Path) -> None:
+    """Cuts off a last line that a kill left without its end; a missing file stays missing."""
+    if not path.exists():
+        return
+    with path.open('r+b') as file:
+        content = file.read()
+        file.truncate(content.rfind(b'\n') + 1)
+
+
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Reads a file that anybody wrote: one JSON object a line, the last one with or without an end.
 

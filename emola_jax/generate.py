@@ -21,7 +21,6 @@ class _State(NamedTuple):
     answers: Int[Array, 'B M']
     done: Bool[Array, 'B']
     cache: Cache
-    rng: Array
 
 
 def generate(
@@ -50,12 +49,14 @@ def generate(
         eos_id: ends an answer.
         pad_id: fills what is behind the eos of a finished row; None repeats the eos.
         sampler: None is greedy.
-        rng: needed unless greedy.
+        rng: needed unless greedy: one key, or keys [B]; then an answer depends on its own prompt
+            and key alone, whatever it shares the batch with.
 
     Returns:
         i32 ids: each answer, its eos if it ended by itself, then padding. The loop ends when all
         rows have ended.
     """
+    keys = jax.random.key(0) if rng is None else rng
     with sharding.mesh_of(batch):
         return generate_jit(
             model,
@@ -65,7 +66,7 @@ def generate(
             eos_id,
             eos_id if pad_id is None else pad_id,
             sampler or Sampler(),
-            jax.random.key(0) if rng is None else rng,
+            keys if keys.ndim else jax.random.split(keys, len(batch['tokens'])),
         )
 
 
@@ -80,7 +81,7 @@ def generate_jit(
     eos_id: int,
     pad_id: int,
     sampler: Sampler,
-    rng: Array,
+    keys: Array,
 ) -> Int[Array, 'B M']:
     """`generate` as it is compiled, every argument given; `emola_jax.compile` compiles it ahead."""
     apply: Any = functools.partial(model.apply, {'params': params})
@@ -104,25 +105,25 @@ def generate_jit(
             past_mask,
             method=Emola.decode_step,
         )
-        cache = write_cache(state.cache, own, written)
-        rng, draw = jax.random.split(state.rng)
-        return _append(state._replace(cache=cache, rng=rng), sampler(logits, draw), eos_id, pad_id)
+        state = state._replace(cache=write_cache(state.cache, own, written))
+        return append(state, logits)
+
+    def append(state: _State, logits: Array) -> _State:
+        tokens = sampler(logits, jax.vmap(jax.random.fold_in, (0, None))(keys, state.step))
+        return _append(state, tokens, eos_id, pad_id)
 
     def unfinished(state: _State) -> Array:
         return (state.step < max_new_tokens) & ~state.done.all()
 
     logits, cache = apply(batch, method=Emola.prefill)
     cache = grow_cache(cache, room)
-    rng, draw = jax.random.split(rng)
     state = _State(
         step=jnp.int32(0),
         answers=jnp.full((rows, max_new_tokens), pad_id, jnp.int32),
         done=~prompt_mask.any(axis=1),
         cache=cache,
-        rng=rng,
     )
-    state = _append(state, sampler(logits, draw), eos_id, pad_id)
-    return jax.lax.while_loop(unfinished, decode, state).answers
+    return jax.lax.while_loop(unfinished, decode, append(state, logits)).answers
 
 
 def _append(state: _State, tokens: Int[Array, 'B'], eos_id: int, pad_id: int) -> _State:

@@ -1,6 +1,12 @@
 """The command: train, evaluate and report one experiment.
 
-python -m emola_jax.main --config=configs/mini.py --workdir=runs/mini
+    python -m emola_jax.main --config=configs/mini.py --workdir=runs/mini
+    python -m emola_jax.main --config=configs/mini.py --workdir=runs/mini --mode=eval
+
+Every field of the config is a flag too. Those of an evaluation: --config.eval.split,
+--config.eval.limit (the first so many records; 0 = all), --config.eval.batch_size,
+--config.eval.max_new_tokens.emotion and .au, --config.eval.sampler.temperature (0 = greedy),
+--config.eval.control (docs/evaluation.md).
 """
 
 from __future__ import annotations

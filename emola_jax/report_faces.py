@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ def file_name(image: bytes) -> str:
     return f'{FACES_FOLDER}/{hashlib.sha256(image).hexdigest()[:16]}.{suffix}'
 
 
-def save(records: Sequence[Record], workdir: Path) -> None:
+def save(records: Iterable[Record], workdir: Path) -> None:
     """Writes each distinct picture once, and all landmarks (not extracted = null) in one file."""
     landmarks = {}
     for record in records:

@@ -35,11 +35,16 @@ class Sampler:
             raise UserError(f'sampler.top_p {self.top_p} must lie in (0, 1].')
 
     def __call__(self, logits: Float[Array, 'B V'], rng: Array) -> Int[Array, 'B']:
-        """One token id (i32) a row; `rng` is not used when greedy."""
+        """One token id (i32) a row.
+
+        `rng`, not used when greedy, is one key for all rows, or keys [B]: then a row's token does
+        not depend on the other rows.
+        """
         if self.temperature == 0:
             return jnp.argmax(logits, axis=-1).astype(jnp.int32)
         kept, ids = self.candidates(logits)
-        choice = jax.random.categorical(rng, kept, axis=-1)
+        draw = jax.vmap(jax.random.categorical) if rng.ndim else jax.random.categorical
+        choice = draw(rng, kept)
         return jnp.take_along_axis(ids, choice[:, None], axis=-1)[:, 0].astype(jnp.int32)
 
     def candidates(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -198,6 +199,67 @@ def mesh_of(tree: Any) -> AbstractContextManager[Any]:
         if mesh is not None and mesh.axis_names == MESH_AXES:
             return jax.set_mesh(mesh)
     return contextlib.nullcontext()
+
+
+def batch_devices(mesh: Mesh) -> int:
+    """Devices that share a batch: its rows must be a multiple of them."""
+    return mesh.shape['data'] * mesh.shape['fsdp']
+
+
+@dataclasses.dataclass(frozen=True)
+class HostRows:
+    """The rows of a batch on this host.
+
+    Attributes:
+      rows: of the whole batch, over all hosts.
+      held: those on devices of this host; it has to make them.
+      owned: those of `held` that no host of a lower number holds as well: every row has one owner.
+    """
+
+    rows: int
+    held: tuple[int, ...]
+    owned: tuple[int, ...]
+
+
+def host_rows(rows: int, mesh: Mesh) -> HostRows:
+    """Which rows of a batch of `rows` this host makes and owns."""
+    owner: dict[int, int] = {}
+    held: set[int] = set()
+    host = jax.process_index()
+    places = NamedSharding(mesh, BATCH_SPEC).devices_indices_map((rows,))
+    device: Any
+    for device, index in places.items():
+        for row in range(*index[0].indices(rows)):
+            owner[row] = min(owner.get(row, device.process_index), device.process_index)
+            if device.process_index == host:
+                held.add(row)
+    owned = tuple(row for row in sorted(held) if owner[row] == host)
+    return HostRows(rows, tuple(sorted(held)), owned)
+
+
+def place_rows(batch: Mapping[str, np.ndarray], own: HostRows, mesh: Mesh) -> dict[str, jax.Array]:
+    """The global batch, of which this host brings the rows `own.held`, in that order."""
+    sharding = NamedSharding(mesh, BATCH_SPEC)
+    place = {row: position for position, row in enumerate(own.held)}
+
+    def put(local: np.ndarray) -> jax.Array:
+        def read(index: tuple[slice, ...] | None) -> np.ndarray:
+            assert index is not None  # it is for shardings that are opaque
+            return local[[place[row] for row in range(*index[0].indices(own.rows))]]
+
+        return jax.make_array_from_callback((own.rows, *local.shape[1:]), sharding, read)
+
+    return {name: put(local) for name, local in batch.items()}
+
+
+def fetch_rows(array: jax.Array, mesh: Mesh) -> dict[int, np.ndarray]:
+    """The rows of a batch-shaped array that this host's devices hold, by their number."""
+    spread = jax.jit(lambda rows: rows, out_shardings=NamedSharding(mesh, BATCH_SPEC))(array)
+    found: dict[int, np.ndarray] = {}
+    for shard in spread.addressable_shards:
+        rows = range(*shard.index[0].indices(array.shape[0]))
+        found.update(zip(rows, np.asarray(shard.data), strict=True))
+    return found
 
 
 def unbox(tree: Any) -> Any:

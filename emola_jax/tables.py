@@ -19,13 +19,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from emola_jax import answers, table_text
 from emola_jax.errors import UserError
 from emola_jax.files import read_json_lines, write_text
-from emola_jax.metrics import action_units, rege
-from emola_jax.paper_tables import SCORINGS, Method, canonical, tables
+from emola_jax.metrics import action_units, cross_validation, rege
+from emola_jax.paper_tables import Method, canonical, tables
 from input_pipeline.records import TASKS
 
 PREDICTIONS_FILE = 'predictions.jsonl'
@@ -54,7 +52,7 @@ def read(source: str, *, dataset: str | None = None, task: str | None = None) ->
         parts.append(_score(file, rows, found, task))
     if len(datasets) > 1:
         raise UserError(f'{path}: answers of {", ".join(sorted(datasets))}; give --dataset')
-    scores = parts[0] if len(parts) == 1 else _mean_over_folds(parts)
+    scores = parts[0] if len(parts) == 1 else cross_validation.average_tasks(parts)
     return Method(name, datasets.pop(), scores, folds=len(parts))
 
 
@@ -107,35 +105,6 @@ def _scored_aus(dataset: str, samples: Iterable[rege.Sample], path: Path) -> tup
             return tuple(int(au) for au in per_au)
     labelled = {au for sample in samples for au in action_units.parse_label(sample.label)}
     return tuple(sorted(labelled))
-
-
-def _mean_over_folds(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The mean of every score over the folds, as the paper averages; intervals fall away."""
-    return {
-        task: {
-            'n': sum(part[task]['n'] for part in parts),
-            **{
-                scoring: {
-                    **{key: _mean(part[task][scoring].get(key) for part in parts) for key in _KEYS},
-                    'per_au': {
-                        au: _mean(part[task][scoring]['per_au'].get(au) for part in parts)
-                        for au in parts[0][task][scoring].get('per_au', {})
-                    },
-                }
-                for scoring in SCORINGS
-            },
-        }
-        for task in parts[0]
-        if all(task in part for part in parts)
-    }
-
-
-_KEYS = ('s_re', 's_ge', 's_rege', 'macro_f1', 'mean_accuracy')
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    defined = [value for value in values if value is not None]
-    return float(np.mean(defined)) if defined else None
 
 
 def together(methods: Iterable[Method]) -> list[Method]:

@@ -216,7 +216,7 @@ def _accumulated(
 
 
 def _micro_batches(config: ConfigDict, mesh: Mesh) -> int:
-    devices = mesh.shape['data'] * mesh.shape['fsdp']
+    devices = sharding.batch_devices(mesh)
     if config.accumulate < 1 or config.batch_size % (config.accumulate * devices):
         raise UserError(
             f'train.batch_size {config.batch_size} must be a multiple of train.accumulate '

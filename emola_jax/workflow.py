@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jax
 import ml_collections
 
 from emola_jax import evaluate as evaluation
@@ -74,8 +75,9 @@ def _score_and_report(experiment: Experiment, state: TrainState) -> None:
     scores: dict[str, Any] = evaluation.evaluate(experiment, state.trainable, step=step)
     if experiment.config.eval.control:
         scores['control'] = evaluation.evaluate(experiment, state.trainable, step=step, blind=True)
-    write_json(workdir / evaluation.SCORES_FILE, scores)
-    reports.write_report(workdir)
+    if jax.process_index() == 0:
+        write_json(workdir / evaluation.SCORES_FILE, scores)
+        reports.write_report(workdir)
 
 
 def _refuse_other_config(config: ml_collections.ConfigDict, workdir: Path) -> None:

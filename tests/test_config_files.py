@@ -46,6 +46,24 @@ def test_flag_in_every_spelling(given, expected):
     assert config_files.resolve_flag(['main', *given]) == ['main', *expected]
 
 
+@pytest.mark.parametrize(
+    ('spec', 'expected'),
+    [
+        ('configs/a.py', 'configs/a.py:fold=2'),
+        ('configs/a.py:', 'configs/a.py:fold=2'),
+        ('configs/a.py:au', 'configs/a.py:au,fold=2'),
+        ('configs/a.py:task=au,dataset=disfa', 'configs/a.py:task=au,dataset=disfa,fold=2'),
+    ],
+)
+def test_an_argument_goes_behind_those_that_are_there(spec, expected):
+    assert config_files.with_argument(spec, 'fold', 2) == expected
+
+
+def test_an_argument_that_is_there_is_not_given_twice():
+    with pytest.raises(UserError, match="gives 'fold' itself"):
+        config_files.with_argument('configs/a.py:task=au,fold=1', 'fold', 2)
+
+
 def test_load_gives_the_values_of_the_argument():
     short, long = (config_files.load(f'configs/mini.py{preset}') for preset in ('', ':long'))
     assert 0 < short.train.steps < long.train.steps

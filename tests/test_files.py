@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from emola_jax.errors import UserError
-from emola_jax.files import atomic_folder, atomic_write, read_jsonl, write_json
+from emola_jax.files import atomic_folder, atomic_write, drop_torn_line, read_jsonl, write_json
 
 
 def test_an_error_while_writing_leaves_the_old_file_and_no_trace(tmp_path):
@@ -80,3 +80,16 @@ def test_a_kill_between_the_two_renames_of_an_overwrite_loses_nothing(tmp_path):
     (tmp_path / f'.folder.new.{os.getppid()}.partial').mkdir()
     fill(path, 'two', overwrite=True)
     assert (tmp_path / f'.folder.new.{os.getppid()}.partial').exists()
+
+
+@pytest.mark.parametrize(
+    ('content', 'kept'),
+    [(b'', b''), (b'{"a"', b''), (b'1\n2\n', b'1\n2\n'), (b'1\n{"t": "\xc3', b'1\n')],
+)
+def test_only_whole_lines_are_kept(content, kept, tmp_path):
+    path = tmp_path / 'rows.jsonl'
+    path.write_bytes(content)
+    drop_torn_line(path)
+    assert path.read_bytes() == kept
+    drop_torn_line(tmp_path / 'none')
+    assert not (tmp_path / 'none').exists()

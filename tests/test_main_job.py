@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from emola_jax import assets
 pytestmark = pytest.mark.slow
 
 CHECKOUT = Path(__file__).parent.parent
+EVAL = '--mode=eval'
 
 
 def command(workdir, config='configs/tiny.py', *flags):
@@ -117,23 +119,35 @@ STAGES = {
         (work / 'metrics.jsonl').exists()
         and len((work / 'metrics.jsonl').read_text().splitlines()) >= 2
     ),
-    'evaluation': lambda work, cache: (
-        (work / 'predictions.jsonl').exists() and (work / 'predictions.jsonl').stat().st_size > 0
-    ),
+    'evaluation': lambda work, cache: answered(work) > 0,
 }
+
+
+def answered(workdir):
+    """Answers on disk, those of the control included; a file may go while it is looked at."""
+    total = 0
+    for folder in (workdir, workdir / 'control'):
+        for path in (folder / 'predictions.jsonl', folder / 'answers' / 'host0.jsonl'):
+            with contextlib.suppress(FileNotFoundError):
+                total += path.read_bytes().count(b'\n')
+    return total
 
 
 def kill_during(stage, workdir, cache, delay):
     """Starts the job and kills it with all its children `delay` seconds into `stage`."""
+    return kill_when(lambda: STAGES[stage](workdir, cache), workdir, cache, delay)
+
+
+def kill_when(is_time, workdir, cache, delay=0.0, *flags):
     process = subprocess.Popen(
-        command(workdir),
+        command(workdir, 'configs/tiny.py', *flags),
         cwd=CHECKOUT,
         env=environment(cache),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    while process.poll() is None and not STAGES[stage](workdir, cache):
+    while process.poll() is None and not is_time():
         time.sleep(0.02)
     time.sleep(delay)
     was_running = process.poll() is None
@@ -157,6 +171,25 @@ def test_a_run_killed_in_every_stage_ends_as_one_that_was_never_killed(finished,
     assert ours.keys() == calm.keys()
     for path, leaf in calm.items():
         np.testing.assert_array_equal(ours[path], leaf, err_msg=f'{path} after {delays}')
+
+
+def test_an_evaluation_killed_three_times_ends_with_the_same_scores(finished, tmp_path):
+    calm, cache, _, _ = finished
+    workdir = tmp_path / 'run'
+    workdir.mkdir()
+    for name in ('checkpoints', 'config.json', 'metrics.jsonl'):
+        copy = shutil.copytree if (calm / name).is_dir() else shutil.copy
+        copy(calm / name, workdir / name)
+    # 16 answers and 16 of the control, four at a time. A later kill comes after more answers.
+    points = sorted(random.Random(time.time_ns()).sample(range(1, 26), 3))
+    for point in points:
+        assert kill_when(lambda least=point: answered(workdir) >= least, workdir, cache, 0.0, EVAL)
+        assert point <= answered(workdir) < 32, points
+        assert not (workdir / 'scores.json').exists()
+    done = run(workdir, cache, 'configs/tiny.py', EVAL)
+    assert done.returncode == 0, (points, done.stderr[-4000:])
+    for name in ('scores.json', 'predictions.jsonl', 'control/predictions.jsonl'):
+        assert (workdir / name).read_bytes() == (calm / name).read_bytes(), (name, points)
 
 
 def test_the_papers_config_names_its_missing_files_and_exits_1(tmp_path):

@@ -140,3 +140,18 @@ def texts(shape):
 def test_every_mesh_writes_the_same_answers(shape):
     assert len(texts(None)) == 4
     assert texts(shape) == texts(None)
+
+
+@pytest.mark.parametrize('shape', [(8, 1, 1), (2, 2, 2), (1, 1, 8)])
+def test_rows_come_back_from_where_they_were_placed(shape):
+    mesh = sharding.make_mesh(dict(zip(sharding.MESH_AXES, shape, strict=True)))
+    own = sharding.host_rows(16, mesh)
+    assert own.held == own.owned == tuple(range(16))
+    rows = np.arange(48).reshape(16, 3)
+    placed = sharding.place_rows({'x': rows}, own, mesh)['x']
+    assert placed.sharding.spec == sharding.BATCH_SPEC
+    assert placed.addressable_shards[0].data.shape[0] == 16 // sharding.batch_devices(mesh)
+    found = sharding.fetch_rows(jax.device_put(placed, sharding.replicated(mesh)), mesh)
+    assert sorted(found) == list(range(16))
+    for number, row in found.items():
+        np.testing.assert_array_equal(row, rows[number])

@@ -1,5 +1,7 @@
 """An experiment of random weights on records made in memory, without any file or asset."""
 
+import dataclasses
+
 import jax
 import ml_collections
 import numpy as np
@@ -21,6 +23,7 @@ from input_pipeline.conversation import TEMPLATES
 from input_pipeline.pipeline import Encoder, PipelineConfig
 from input_pipeline.selection import Selection
 from tests.input_pipeline.fakes import png, record
+from tests.models.tiny import random_params
 
 MODEL = EmolaConfig(
     vision=VisionConfig(image_size=28, patch_size=14, width=16, layers=3, heads=8, mlp=32),
@@ -50,8 +53,36 @@ def records(count):
     return made
 
 
-def tiny_experiment(workdir, *, steps=4, mesh=None, segments=1, devices=1, count=24, **train):
-    """Builds it; `devices` of the fake CPU devices make the mesh unless `mesh` is given."""
+def questions(count):
+    """`records` with questions of five lengths and faces that have little in common."""
+    rng = np.random.default_rng(0)
+    return [
+        dataclasses.replace(
+            face,
+            instruction='Which AUs? ' + 'Look. ' * (number % 5),
+            landmarks=rng.uniform(-1, 1, 212).astype(np.float32),
+        )
+        for number, face in enumerate(records(count))
+    ]
+
+
+def tiny_experiment(
+    workdir,
+    *,
+    steps=4,
+    mesh=None,
+    segments=1,
+    devices=1,
+    count=24,
+    faces=None,
+    lively=False,
+    **train,
+):
+    """Builds it on `faces`, or on `count` made ones.
+
+    `devices` of the fake CPU devices make the mesh unless `mesh` is given. As initialised the model
+    says the same to every face; a `lively` one, of larger weights, does not.
+    """
     config = ml_collections.ConfigDict(
         {
             'seed': 0,
@@ -91,7 +122,7 @@ def tiny_experiment(workdir, *, steps=4, mesh=None, segments=1, devices=1, count
         read_threads=1,
     )
     tokenizer = Tokenizer.byte_level()
-    faces = records(count)
+    faces = records(count) if faces is None else faces
     split = Split(faces, Selection(np.arange(len(faces)), ()))
     data = Data(
         {'train': split, 'test': split},
@@ -105,6 +136,9 @@ def tiny_experiment(workdir, *, steps=4, mesh=None, segments=1, devices=1, count
         np.asarray(jax.devices()[:devices]).reshape(-1, 1, 1), sharding.MESH_AXES
     )
     base = bases.random_base(MODEL, 0)
+    if lively:
+        params = jax.tree.map(lambda leaf: 4 * leaf, random_params(MODEL))
+        base = dataclasses.replace(base, params=params)
     frozen, trainable = bases.place(MODEL, base, mesh, seed=0)
     return Experiment(
         config=config,

@@ -98,13 +98,14 @@ def _generate(config: ConfigDict, mesh: Mesh) -> Lowered:
     if config.eval.unroll:
         model, params = unroll(model, params)
     new = max(config.eval.max_new_tokens.values())
-    sharing = mesh.shape['data'] * mesh.shape['fsdp']
+    sharing = sharding.batch_devices(mesh)
     rows = math.ceil(config.eval.batch_size / sharing) * sharing
     length = model.cfg.visual_tokens + PROMPT_TOKENS
     batch = _batch(model.cfg, mesh, rows=rows, length=length, segments=1)
     sampler = Sampler(**config.eval.sampler)
     with jax.set_mesh(mesh):
-        lowered = generate_jit.lower(model, params, batch, new, 2, 2, sampler, _key(mesh))
+        keys = _key(mesh, rows)
+        lowered = generate_jit.lower(model, params, batch, new, 2, 2, sampler, keys)
     parts = [flops.prefill_flops(model.cfg, rows=rows, length=length)]
     # The cache has its full length from the first token on.
     parts += [flops.decode_flops(model.cfg, rows=rows, context=length + new - 1)] * (new - 1)
@@ -259,6 +260,8 @@ def _bytes_a_chip(tree: Any) -> int:
     )
 
 
-def _key(mesh: Mesh) -> jax.ShapeDtypeStruct:
+def _key(mesh: Mesh, *rows: int) -> jax.ShapeDtypeStruct:
+    """One random key, or one for each of `rows`."""
     key = jax.eval_shape(functools.partial(jax.random.key, 0))
-    return jax.ShapeDtypeStruct(key.shape, key.dtype, sharding=NamedSharding(mesh, PartitionSpec()))
+    place = NamedSharding(mesh, sharding.BATCH_SPEC if rows else PartitionSpec())
+    return jax.ShapeDtypeStruct(rows, key.dtype, sharding=place)

@@ -13,7 +13,7 @@ from emola_jax.generate import generate
 from emola_jax.models.lora import merge_lora
 from emola_jax.samplers import Sampler
 from input_pipeline.conversation import VISUAL_TOKEN
-from input_pipeline.prompts import prompt_batch, prompt_length
+from input_pipeline.prompts import bucket, prompt_batch, prompt_length
 from tests.models.tiny import run
 from tests.parity import golden
 
@@ -33,7 +33,8 @@ def merged():
 def batch():
     by_image = golden.records('eval')
     records = [by_image[case['task'], Path(case['image']).stem] for case in CASES]
-    return prompt_batch(records, ENCODER, length=prompt_length(records, ENCODER), rows=len(records))
+    longest = max(prompt_length(record, ENCODER) for record in records)
+    return prompt_batch(records, ENCODER, length=bucket(longest))
 
 
 def answers(merged, batch, sampler=None):

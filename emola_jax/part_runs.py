@@ -1,0 +1,38 @@
+"""Runs that are parts of a larger command: rows of an ablation, folds of a cross-validation."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from emola_jax.errors import UserError
+from emola_jax.evaluate import SCORES_FILE
+from input_pipeline.records import TASKS
+
+
+def run(config: str, workdir: Path, flags: Sequence[str] = ()) -> None:
+    """Trains, evaluates and reports `config` in `workdir`; a finished run is only shown.
+
+    It is a process of its own, so that one model leaves nothing behind in the next.
+
+    Args:
+      config: a config file with its argument, as `--config` takes it.
+      workdir: the run's folder.
+      flags: more flags of `emola_jax.main`.
+
+    Raises:
+      UserError: it failed (its own message stands above).
+    """
+    command = [sys.executable, '-m', 'emola_jax.main', f'--config={config}', f'--workdir={workdir}']
+    if subprocess.run([*command, *flags], check=False).returncode:
+        raise UserError(f'{workdir}: the run of {config} failed; see above, then call this again')
+
+
+def task_scores(workdir: Path) -> dict[str, Any]:
+    """The scores of a finished run by task, without its control."""
+    scores = json.loads((workdir / SCORES_FILE).read_text())
+    return {task: scores[task] for task in TASKS if task in scores}

@@ -1,0 +1,38 @@
+"""One process of an evaluation by several.
+
+`python -m tests.evaluating_host WORKDIR MESH SETTINGS`: MESH is the shape, SETTINGS what
+`evaluate_all` takes, both JSON. Who the processes are is in the environment (`emola_jax.runtime`).
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from emola_jax import evaluate, runtime, sharding
+from emola_jax.files import write_json
+from tests.tiny_experiment import questions, tiny_experiment
+
+
+def evaluate_all(workdir, mesh, count, batch_size, temperature):
+    """Answers, and answers blind, and leaves both scores in the workdir."""
+    experiment = tiny_experiment(workdir, faces=questions(count), mesh=mesh, lively=True)
+    experiment.config.eval.batch_size = batch_size
+    experiment.config.eval.sampler.temperature = temperature
+    for blind in (False, True):
+        scores = evaluate.evaluate(experiment, experiment.trainable, step=0, blind=blind)
+        if jax.process_index() == 0:
+            write_json(workdir / f'scores_{blind}.json', scores)
+
+
+if __name__ == '__main__':
+    runtime.join_hosts()
+    shape = json.loads(sys.argv[2])
+    all_devices = np.asarray(jax.devices()).reshape(shape)
+    evaluate_all(
+        Path(sys.argv[1]),
+        jax.sharding.Mesh(all_devices, sharding.MESH_AXES),
+        **json.loads(sys.argv[3]),
+    )
