@@ -45,30 +45,27 @@ def line_chart(xs: Sequence[float], ys: Sequence[float], *, label: str) -> Marku
 
 
 def histogram(
-    edges: Sequence[float],
-    counts: Sequence[float],
-    *,
-    label: str,
-    limit: float | None = None,
+    edges: Sequence[float], counts: Sequence[float], *, label: str, limit: float | None = None
 ) -> Markup:
-    """Draws one column for each bin; those from a limit on are marked.
+    """Draws one column for each bin.
 
     Args:
       edges: rising, one more than there are counts.
       counts: not negative.
       label: what is counted, for readers that do not see the picture.
-      limit: where a line stands, if anywhere.
+      limit: where a line stands; columns that start at or beyond it are marked.
 
     Returns:
-      An `<svg>` element; styled by the classes axis, grid, column, beyond and limit.
+      An `<svg>` element; styled by the classes axis, grid and column, and with a limit by beyond
+      and limit too.
     """
     x_ticks, y_ticks = ticks(edges[0], edges[-1], 6), ticks(0, max(counts), 4)
     place_x = _scale(edges[0], edges[-1], LEFT, WIDTH - RIGHT)
     place_y = _scale(0, y_ticks[-1], HEIGHT - BOTTOM, TOP)
     parts = _frame(f'{label}, {len(counts)} bins', y_ticks, place_y)
     parts += [
-        f'<rect class="{"column" if limit is None or low < limit else "column beyond"}" '
-        f'x="{place_x(low) + 0.5:.1f}" y="{place_y(count):.1f}" '
+        f'<rect class="{_column_class(low, limit)}" x="{place_x(low) + 0.5:.1f}" '
+        f'y="{place_y(count):.1f}" '
         f'width="{max(place_x(high) - place_x(low) - 1, 0.5):.1f}" '
         f'height="{place_y(0) - place_y(count):.1f}"/>'
         for low, high, count in zip(edges, edges[1:], counts, strict=False)
@@ -78,6 +75,10 @@ def histogram(
     if limit is not None:
         parts.append(f'<path class="limit" d="M{place_x(limit):.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
     return Markup(''.join(parts) + '</svg>')
+
+
+def _column_class(low: float, limit: float | None) -> str:
+    return 'column' if limit is None or low < limit else 'column beyond'
 
 
 _CELL, _HEAD_LEFT, _HEAD_TOP = 34, 84, 34
