@@ -11,7 +11,7 @@ from typing import Any
 import ml_collections
 from jax.sharding import Mesh
 
-from emola_jax import bases, data, quantized_base, sharding
+from emola_jax import bases, data, quantized_base, runtime, sharding
 from emola_jax.bases import Base
 from emola_jax.data import Data
 from emola_jax.errors import UserError
@@ -65,6 +65,7 @@ def prepare(config: ml_collections.ConfigDict, workdir: Path) -> Experiment:
     run_data = data.load(config, model_config, tokenizer, workdir)
     base = bases.load(config, model_config, run_data, tokenizer, mesh)
     frozen, trainable = bases.place(model_config, base, mesh, seed=config.seed)
+    runtime.wait_for_hosts('experiment is prepared')
     return Experiment(
         config=config,
         workdir=workdir,
