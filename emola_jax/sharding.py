@@ -27,6 +27,7 @@ RULES: dict[str, str | None] = {
     'patch': None,
     'position': None,
     'prior': None,
+    'expert': None,
     'rank': None,
     'norm': None,
     'layers': None,

@@ -29,6 +29,7 @@ _ORDERS: dict[str, tuple[int, ...] | None] = {
     'copy': None,
     'transpose': (1, 0),
     'patch': (2, 3, 1, 0),
+    'filter': (1, 2, 3, 0),
 }
 
 
@@ -39,7 +40,8 @@ class Rule:
     Attributes:
       theirs: tensor name, with `LAYER` where a layer's number stands.
       ours: path of our parameter; stacked over the layers if `theirs` has a layer.
-      op: 'copy', 'transpose' ([out, in] <-> [in, out]) or 'patch' ([D, 3, p, p] <-> [p, p, 3, D]).
+      op: 'copy', 'transpose' ([out, in] <-> [in, out]), 'patch' ([D, 3, p, p] <-> [p, p, 3, D]) or
+        'filter' ([out, h, w, in] <-> [h, w, in, out]).
       paired_heads: if not 0, their output rows are this many heads in which RoPE turns rows 2i and
         2i + 1 as a pair (llama.cpp); ours are i and i + H/2 (Hugging Face).
     """

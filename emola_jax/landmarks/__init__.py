@@ -1,0 +1,1 @@
+"""From a photo to faces: detection, landmark experts, extraction and audit of their files."""

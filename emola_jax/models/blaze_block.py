@@ -1,0 +1,166 @@
+"""The residual block that BlazeFace and FaceMesh are built of (arXiv:1905.05047, 1907.06724)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from emola_jax.models.layers import logical_param
+
+
+class Block(NamedTuple):
+    """One block as data: output channels, and 2 where it halves the map."""
+
+    features: int
+    stride: int = 1
+
+
+class BlazeBlock(nn.Module):
+    """act(skip(x) + pointwise(depthwise(x))).
+
+    The skip is x itself, max-pooled where the block halves the map and filled up with zero channels
+    where it widens it.
+    """
+
+    features: int
+    stride: int = 1
+    learned_slope: bool = False
+
+    @nn.compact
+    def __call__(self, x: Float[Array, 'B H W C']) -> Float[Array, 'B h w features']:
+        """Height and width must be even where the stride is 2."""
+        y = DepthwiseConv(self.stride, name='depthwise')(x)
+        y = PointwiseConv(self.features, name='pointwise')(y)
+        skip = max_pool_2x2(x) if self.stride == 2 else x
+        widen = self.features - x.shape[-1]
+        skip = jnp.pad(skip, ((0, 0), (0, 0), (0, 0), (0, widen)))
+        return Rectifier(self.learned_slope, name='act')(skip + y)
+
+
+class DepthwiseConv(nn.Module):
+    """3 x 3, 'same' padding as TensorFlow's: at stride 2 the odd row and column are at the end.
+
+    Written as nine shifted products: XLA fuses them into one pass on every device, while its
+    grouped convolution on CPU is an order of magnitude slower.
+    """
+
+    stride: int = 1
+
+    @nn.compact
+    def __call__(self, x: Float[Array, 'B H W C']) -> Float[Array, 'B h w C']:
+        """Convolves every channel with its own kernel."""
+        channels = x.shape[-1]
+        kernel = expert_param(self, 'kernel', (1, 3, 3, channels))[0]
+        y = expert_param(self, 'bias', (channels,))
+        before = 1 if self.stride == 1 else 0
+        # Behind the barrier the padded map stands in memory; else it is made nine times.
+        padded = jax.lax.optimization_barrier(
+            jnp.pad(x, ((0, 0), (before, 1), (before, 1), (0, 0)))
+        )
+        height, width = x.shape[1], x.shape[2]
+        for row in range(3):
+            for column in range(3):
+                rows = slice(row, row + height, self.stride)
+                columns = slice(column, column + width, self.stride)
+                y = y + padded[:, rows, columns] * kernel[row, column]
+        return y
+
+
+class PointwiseConv(nn.Module):
+    """1 x 1: one matrix product over the channels."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, 'B H W C']) -> Float[Array, 'B H W features']:
+        """Mixes the channels of every pixel."""
+        kernel = expert_param(self, 'kernel', (1, 1, x.shape[-1], self.features))[0, 0]
+        return full_precision_dot(x, kernel) + expert_param(self, 'bias', (self.features,))
+
+
+class FullConv(nn.Module):
+    """A dense convolution."""
+
+    features: int
+    size: int
+    stride: int
+    padding: str
+
+    @nn.compact
+    def __call__(self, x: Float[Array, 'B H W C']) -> Float[Array, 'B h w features']:
+        """'SAME' pads as TensorFlow does."""
+        shape = (self.size, self.size, x.shape[-1], self.features)
+        y = jax.lax.conv_general_dilated(
+            x,
+            expert_param(self, 'kernel', shape),
+            (self.stride, self.stride),
+            self.padding,
+            dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+            precision=jax.lax.Precision.HIGHEST,
+        )
+        return y + expert_param(self, 'bias', (self.features,))
+
+
+class HalvingConv(nn.Module):
+    """3 x 3 at stride 2, 'same' padding as TensorFlow's, as one matrix product.
+
+    Each 2 x 2 pixels become one of four times the channels, which leaves a 2 x 2 convolution at
+    stride 1. For a three-channel picture on CPU that takes half the time of a convolution.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, 'B H W C']) -> Float[Array, 'B H/2 W/2 features']:
+        """Height and width must be even."""
+        batch, height, width, channels = x.shape
+        kernel = expert_param(self, 'kernel', (3, 3, channels, self.features))
+        height, width = height // 2, width // 2
+        cells = jnp.pad(x, ((0, 0), (0, 2), (0, 2), (0, 0)))
+        cells = cells.reshape(batch, height + 1, 2, width + 1, 2, channels).swapaxes(2, 3)
+        # Made once: four slices of them are read.
+        cells = jax.lax.optimization_barrier(
+            cells.reshape(batch, height + 1, width + 1, 4 * channels)
+        )
+        near = [cells[:, i : i + height, j : j + width] for i in (0, 1) for j in (0, 1)]
+        # The kernel's fourth row and column, which meet the next cell's second pixel, are zero.
+        blocks = jnp.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0)))
+        blocks = blocks.reshape(2, 2, 2, 2, channels, self.features).swapaxes(1, 2)
+        matrix = blocks.reshape(16 * channels, self.features)
+        product = full_precision_dot(jnp.concatenate(near, axis=-1), matrix)
+        return product + expert_param(self, 'bias', (self.features,))
+
+
+class Rectifier(nn.Module):
+    """ReLU, or PReLU with a learned slope a channel."""
+
+    learned_slope: bool
+
+    @nn.compact
+    def __call__(self, x: Float[Array, 'B H W C']) -> Float[Array, 'B H W C']:
+        """Applies it."""
+        if not self.learned_slope:
+            return jax.nn.relu(x)
+        return jnp.where(x >= 0, x, x * expert_param(self, 'alpha', (1, 1, x.shape[-1])))
+
+
+def max_pool_2x2(x: Float[Array, 'B H W C']) -> Float[Array, 'B H/2 W/2 C']:
+    """The greatest of each 2 x 2."""
+    rows = jnp.maximum(x[:, ::2], x[:, 1::2])
+    return jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2])
+
+
+def full_precision_dot(x: Float[Array, '*rows K'], kernel: Float[Array, 'K N']) -> Array:
+    """A matrix product in true float32 (TPUs and GPUs would otherwise round to fewer bits)."""
+    return jnp.matmul(x, kernel, precision=jax.lax.Precision.HIGHEST)
+
+
+def expert_param(module: nn.Module, name: str, shape: tuple[int, ...]) -> Array:
+    """A float32 parameter of a landmark expert: small, so whole on every device."""
+    init: Any = nn.initializers.normal(0.1)
+    axes = (*(None,) * (len(shape) - 1), 'expert')
+    return logical_param(module, name, init, axes, shape, jnp.float32)

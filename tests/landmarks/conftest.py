@@ -1,0 +1,14 @@
+import pytest
+
+from emola_jax.landmarks import mesh
+from emola_jax.landmarks.finder import FaceFinder
+
+
+@pytest.fixture(scope='session')
+def params():
+    return mesh.load_params()
+
+
+@pytest.fixture(scope='session')
+def finder(params):
+    return FaceFinder(params, batch=8)
