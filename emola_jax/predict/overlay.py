@@ -85,9 +85,7 @@ def _tag_place(box: Box, boxes: Sequence[Box], size: tuple[int, int]) -> tuple[f
         for level in (y0 - brow, y0, (y0 + y1) / 2, y1 - _TAG)
         for place in (lefts, rights)
     ]
-    inside = [
-        (min(max(x, 0), size[0] - _TAG), min(max(y, 0), size[1] - _TAG)) for x, y in corners
-    ]
+    inside = [(min(max(x, 0), size[0] - _TAG), min(max(y, 0), size[1] - _TAG)) for x, y in corners]
     heads = [(a, b - 0.45 * (d - b), c, d) for a, b, c, d in boxes]
     return min(inside, key=lambda corner: sum(_common(corner, head) for head in heads))
 

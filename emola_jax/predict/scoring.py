@@ -195,9 +195,7 @@ def _look(
     return goes_on, _alternatives(log_probs[:, longest - 1 :], tree), grown
 
 
-def _alternatives(
-    log_probs: Float[Array, 'B nodes V'], tree: TokenTree
-) -> Float[Array, 'B C']:
+def _alternatives(log_probs: Float[Array, 'B nodes V'], tree: TokenTree) -> Float[Array, 'B C']:
     """Log probability of each alternative; one that others go on from must end there."""
     steps = jnp.where(tree.used, log_probs[:, tree.steps, tree.targets], 0.0).sum(2)
     onward = jnp.exp(log_probs[:, tree.end[:, None], tree.longer])
@@ -205,9 +203,7 @@ def _alternatives(
     return steps + jnp.log(jnp.maximum(1 - onward, _TINY))
 
 
-def _tree_mask(
-    valid: Bool[Array, 'B T'], ancestors: Bool[Array, 'N N']
-) -> Bool[Array, 'B L L']:
+def _tree_mask(valid: Bool[Array, 'B T'], ancestors: Bool[Array, 'N N']) -> Bool[Array, 'B L L']:
     """mask[b, query, key] over stem and tree: the past of a stem, the way to a node."""
     rows, longest = valid.shape
     nodes = len(ancestors)

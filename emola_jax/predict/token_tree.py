@@ -1,7 +1,7 @@
 """Texts that may follow as token sequences: a tree, and the stems that lead to it.
 
-    opening | AU  1 | , AU  1 | , AU  2
-              ^ 2     ^ 2 5 7     ^ 0 3 …      each ^ is the root of the same tree
+opening | AU  1 | , AU  1 | , AU  2
+          ^ 2     ^ 2 5 7     ^ 0 3 …      each ^ is the root of the same tree
 """
 
 from __future__ import annotations
@@ -99,9 +99,7 @@ def words_after(
     return stems, TokenTree.build([ids[common:] for ids in full])
 
 
-def au_lists(
-    encoder: TextEncoder, form: AuList, codes: Sequence[int]
-) -> tuple[Stems, TokenTree]:
+def au_lists(encoder: TextEncoder, form: AuList, codes: Sequence[int]) -> tuple[Stems, TokenTree]:
     """Everything that a list of `codes` may consist of.
 
     Returns:
