@@ -133,6 +133,17 @@ def load(
     return Data(splits, encoder, opened.known_aus, opened.scored_aus, opened.key, rendered)
 
 
+def open_split(config: ml_collections.ConfigDict, model: EmolaConfig, split: str) -> RecordSource:
+    """A split that the run need not use itself, as it is.
+
+    Raises:
+      UserError: the data set has no such split.
+    """
+    config = config.copy_and_resolve_references()
+    config.eval.split = split
+    return _open(config, model).sources[split]
+
+
 def pipeline_config(config: ml_collections.ConfigDict, model: EmolaConfig) -> PipelineConfig:
     """The pipeline's settings: from `config.data`, and the sizes that the model dictates."""
     return PipelineConfig(

@@ -200,7 +200,7 @@ def _files(argument: str) -> tuple[list[Path], str]:
     if path.is_file():
         return [path], ''
     if glob.has_magic(argument):
-        matches = [Path(name) for name in sorted(glob.glob(argument, recursive=True))]
+        matches = [Path(name) for name in sorted(glob.glob(argument, recursive=True))]  # noqa: PTH207 (absolute patterns)
         files = [match for match in matches if match.is_file()]
         return files, '' if files else f'{argument}: matches no file'
     return [], f'{argument}: no such file or folder'

@@ -7,9 +7,9 @@ Emotion. The prompt and the answer's opening are given. With w the tokens of an 
 so a long word has no disadvantage: behind its first tokens the others are all but certain.
 
 Action units. The model lists them in ascending order, so a list is a walk: from the number before,
-either on to a higher one or to the end. With `go` the probability that the list goes on behind S (at
-its start: that the answer doesn't begin as that of a face at rest) and q the probabilities of the
-numbers behind that, over the allowed ones,
+either on to a higher one or to the end. With `go` the probability that the list goes on behind S
+(at its start: that the answer doesn't begin as that of a face at rest) and q the probabilities of
+the numbers behind that, over the allowed ones,
 
     P(next is a | S) = go · q(a),    P(end | S) = 1 - go
     P(a) = P(next is a | S) / (P(next is a | S) + Σ_{b > a} P(next is b | S) + P(end | S))
@@ -60,7 +60,7 @@ class _Walk(NamedTuple):
 def emotion_log_probs(
     model: Emola, params: Mapping[str, Any], batch: Batch, stems: Stems, tree: TokenTree
 ) -> Float[Array, 'B C']:
-    """log P of each emotion; compiled once for each model and batch shape.
+    """Log P of each emotion; compiled once for each model and batch shape.
 
     Args:
       model: the model, adapters merged.
@@ -85,7 +85,7 @@ def au_log_odds(
     tree: TokenTree,
     rest: Int[Array, ''],
 ) -> Float[Array, 'B C']:
-    """log P/(1-P) of each code, in ascending order; arguments as of `emotion_log_probs`.
+    """Log P/(1-P) of each code, in ascending order; arguments as of `emotion_log_probs`.
 
     Args:
       model: the model.
