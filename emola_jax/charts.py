@@ -44,30 +44,41 @@ def line_chart(xs: Sequence[float], ys: Sequence[float], *, label: str) -> Marku
     return Markup(''.join(parts) + '</svg>')
 
 
-def histogram(edges: Sequence[float], counts: Sequence[float], *, label: str) -> Markup:
+def histogram(
+    edges: Sequence[float], counts: Sequence[float], *, label: str, limit: float | None = None
+) -> Markup:
     """Draws one column for each bin.
 
     Args:
       edges: rising, one more than there are counts.
       counts: not negative.
       label: what is counted, for readers that do not see the picture.
+      limit: where a line stands; columns that start at or beyond it are marked.
 
     Returns:
-      An `<svg>` element; styled by the classes axis, grid and column.
+      An `<svg>` element; styled by the classes axis, grid and column, and with a limit by beyond
+      and limit too.
     """
     x_ticks, y_ticks = ticks(edges[0], edges[-1], 6), ticks(0, max(counts), 4)
     place_x = _scale(edges[0], edges[-1], LEFT, WIDTH - RIGHT)
     place_y = _scale(0, y_ticks[-1], HEIGHT - BOTTOM, TOP)
     parts = _frame(f'{label}, {len(counts)} bins', y_ticks, place_y)
     parts += [
-        f'<rect class="column" x="{place_x(low) + 0.5:.1f}" y="{place_y(count):.1f}" '
+        f'<rect class="{_column_class(low, limit)}" x="{place_x(low) + 0.5:.1f}" '
+        f'y="{place_y(count):.1f}" '
         f'width="{max(place_x(high) - place_x(low) - 1, 0.5):.1f}" '
         f'height="{place_y(0) - place_y(count):.1f}"/>'
         for low, high, count in zip(edges, edges[1:], counts, strict=False)
     ]
     inside = [tick for tick in x_ticks if edges[0] <= tick <= edges[-1]]
     parts += [_x_label(place_x(tick), _number(tick)) for tick in inside]
+    if limit is not None:
+        parts.append(f'<path class="limit" d="M{place_x(limit):.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
     return Markup(''.join(parts) + '</svg>')
+
+
+def _column_class(low: float, limit: float | None) -> str:
+    return 'column' if limit is None or low < limit else 'column beyond'
 
 
 _CELL, _HEAD_LEFT, _HEAD_TOP = 34, 84, 34
@@ -145,54 +156,6 @@ def _frame(label: str, y_ticks: Sequence[float], place_y: Callable[[Any], Any]) 
 
 def _x_label(at: float, text: str) -> str:
     return f'<text class="axis" x="{at:.1f}" y="{HEIGHT - 8}" text-anchor="middle">{text}</text>'
-
-
-def histogram(values: np.ndarray, *, bins: int, limit: float, label: str) -> Markup:
-    """Draws how often values from 0 on occur; bars beyond a limit are marked.
-
-    Args:
-      values: f[n], not negative.
-      bins: how many bars; the last one also counts what is greater than the axis shows, which is
-        four times the limit at most.
-      limit: where a line stands.
-      label: what the values are, for the axis and for readers that do not see the picture.
-
-    Returns:
-      An `<svg>` element; styled by the classes axis, grid, bar, beyond and limit. Without a value,
-      a paragraph that says so.
-    """
-    if not len(values):
-        return Markup('<p class="quiet">nothing was compared</p>')
-    top = min(4 * limit, max(float(values.max()), 1.2 * limit))
-    heights, edges = np.histogram(np.minimum(values, top), bins=bins, range=(0.0, top))
-    y_ticks = ticks(0, float(heights.max()), 4)
-    place_x = _scale(0.0, top, LEFT, WIDTH - RIGHT)
-    place_y = _scale(0.0, y_ticks[-1], HEIGHT - BOTTOM, TOP)
-    parts = [
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(label)}, {len(values)} values">'
-    ]
-    for tick in y_ticks:
-        parts.append(f'<path class="grid" d="M{LEFT} {place_y(tick):.1f}H{WIDTH - RIGHT}"/>')
-        parts.append(
-            f'<text class="axis" x="{LEFT - 8}" y="{place_y(tick) + 4:.1f}" text-anchor="end">'
-            f'{_number(tick)}</text>'
-        )
-    for height, left, right in zip(heights, edges[:-1], edges[1:], strict=True):
-        kind = 'bar beyond' if left >= limit else 'bar'
-        x, width, y = place_x(left), place_x(right) - place_x(left) - 1, place_y(height)
-        parts.append(
-            f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" '
-            f'height="{place_y(0) - y:.1f}"/>'
-        )
-    for tick in ticks(0, top, 6):
-        if tick <= top:
-            parts.append(
-                f'<text class="axis" x="{place_x(tick):.1f}" y="{HEIGHT - 8}" '
-                f'text-anchor="middle">{_number(tick)}</text>'
-            )
-    parts.append(f'<path class="limit" d="M{place_x(limit):.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
-    return Markup(''.join(parts) + '</svg>')
 
 
 _SMALLEST_SPAN = 1e-306

@@ -76,6 +76,16 @@ def test_histogram_has_one_column_a_bin_as_high_as_its_count():
         assert float(column['x']) >= charts.LEFT and float(column['y']) >= 0
 
 
+def test_histogram_marks_what_is_beyond_a_limit():
+    svg = charts.histogram([0, 1, 2, 3], [1, 1, 1], label='x', limit=1.0)
+    root = xml.etree.ElementTree.fromstring(svg)
+    kinds = [e.attrib['class'] for e in root if e.attrib['class'].startswith('column')]
+    assert kinds == ['column', 'column beyond', 'column beyond']
+    (line,) = [e.attrib['d'] for e in root if e.attrib['class'] == 'limit']
+    second = [e.attrib for e in root if e.attrib['class'] == 'column beyond'][0]
+    assert float(line[1:].split()[0]) == pytest.approx(float(second['x']), abs=1)
+
+
 def test_heatmap_places_every_value_and_leaves_gaps_empty():
     svg = charts.heatmap(
         ['a', '<b>'],

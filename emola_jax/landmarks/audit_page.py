@@ -14,7 +14,8 @@ from markupsafe import Markup
 
 from emola_jax import charts
 from emola_jax.files import write_text
-from emola_jax.landmarks.audit import SAME_FACE, STATUSES, Finding, counts, worst_first
+from emola_jax.landmarks import audit
+from emola_jax.landmarks.audit import SAME_FACE, STATUSES, Finding, worst_first
 from emola_jax.landmarks.items import read_picture
 from input_pipeline.landmarks import POINTS
 
@@ -43,16 +44,25 @@ def write_page(path: Path, findings: Sequence[Finding], *, expert: str, worst: i
     page = environment.get_template('landmark_audit.html').render(
         files=len(findings),
         expert=expert,
-        rows=[(status, n, STATUSES[status]) for status, n in counts(findings).items()],
+        rows=[(status, n, STATUSES[status]) for status, n in audit.counts(findings).items()],
         compared=len(distances),
         median=float(np.median(distances)) if len(distances) else None,
         limit=SAME_FACE,
-        histogram=charts.histogram(
-            distances, bins=_BINS, limit=SAME_FACE, label='distance in outer-eye distances'
-        ),
+        histogram=_histogram(distances),
         cards=[_card(finding) for finding in worst_first(findings)[:worst]],
     )
     write_text(path, page)
+
+
+def _histogram(distances: np.ndarray) -> Markup:
+    """Up to four times the limit; the last column also counts what is beyond that."""
+    if not len(distances):
+        return Markup('<p class="quiet">nothing was compared</p>')
+    top = min(4 * SAME_FACE, max(float(distances.max()), 1.2 * SAME_FACE))
+    counts, edges = np.histogram(np.minimum(distances, top), bins=_BINS, range=(0.0, top))
+    return charts.histogram(
+        edges.tolist(), counts.tolist(), label='distance in outer-eye distances', limit=SAME_FACE
+    )
 
 
 def _card(finding: Finding) -> dict[str, Any]:

@@ -169,7 +169,7 @@ class FaceFinder:
                 jnp.asarray(_filled(keypoints * scales[..., None], self.batch)),
             )
             points, presence = mesh.locate_jit(
-                self.params, _filled(pixels, self.batch), region, self.passes
+                self.params, jnp.asarray(_filled(pixels, self.batch)), region, self.passes
             )
             placed = np.asarray(points)[: len(group)] / scales[..., None] + corners[:, None]
             yield from zip(group, placed, np.asarray(presence)[: len(group)].tolist(), strict=True)

@@ -65,19 +65,18 @@ def locate(
     Returns:
       (points in pixels of `images`, probability that the region shows a face).
     """
-    points, presence = _look(params, images, region)
-    for _ in range(passes - 1):
-        points, presence = _look(params, images, region_around(points, *MESH_EYE_CORNERS))
+    for _ in range(passes):
+        points, presence = _look(params, sample(images, region, MESH_468.size), region)
+        region = region_around(points, *MESH_EYE_CORNERS)
     return points, jax.nn.sigmoid(presence)
 
 
-def _look(params: Params, images: Array, region: Region) -> tuple[Array, Array]:
-    size = MESH_468.size
-    pixels = sample(images, region, size) / 255.0
-    points, presence = _apply(FaceMesh(), params['mesh'], pixels)
+def _look(params: Params, pixels: Array, region: Region) -> tuple[Array, Array]:
+    """FaceMesh on the pixels (0..255) of regions: points in the picture, logits of presence."""
+    points, presence = _apply(FaceMesh(), params['mesh'], pixels / 255.0)
     # Its points are numbered by pixel centres: mirrored pictures give mirrored points only with the
     # half pixel added.
-    return place_points((points[..., :2] + 0.5) / size, region), presence
+    return place_points((points[..., :2] + 0.5) / MESH_468.size, region), presence
 
 
 def _apply(net: nn.Module, params: Params, pixels: Array) -> tuple[Array, Array]:
@@ -129,18 +128,28 @@ def detect_jit(params: Params, images: UInt8[Array, 'B 128 128 3'], faces: int) 
     return found
 
 
-@functools.partial(jax.jit, static_argnames='passes')
 def locate_jit(
     params: Params, images: UInt8[Array, 'B H W 3'], region: Region, passes: int = PASSES
 ) -> tuple[Float[Array, 'B 106 2'], Float[Array, 'B']]:
-    """The 106 points in pixels and the presence of a face, compiled once a shape."""
+    """The 106 points in pixels and the presence of a face, compiled once a shape.
 
-    def of_part(part: tuple[Array, Region]) -> tuple[Array, Array]:
-        mesh, presence = locate(params, *part, passes)
-        return select_points(mesh), presence
+    Crop and net are two programs: in one, XLA on CPU would crop again for each of the four slices
+    that the net's first layer reads.
+    """
+    for _ in range(passes):
+        points, presence, region = _look_jit(params, _sample_jit(images, region), region)
+    return _select_jit(points), presence
 
-    points, presence = _by_parts(of_part, (images, region))
-    return points, presence
+
+_select_jit = jax.jit(select_points)
+_sample_jit = jax.jit(lambda images, region: sample(images, region, MESH_468.size))
+
+
+@jax.jit
+def _look_jit(params: Params, pixels: Array, region: Region) -> tuple[Array, Array, Region]:
+    """(468 points, presence, the region around the points)."""
+    points, presence = _by_parts(lambda part: _look(params, *part), (pixels, region))
+    return points, jax.nn.sigmoid(presence), region_around(points, *MESH_EYE_CORNERS)
 
 
 def _by_parts(function: Callable[[Any], Any], rows: Any) -> Any:

@@ -46,14 +46,22 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 """Words that the released script counts for each emotion, in its order of the emotions."""
 
 NAMING_WORDS: dict[str, tuple[str, ...]] = {
-    'happiness': ('happiness', 'happy', 'happily', 'joy', 'joyful', 'joyous'),
-    'sadness': ('sadness', 'sad', 'sadly', 'sorrow', 'sorrowful', 'unhappy', 'unhappiness'),
+    'happiness': (
+        'happiness', 'happy', 'happily', 'joy', 'joyful', 'joyous', 'delighted', 'delight',
+        'elated', 'gleeful',
+    ),
+    'sadness': (
+        'sadness', 'sad', 'sadly', 'sorrow', 'sorrowful', 'unhappy', 'unhappiness', 'grief',
+        'melancholy', 'heartbroken',
+    ),
     'surprise': ('surprise', 'surprised', 'astonished', 'astonishment', 'amazed', 'amazement'),
-    'anger': ('anger', 'angry', 'angrily', 'furious', 'fury', 'rage'),
+    'anger': ('anger', 'angry', 'angrily', 'furious', 'fury', 'rage', 'infuriated'),
     'neutral': ('neutral', 'neutrality', 'emotionless', 'expressionless'),
-    'disgust': ('disgust', 'disgusted', 'revulsion', 'repulsed'),
-    'fear': ('fear', 'fearful', 'afraid', 'scared', 'frightened', 'terrified', 'terror'),
-}
+    'disgust': ('disgust', 'disgusted', 'revulsion', 'repulsed', 'revolted'),
+    'fear': (
+        'fear', 'fearful', 'afraid', 'scared', 'frightened', 'terrified', 'terror', 'horrified',
+    ),
+}  # fmt: skip
 """Words that name an emotion outright; the strict scoring puts them before the synonyms."""
 
 _NO_EMOTION = re.compile(

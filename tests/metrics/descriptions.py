@@ -152,7 +152,8 @@ AUS: list[tuple[str, set[int] | None]] = [
     ('Nothing but AU12 is active.', {12}),
     ('AU43 cannot be missed.', {43}),
     ('It is notable that AU4 acts.', {4}),
-    # A second list, written when the rules had been settled on the first.
+    # A second list, written when the rules had been settled on the first; of all 72, actions and
+    # emotions, 61 were read right then, and the rules were mended on the others.
     (
         'The facial muscle movements (AUs) displayed in the image are:\n\n1. AU6 - Cheek Raiser: The cheeks are lifted.\n2. AU12 - Lip Corner Puller: The corners are pulled.\n3. AU25 - Lips Part: The lips are parted, but there is no jaw drop.\n\nPlease note that interpreting AUs can be subjective.',
         {25, 12, 6},
@@ -290,7 +291,8 @@ EMOTIONS: list[tuple[str, str | None]] = [
     ('Curiosity.', None),
     ('...', None),
     ('', None),
-    # A second list, written when the rules had been settled on the first.
+    # A second list, written when the rules had been settled on the first; of all 72, actions and
+    # emotions, 61 were read right then, and the rules were mended on the others.
     (
         "The image shows a person with a broad smile, suggesting happiness. There's no sign of tension.",
         'happiness',
