@@ -8,9 +8,9 @@ On the test split of the run's data set, people that training never saw:
 
 - every question is answered twice, with the exact landmarks and with those that BlazeFace and
   FaceMesh find in the picture, and both are scored (S_re, strict scoring);
-- the probabilities that `python -m emola_jax.predict` gives, from computed landmarks: the area under
-  the ROC curve of each action unit, and the expected calibration error without and with what
-  `calibrate` fitted on the validation split.
+- the probabilities that `python -m emola_jax.predict` gives, from computed landmarks: the area
+  under the ROC curve of each action unit, and the expected calibration error without and with
+  what `calibrate` fitted on the validation split.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ examples:
   python -m emola_jax.predict me.jpg --checkpoint=runs/mini --ask='Is the smile genuine?'
 """
 
-_PHOTOS = 16  # at a time
+_PHOTOS = 8  # at a time
 _SHOWN_FAULTS = 8
 
 

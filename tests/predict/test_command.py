@@ -1,4 +1,4 @@
-"""The command on a tiny run of random weights, with a finder that sees a face where there is one."""
+"""The command on a tiny run of random weights, with a finder that sees faces anywhere."""
 
 import csv
 import dataclasses

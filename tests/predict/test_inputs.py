@@ -54,7 +54,7 @@ def test_paths_of_every_kind_each_file_once(folder, tmp_path):
     given = [str(folder / '*.jpg'), '-', str(tmp_path / 'empty'), 'nowhere', str(tmp_path / '*.x')]
     files, faults = inputs.collect(given, lines, without=tmp_path)
     names = [file.name for file in files]
-    assert names == sorted(names[:6]) + ['one.png', 'grey.png']
+    assert names == [*sorted(names[:6]), 'one.png', 'grey.png']
     assert [fault.split(': ')[1] for _, fault in faults] == [
         'a folder without photos or videos',
         'no such file or folder',

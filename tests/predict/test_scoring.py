@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
-from emola_jax.models.config import LlamaConfig
 from emola_jax.models.emola import Emola, unroll
 from emola_jax.models.lora import merge_lora
 from emola_jax.predict import forms, scoring, token_tree
@@ -16,9 +15,8 @@ from emola_jax.tokenizer import Tokenizer
 from tests.models.tiny import conversation, pack, pad_left, random_params
 from tests.tiny_experiment import MODEL
 
-CONFIG = MODEL.replace(llm=LlamaConfig(**{**MODEL.llm.to_dict(), 'layers': 1}))
-PLAIN, PARAMS = merge_lora(Emola(CONFIG), random_params(CONFIG))
-PROMPTS = [conversation(CONFIG, length, seed=length) for length in (4, 9, 6)]
+PLAIN, PARAMS = merge_lora(Emola(MODEL), random_params(MODEL))
+PROMPTS = [conversation(MODEL, length, seed=length) for length in (4, 9, 6)]
 TOKENIZER = Tokenizer.byte_level()
 CODES = (1, 2, 4, 12, 25)
 LENGTH = 160
