@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Literal
 
 import ml_collections
+import numpy as np
 
 from emola_jax.facs import AU_NAMES, EMOTIONS
 from emola_jax.metrics.action_units import SCORED_AUS
@@ -17,6 +19,7 @@ from input_pipeline.datasets import registry
 from input_pipeline.datasets.answers import QUESTIONS
 from input_pipeline.synthetic import phrases
 from input_pipeline.synthetic.action_units import SUPPORTED_AUS
+from input_pipeline.synthetic.describe import describe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +75,8 @@ RENDERED = AnswerForm(
     emotion_words=tuple(f' {"a " * (name in phrases.EMOTION_NAMING)}{name}' for name in EMOTIONS),
     aus=NUMBERED,
 )
-"""Rendered faces (`input_pipeline.synthetic.describe`)."""
+"""Rendered faces (`input_pipeline.synthetic.describe`); how they list action units, `of_config`
+finds out."""
 
 STATED = AnswerForm(
     questions=QUESTIONS,
@@ -101,8 +105,15 @@ def of_config(config: ml_collections.ConfigDict) -> AnswerForm:
     """
     name = registry.full_name(config.data.dataset)
     if name == registry.RENDERED:
-        return RENDERED
+        return _rendered(config.data.synthetic_faces.form)
     return DESCRIBED if name == 'faba_instruct' else STATED
+
+
+def _rendered(length: Literal['short', 'long']) -> AnswerForm:
+    """Lists as the grammar of rendered faces writes them: codes in its first line, or numbered."""
+    _, answer = describe('au', 0, {4: (1, 1), 12: (1, 1)}, np.random.default_rng(0), length)
+    lead = answer.split('\n')[0]
+    return dataclasses.replace(RENDERED, aus=CODES if 'AU4, AU12' in lead else NUMBERED)
 
 
 def known_aus(config: ml_collections.ConfigDict) -> tuple[int, ...]:

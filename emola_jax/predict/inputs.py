@@ -168,6 +168,15 @@ def _video(path: Path, fps: float, done: frozenset[str]) -> Iterator[Shot]:
         capture.release()
 
 
+def frame_at(path: Path, seconds: float) -> UInt8[np.ndarray, 'H W 3'] | None:
+    """One frame of a video, or None if it cannot be read."""
+    capture = cv2.VideoCapture(str(path))
+    capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * seconds)
+    whole, frame = capture.read()
+    capture.release()
+    return np.ascontiguousarray(frame[..., ::-1]) if whole else None
+
+
 def _frames(path: Path, fps: float) -> int:
     capture = cv2.VideoCapture(str(path))
     length = capture.get(cv2.CAP_PROP_FRAME_COUNT) / _rate(capture)

@@ -17,16 +17,17 @@ Box = tuple[float, float, float, float]
 SHOWN_FACES = 6
 """Faces with a panel; the others are marked in the photo and stand in the table."""
 
-_PHOTO = (900, 760)  # the photo is shrunk into it; small ones are enlarged to the second
+_PHOTO = (800, 760)  # the photo is fitted into it, so that with a panel it is 1280 wide at most
 _PANEL = 380
-_MARGIN, _GAP = 18, 14
+_MARGIN = 18
+_ACROSS = 3  # panels below the photo
 _PAPER, _INK, _SOFT, _TRACK = '#ffffff', '#1b1d21', '#5d626b', '#ecece7'
 _EMOTION, _AU, _WARN = '#0f766e', '#4457a6', '#8a5a00'
 _HALO = '#00000090'
 _TEXT, _SMALL, _TITLE = 14, 12, 19
 _LINE = 1.32  # of the font size
 _SHOWN_AUS, _SHOWN_EMOTIONS = 8, 3
-_CHARACTERS = 56  # a line of small text
+_CHARACTERS = 64  # a line of small text
 
 
 def draw(photo: UInt8[np.ndarray, 'H W 3'], faces: Sequence[FaceAnswer]) -> Image.Image:
@@ -37,16 +38,20 @@ def draw(photo: UInt8[np.ndarray, 'H W 3'], faces: Sequence[FaceAnswer]) -> Imag
         panels = [_note('no face found')]
     if len(faces) > SHOWN_FACES:
         panels.append(_note(f'and {len(faces) - SHOWN_FACES} more, in the table'))
-    columns = _columns(panels, marked.height)
-    heights = [sum(panel.height + _GAP for panel in column) - _GAP for column in columns]
-    width = marked.width + len(columns) * (_PANEL + _MARGIN) + 2 * _MARGIN
-    sheet = Image.new('RGB', (width, max([marked.height, *heights]) + 2 * _MARGIN), _PAPER)
+    beside, below = panels[:1], panels[1:]
+    height = max(marked.height, beside[0].height) + 2 * _MARGIN
+    rows = [below[start : start + _ACROSS] for start in range(0, len(below), _ACROSS)]
+    tallest = [max(panel.height for panel in row) + _MARGIN for row in rows]
+    width = marked.width + _PANEL + 3 * _MARGIN
+    if below:
+        width = max(width, min(len(below), _ACROSS) * (_PANEL + _MARGIN) + _MARGIN)
+    sheet = Image.new('RGB', (width, height + sum(tallest)), _PAPER)
     sheet.paste(marked, (_MARGIN, _MARGIN))
-    for number, column in enumerate(columns):
-        left, top = 2 * _MARGIN + marked.width + number * (_PANEL + _MARGIN), _MARGIN
-        for panel in column:
-            sheet.paste(panel, (left, top))
-            top += panel.height + _GAP
+    sheet.paste(beside[0], (2 * _MARGIN + marked.width, _MARGIN))
+    for row, tall in zip(rows, tallest, strict=True):
+        for place, panel in enumerate(row):
+            sheet.paste(panel, (_MARGIN + place * (_PANEL + _MARGIN), height))
+        height += tall
     return sheet
 
 
@@ -78,14 +83,11 @@ _TAG = 24
 def _tag_place(box: Box, boxes: Sequence[Box], size: tuple[int, int]) -> tuple[float, float]:
     """A corner outside of the box where the number covers no face, or the one that covers least."""
     x0, y0, x1, y1 = box
-    brow = 0.45 * (y1 - y0)  # landmarks end at the brows; the forehead is above
-    rights, lefts = x1 + 4, x0 - _TAG - 4
-    corners = [
-        (place, level)
-        for level in (y0 - brow, y0, (y0 + y1) / 2, y1 - _TAG)
-        for place in (lefts, rights)
-    ]
+    sides = (x0 - _TAG - 4, x1 + 4)
+    corners = [(x0, y1 + 6), (x1 - _TAG, y1 + 6)]
+    corners += [(side, level) for level in (y1 - _TAG, (y0 + y1) / 2, y0) for side in sides]
     inside = [(min(max(x, 0), size[0] - _TAG), min(max(y, 0), size[1] - _TAG)) for x, y in corners]
+    # Landmarks end at the brows; the forehead is above.
     heads = [(a, b - 0.45 * (d - b), c, d) for a, b, c, d in boxes]
     return min(inside, key=lambda corner: sum(_common(corner, head) for head in heads))
 
@@ -94,18 +96,6 @@ def _common(corner: tuple[float, float], box: Box) -> float:
     width = min(corner[0] + _TAG, box[2]) - max(corner[0], box[0])
     height = min(corner[1] + _TAG, box[3]) - max(corner[1], box[1])
     return max(width, 0.0) * max(height, 0.0)
-
-
-def _columns(panels: Sequence[Image.Image], height: int) -> list[list[Image.Image]]:
-    columns: list[list[Image.Image]] = [[]]
-    filled = 0
-    for panel in panels:
-        if columns[-1] and filled + panel.height > height:
-            columns.append([])
-            filled = 0
-        columns[-1].append(panel)
-        filled += panel.height + _GAP
-    return columns
 
 
 class _Pen:
@@ -163,7 +153,7 @@ def _panel(number: int, face: FaceAnswer) -> Image.Image:
         pen.text(_wrapped(question), _TEXT, _INK, above=8)
         pen.text(_wrapped(answer), _SMALL, _SOFT)
     for flag in face.flags:
-        pen.text(_wrapped(f'! {flag}'), _SMALL, _WARN, above=4)
+        pen.text(_wrapped(f'Note: {flag}'), _SMALL, _WARN, above=4)
     return pen.done()
 
 

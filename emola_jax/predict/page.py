@@ -18,7 +18,7 @@ from emola_jax.errors import UserError
 from emola_jax.facs import AU_NAMES
 from emola_jax.files import write_text
 from emola_jax.predict import timeline
-from emola_jax.predict.inputs import read_photo
+from emola_jax.predict.inputs import frame_at, read_photo
 from emola_jax.predict.results import ANSWERED, Results
 
 PAGE_FILE, TIMELINES = 'predictions.html', 'timelines'
@@ -127,10 +127,17 @@ def _video(
     step = max(len(photos) // _STILLS, 1)
     stills = []
     for photo in photos[::step][:_STILLS]:
-        path = results.folder / overlay_name(photo['photo'])
-        if path.is_file() and photo['seconds'] is not None:
-            stills.append((f'{photo["seconds"]:.2f} s', _uri(Image.open(path).convert('RGB'))))
+        if photo['seconds'] is None:
+            continue
+        frame = frame_at(Path(file), photo['seconds'])
+        if frame is not None:
+            stills.append((_still_title(photo, by_photo), _uri(Image.fromarray(frame))))
     return _Video(file, len(photos), lines, stills)
+
+
+def _still_title(photo: dict[str, Any], by_photo: dict[str, list[dict[str, Any]]]) -> str:
+    named = ', '.join(row['emotion'] for row in by_photo[photo['photo']] if row['emotion'])
+    return f'{photo["seconds"]:.2f} s: {named or "no face"}'
 
 
 def overlay_name(photo: str) -> str:

@@ -7,7 +7,7 @@ opening | AU  1 | , AU  1 | , AU  2
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int32
@@ -18,7 +18,7 @@ from input_pipeline.conversation import TextEncoder
 
 
 class TokenTree(NamedTuple):
-    """C alternatives, none of which is another one, as arrays for a compiled program.
+    """C alternatives, none of which is another one, as arrays of a compiled program (NumPy or JAX).
 
     Position 0 is the root (the last token of what comes before), position 1 + n is inner node n.
 
@@ -34,15 +34,15 @@ class TokenTree(NamedTuple):
       has_longer: bool[C, K], which of them there are.
     """
 
-    tokens: Int32[np.ndarray, 'N']
-    depth: Int32[np.ndarray, 'N']
-    ancestors: Bool[np.ndarray, 'N N']
-    steps: Int32[np.ndarray, 'C D']
-    targets: Int32[np.ndarray, 'C D']
-    used: Bool[np.ndarray, 'C D']
-    end: Int32[np.ndarray, 'C']
-    longer: Int32[np.ndarray, 'C K']
-    has_longer: Bool[np.ndarray, 'C K']
+    tokens: Int32[Any, 'N']
+    depth: Int32[Any, 'N']
+    ancestors: Bool[Any, 'N N']
+    steps: Int32[Any, 'C D']
+    targets: Int32[Any, 'C D']
+    used: Bool[Any, 'C D']
+    end: Int32[Any, 'C']
+    longer: Int32[Any, 'C K']
+    has_longer: Bool[Any, 'C K']
 
     @classmethod
     def build(cls, sequences: Sequence[Sequence[int]]) -> TokenTree:
@@ -84,9 +84,9 @@ class Stems(NamedTuple):
       counted: bool[…, T], those that say that a list goes on.
     """
 
-    tokens: Int32[np.ndarray, '*n T']
-    valid: Bool[np.ndarray, '*n T']
-    counted: Bool[np.ndarray, '*n T']
+    tokens: Int32[Any, '*n T']
+    valid: Bool[Any, '*n T']
+    counted: Bool[Any, '*n T']
 
 
 def words_after(

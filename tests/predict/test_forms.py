@@ -22,7 +22,7 @@ def test_a_stated_list_is_what_the_data_sets_of_labels_hold():
 @pytest.mark.parametrize('seed', range(6))
 def test_rendered_answers_begin_as_their_form_says(seed):
     rng = np.random.default_rng(seed)
-    form = forms.RENDERED.aus
+    form = forms.of_config(mini.get_config()).aus
     _, listed = describe('au', 0, {4: (0.9, 0.9), 12: (0.5, 0.5)}, rng, 'short')
     _, at_rest = describe('au', 0, {}, rng, 'short')
     if form.behind:  # numbered
@@ -46,7 +46,8 @@ def test_every_rendered_emotion_word_follows_some_opening():
 
 
 def test_the_config_decides():
-    assert forms.of_config(mini.get_config()) is forms.RENDERED
+    rendered = forms.of_config(mini.get_config())
+    assert rendered.questions == forms.RENDERED.questions
     assert forms.known_aus(mini.get_config())[:3] == (1, 2, 4)
     assert forms.of_config(emola.get_config()) is forms.DESCRIBED
     assert forms.known_aus(emola.get_config('task=au,dataset=disfa,fold=1')) == (
