@@ -36,6 +36,9 @@ from emola_jax.models.emola import Batch, Emola
 from emola_jax.models.llama import Cache, first_positions, grow_cache, write_cache
 from emola_jax.predict.token_tree import Stems, TokenTree
 
+MOST_CERTAIN = 30.0
+"""Log odds are kept within this."""
+
 _TINY = 1e-9
 
 
@@ -107,7 +110,7 @@ def au_log_odds(
         row = jnp.minimum(walk.round, len(stems.tokens) - 1)
         here = Stems(*(jnp.asarray(part)[row, walk.last + 1] for part in stems))
         goes_on, numbers, context = _look(model, params, walk.context, here, tree)
-        goes_on = jnp.where(walk.round == 0, 1 - at_rest, jnp.exp(goes_on))
+        goes_on = jnp.where(walk.round == 0, jnp.log1p(-at_rest), goes_on)
         log_odds, chosen = _hazards(goes_on, numbers, walk.last)
         index = jnp.arange(codes)
         seen = (index > walk.last[:, None]) & (index <= chosen[:, None]) & ~walk.done[:, None]
@@ -132,14 +135,21 @@ def au_log_odds(
 def _hazards(
     goes_on: Float[Array, 'B'], numbers: Float[Array, 'B C'], last: Int[Array, 'B']
 ) -> tuple[Float[Array, 'B C'], Int[Array, 'B']]:
-    """Log odds of every code behind `last`, and the first of them that is listed, or C."""
+    """Log odds of every code behind `last`, and the first of them that is listed, or C.
+
+    Args:
+      goes_on: log probability that the list goes on.
+      numbers: log probability of each code behind that.
+      last: index of the newest code, -1 for none.
+    """
     codes = numbers.shape[1]
     allowed = jnp.arange(codes) > last[:, None]
-    share = jax.nn.softmax(jnp.where(allowed, numbers, -jnp.inf), axis=1)
-    following = goes_on[:, None] * jnp.where(allowed, share, 0.0)
-    behind = jnp.cumsum(following[:, ::-1], axis=1)[:, ::-1] - following
-    others = behind + (1 - goes_on)[:, None]
-    log_odds = jnp.log(following + _TINY) - jnp.log(jnp.maximum(others, 0.0) + _TINY)
+    share = jax.nn.log_softmax(jnp.where(allowed, numbers, -jnp.inf), axis=1)
+    following = jnp.where(allowed, goes_on[:, None] + share, -jnp.inf)
+    behind = jax.lax.cumlogsumexp(following, axis=1, reverse=True)[:, 1:]
+    behind = jnp.pad(behind, ((0, 0), (0, 1)), constant_values=-jnp.inf)
+    others = jnp.logaddexp(behind, jnp.log1p(-jnp.exp(goes_on))[:, None])
+    log_odds = jnp.clip(following - others, -MOST_CERTAIN, MOST_CERTAIN)
     listed = allowed & (log_odds >= 0)
     return log_odds, jnp.where(listed.any(1), listed.argmax(1), codes).astype(jnp.int32)
 
@@ -185,7 +195,7 @@ def _look(
     )
     log_probs = jax.nn.log_softmax(logits)
     spoken = jnp.take_along_axis(log_probs[:, : longest - 1], stems.tokens[:, 1:, None], axis=2)
-    goes_on = jnp.where(stems.counted[:, 1:], spoken[..., 0], 0.0).sum(1)
+    goes_on = jnp.minimum(jnp.where(stems.counted[:, 1:], spoken[..., 0], 0.0).sum(1), 0.0)
     grown = _Context(
         write_cache(context.cache, first_positions(own, longest), context.slot),
         jax.lax.dynamic_update_slice_in_dim(context.known, stems.valid, context.slot, axis=1),
