@@ -82,7 +82,7 @@ def test_histogram_marks_what_is_beyond_a_limit():
     kinds = [e.attrib['class'] for e in root if e.attrib['class'].startswith('column')]
     assert kinds == ['column', 'column beyond', 'column beyond']
     (line,) = [e.attrib['d'] for e in root if e.attrib['class'] == 'limit']
-    second = [e.attrib for e in root if e.attrib['class'] == 'column beyond'][0]
+    second = next(e.attrib for e in root if e.attrib['class'] == 'column beyond')
     assert float(line[1:].split()[0]) == pytest.approx(float(second['x']), abs=1)
 
 
