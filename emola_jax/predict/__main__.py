@@ -73,8 +73,11 @@ def main(argv: Sequence[str]) -> int:
         stopped = True
     results.write_table()
     title = _title(arguments.paths, files)
-    about = [f'run {workdir}', 'calibrated' if _is_calibrated(workdir) else 'not calibrated']
+    calibrated = _is_calibrated(workdir)
+    about = [f'run {workdir}', 'calibrated' if calibrated else 'not calibrated']
     path = page.write_page(results, title=title, about=about, limit=arguments.page_photos)
+    if not calibrated and not arguments.ask:
+        print(f'not calibrated: python -m emola_jax.calibrate {workdir} makes probabilities hold')
     return _summarise(results, faults, path, stopped=stopped)
 
 
