@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import ml_collections
+import numpy as np
 
 from emola_jax import assets
 from emola_jax.errors import UserError
@@ -89,8 +90,17 @@ def load(
     model: EmolaConfig,
     tokenizer: TextEncoder,
     workdir: Path,
+    *,
+    checked: bool = True,
 ) -> Data:
     """Builds the data set if it isn't there yet, and checks every record of the splits in use.
+
+    Args:
+      config: the whole config.
+      model: sizes.
+      tokenizer: of the language model.
+      workdir: where dropped records are listed.
+      checked: False takes every record as it is, for who trains and scores nothing.
 
     Raises:
       UserError: an unknown template, bad records under the policy 'stop', or no landmarks for a
@@ -104,6 +114,9 @@ def load(
     opened = _open(config, model)
     splits = {}
     for name, source in opened.sources.items():
+        if not checked:
+            splits[name] = Split(source, Selection(np.arange(len(source)), ()))
+            continue
         selection = select(
             source,
             encoder,
@@ -118,6 +131,17 @@ def load(
         splits[name] = Split(source, selection)
     rendered = config.data.dataset == registry.RENDERED
     return Data(splits, encoder, opened.known_aus, opened.scored_aus, opened.key, rendered)
+
+
+def open_split(config: ml_collections.ConfigDict, model: EmolaConfig, split: str) -> RecordSource:
+    """A split that the run need not use itself, as it is.
+
+    Raises:
+      UserError: the data set has no such split.
+    """
+    config = config.copy_and_resolve_references()
+    config.eval.split = split
+    return _open(config, model).sources[split]
 
 
 def pipeline_config(config: ml_collections.ConfigDict, model: EmolaConfig) -> PipelineConfig:

@@ -88,9 +88,10 @@ def _base(
     mesh = sharding.make_mesh({'data': -1})
     tokenizer = bases.load_tokenizer(config)
     if config.base.kind == 'embedded':
-        # The small tower is known by the data that it was trained on.
+        # The small tower is known by the data that it was trained on; only that name is needed,
+        # unless the tower has to be made again.
         with tempfile.TemporaryDirectory() as folder:
-            faces = data.load(config, model, tokenizer, Path(folder))
+            faces = data.load(config, model, tokenizer, Path(folder), checked=False)
         found = bases.load(config, model, faces, tokenizer, mesh)
     else:
         found = bases.load(config, model, None, tokenizer, mesh)

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from emola_jax.errors import UserError
 
@@ -26,6 +26,26 @@ def decode(image: bytes, *, name: str) -> Image.Image:
         raise UserError(
             f"record '{name}': field image holds no readable picture ({error})"
         ) from None
+
+
+def upright_rgb(picture: Image.Image) -> Image.Image:
+    """A photo as a person sees it: turned as its EXIF says, on white where it is transparent.
+
+    Greys of 16 or 32 bits become 8, scaled by their own range, which PIL would cut off.
+
+    Raises:
+      OSError: the picture is truncated.
+    """
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith(('I', 'F')):
+        values = np.asarray(picture, np.float32)
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        scaled = np.nan_to_num((values - low) * (255 / max(high - low, 1e-6)))
+        return Image.fromarray(scaled.astype(np.uint8)).convert('RGB')
+    if picture.has_transparency_data:
+        above = picture.convert('RGBA')
+        return Image.alpha_composite(Image.new('RGBA', above.size, 'white'), above).convert('RGB')
+    return picture.convert('RGB')
 
 
 def pad_to_square(

@@ -132,6 +132,31 @@ class Emola(nn.Module):
         )
         return self.llm.logits(x[:, 0]), cache
 
+    def extend(
+        self,
+        tokens: Int[Array, 'B L'],
+        positions: Int[Array, 'B L'],
+        mask: Bool[Array, 'B L L'],
+        past: Cache,
+        past_mask: Bool[Array, 'B P'],
+    ) -> tuple[Float[Array, 'B L V'], Cache]:
+        """Several tokens a row on top of a cache, which may be branches of a tree.
+
+        Args:
+            tokens: their ids.
+            positions: for RoPE.
+            mask: mask[b, query, key] among them.
+            past: what all of them follow.
+            past_mask: which positions of it exist.
+
+        Returns:
+            (float32 logits behind each token, cache of these tokens).
+        """
+        x, cache = self.llm(
+            self.llm.embed_tokens(tokens), positions, mask, past, past_mask, with_cache=True
+        )
+        return self.llm.logits(x), cache
+
 
 def splice(
     x: Float[Array, 'B L D'], visual: Float[Array, 'B visual D'], tokens: Int[Array, 'B L']

@@ -46,6 +46,15 @@ def write_cache(cache: Cache, new: Cache, position: Int[Array, '']) -> Cache:
     return jax.tree_util.tree_map_with_path(write, cache, new)
 
 
+def first_positions(cache: Cache, count: int) -> Cache:
+    """The first `count` positions of a cache."""
+
+    def cut(path: tuple[Any, ...], leaf: Array) -> Array:
+        return jax.lax.slice_in_dim(leaf, 0, count, axis=_POSITION_AXIS[path[-1].key] % leaf.ndim)
+
+    return jax.tree_util.tree_map_with_path(cut, cache)
+
+
 # deterministic and with_cache of LlamaLayer are Python values (the module is argument 0).
 _STATIC = (6, 7)
 

@@ -1,0 +1,128 @@
+"""What a run loses where its landmarks are computed, and what its probabilities are worth.
+
+    python -m emola_jax.calibrate runs/mini
+    python benchmarks/computed_landmarks.py runs/mini
+    python benchmarks/computed_landmarks.py runs/mini --faces=40 --no-text
+
+On the test split of the run's data set, people that training never saw:
+
+- every question is answered twice, with the exact landmarks and with those that BlazeFace and
+  FaceMesh find in the picture, and both are scored (S_re, strict scoring);
+- the probabilities that `python -m emola_jax.predict` gives, from computed landmarks: the area
+  under the ROC curve of each action unit, and the expected calibration error without and with
+  what `calibrate` fitted on the validation split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from emola_jax import calibrate, runtime
+from emola_jax.facs import EMOTIONS
+from emola_jax.files import write_json
+from emola_jax.metrics import rege
+from emola_jax.metrics.probabilities import roc_auc
+from emola_jax.predict import calibration
+from emola_jax.predict.load import load, read_config
+from emola_jax.predict.model import Predictor
+from input_pipeline.records import TASKS, Record
+
+LOSS_LIMIT = 3.0
+"""Points of S_re that computed landmarks may cost."""
+
+
+def main() -> None:
+    """Measures, prints one JSON; exits with 1 if computed landmarks cost too much."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('run', type=Path)
+    parser.add_argument('--split', default='test')
+    parser.add_argument('--faces', type=int, default=0, help='only the first ones (0: all)')
+    parser.add_argument('--batch', type=int, default=70)
+    parser.add_argument('--no-text', dest='text', action='store_false')
+    parser.add_argument('--out', type=Path, help='also write the JSON there')
+    arguments = parser.parse_args()
+    runtime.start(read_config(arguments.run))
+    model = load(arguments.run, batch=arguments.batch)
+    exact = calibrate.read_split(arguments.run, arguments.split)
+    exact = exact[: 2 * arguments.faces or None]
+    computed, kept = calibrate.with_computed_landmarks(exact, model.finder)
+    result: dict[str, Any] = {
+        'records': len(exact),
+        'landmarks_not_found': kept,
+        'probabilities': measure_probabilities(model, computed),
+    }
+    if arguments.text:
+        result['s_re'] = {
+            name: measure_answers(model, records, name)
+            for name, records in (('exact', exact), ('computed', computed))
+        }
+        result['loss'] = {
+            task: result['s_re']['exact'][task] - result['s_re']['computed'][task]
+            for task in result['s_re']['exact']
+        }
+    print(json.dumps(result, indent=2))
+    if arguments.out:
+        write_json(arguments.out, result)
+    if any(loss > LOSS_LIMIT for loss in result.get('loss', {}).values()):
+        raise SystemExit(f'computed landmarks cost more than {LOSS_LIMIT} points of S_re')
+
+
+def measure_answers(model: Predictor, records: Sequence[Record], name: str) -> dict[str, float]:
+    """S_re by task, strict scoring, of the written answers to the records' own questions."""
+    scores = {}
+    for task in TASKS:
+        chosen = [record for record in records if record.task == task]
+        samples = []
+        with tqdm(total=len(chosen), desc=f'{name} landmarks, {task}', unit='answer') as bar:
+            for first in range(0, len(chosen), model.batch):
+                group = chosen[first : first + model.batch]
+                for record, answer in zip(group, model.write(group, task), strict=True):
+                    samples.append(rege.Sample.from_row(_row(record, answer.text)))
+                bar.update(len(group))
+        if samples:
+            scores[task] = rege.score(samples, task=task, aus=model.codes)['strict']['s_re']
+    return scores
+
+
+def measure_probabilities(model: Predictor, records: Sequence[Record]) -> dict[str, Any]:
+    """AUC by action unit, accuracy of the likeliest emotion, calibration errors."""
+    scores = calibrate.score(model, records)
+    made = model.calibration
+    areas = {
+        f'AU{code}': roc_auc(scores.au_log_odds[:, i], scores.aus[:, i])
+        for i, code in enumerate(model.codes)
+    }
+    rows = np.flatnonzero(scores.emotions >= 0)
+    right = scores.emotion_log_probs[rows].argmax(1) == scores.emotions[rows]
+    return {
+        'calibrated': made.fitted,
+        'au_auc': areas,
+        'au_auc_mean': float(np.nanmean(list(areas.values()))),
+        'au_calibration': calibration.au_errors(scores.au_log_odds, scores.aus, made),
+        'emotion_accuracy': float(right.mean()),
+        'emotion_calibration': calibration.emotion_errors(
+            scores.emotion_log_probs, scores.emotions, made
+        ),
+    }
+
+
+def _row(record: Record, prediction: str) -> dict[str, Any]:
+    label = ', '.join(map(str, record.aus)) if record.task == 'au' else EMOTIONS[record.emotion]
+    return {
+        'id': record.id,
+        'task': record.task,
+        'prediction': prediction,
+        'reference': record.response,
+        'label': label,
+    }
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,184 @@
+"""The command that makes a run's probabilities hold.
+
+python -m emola_jax.calibrate RUN
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from emola_jax import data, runtime
+from emola_jax.errors import UserError
+from emola_jax.landmarks.finder import FaceFinder
+from emola_jax.models.config import EmolaConfig
+from emola_jax.predict import calibration
+from emola_jax.predict.calibration import Calibration
+from emola_jax.predict.load import identity, load, read_config
+from emola_jax.predict.model import Predictor
+from input_pipeline import images
+from input_pipeline.records import UNLABELLED, Record
+
+_DESCRIPTION = """\
+Fits the probabilities of `python -m emola_jax.predict` on faces that the run was not trained on:
+one temperature for the emotions, slope and offset for the action units. Landmarks are computed from
+the pictures, as predict does. Writes calibration.json into RUN and prints the expected calibration
+error before and after."""
+
+_GROUP = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """A model's own probabilities of faces whose labels are known.
+
+    Attributes:
+      emotion_log_probs: f64[n, 7].
+      emotions: i64[n], labels.
+      au_log_odds: f64[m, A].
+      aus: bool[m, A], labels.
+    """
+
+    emotion_log_probs: np.ndarray
+    emotions: np.ndarray
+    au_log_odds: np.ndarray
+    aus: np.ndarray
+
+
+def score(model: Predictor, records: Sequence[Record]) -> Scores:
+    """Scores every record that has the label of its task."""
+    of_emotion = [r for r in records if r.task == 'emotion' and r.emotion != UNLABELLED]
+    of_aus = [r for r in records if r.task == 'au']
+    rows: dict[str, list[np.ndarray]] = {'emotion': [], 'au': []}
+    with tqdm(total=len(of_emotion) + len(of_aus), desc='score', unit='face') as bar:
+        for task, chosen, ask in (
+            ('emotion', of_emotion, model.emotion_scores),
+            ('au', of_aus, model.au_scores),
+        ):
+            for first in range(0, len(chosen), _GROUP):
+                rows[task].append(ask(chosen[first : first + _GROUP]))
+                bar.update(len(rows[task][-1]))
+    return Scores(
+        np.concatenate(rows['emotion'] or [np.zeros((0, 7))]),
+        np.array([r.emotion for r in of_emotion], np.int64),
+        np.concatenate(rows['au'] or [np.zeros((0, len(model.codes)))]),
+        np.array([[code in r.aus for code in model.codes] for r in of_aus], bool).reshape(
+            -1, len(model.codes)
+        ),
+    )
+
+
+def with_computed_landmarks(
+    records: Sequence[Record], finder: FaceFinder
+) -> tuple[list[Record], int]:
+    """The records with the landmarks that the finder sees in their pictures.
+
+    Returns:
+      Records in their order, and how many kept theirs, because no face was found.
+    """
+    found: dict[bytes, np.ndarray | None] = {}
+    pictures = list(dict.fromkeys(record.image for record in records))
+    for first in range(0, len(pictures), _GROUP):
+        group = pictures[first : first + _GROUP]
+        pixels = [
+            np.asarray(images.pad_to_square(images.decode(picture, name='a record')))
+            for picture in group
+        ]
+        for picture, photo, faces in zip(group, pixels, finder.find(pixels), strict=True):
+            side = photo.shape[0]
+            found[picture] = (
+                np.asarray(faces[0].points * (2 / side) - 1, np.float32).reshape(-1)
+                if faces
+                else None
+            )
+    changed, kept = [], 0
+    for record in records:
+        landmarks = found[record.image]
+        kept += landmarks is None
+        changed.append(
+            record if landmarks is None else dataclasses.replace(record, landmarks=landmarks)
+        )
+    return changed, kept
+
+
+def read_split(workdir: Path, split: str) -> list[Record]:
+    """The records of a split that the run was not trained on.
+
+    Raises:
+      UserError: the data set has no such split, or the run was trained on it.
+    """
+    config = read_config(workdir)
+    if split == config.data.train_split:
+        raise UserError(
+            f'--split={split}: the run was trained on it, so its probabilities lie there'
+        )
+    source = data.open_split(config, EmolaConfig.from_config_dict(config.model), split)
+    return [source[index] for index in range(len(source))]
+
+
+def main(argv: Sequence[str]) -> None:
+    """Fits, writes and says what came out."""
+    arguments = _parser().parse_args(argv)
+    workdir = arguments.run
+    runtime.start(read_config(workdir))
+    model = load(workdir, batch=arguments.batch)
+    records, kept = with_computed_landmarks(read_split(workdir, arguments.split), model.finder)
+    scores = score(model, records)
+    fitted = calibration.fit(
+        scores.emotion_log_probs, scores.emotions, scores.au_log_odds, scores.aus
+    )
+    fitted = dataclasses.replace(
+        fitted, about=fitted.about | {'split': arguments.split, 'landmarks_not_found': kept}
+    )
+    path = calibration.save(workdir, fitted, identity(workdir))
+    print(describe(fitted))
+    print(f'written: {path}')
+
+
+def describe(made: Calibration) -> str:
+    """What was fitted, and the expected calibration error before and after, a line a task."""
+    lines = []
+    settings = {
+        'emotion': f'temperature {made.temperature:.2f}',
+        'au': f'slope {made.slope:.2f}, offset {made.offset:+.2f}',
+    }
+    for task, setting in settings.items():
+        if task in made.about:
+            about = made.about[task]
+            lines.append(
+                f'{task}: {setting}; expected calibration error on {about["faces"]} faces '
+                f'{about["ece_before"]:.3f} before, {about["ece_after"]:.3f} after'
+            )
+    return '\n'.join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        'python -m emola_jax.calibrate',
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('run', type=Path, metavar='RUN', help='folder of a trained run')
+    parser.add_argument(
+        '--split', default='validation', help='of its data set; never the trained one (validation)'
+    )
+    parser.add_argument('--batch', type=int, default=16, metavar='N', help='faces at a time (16)')
+    return parser
+
+
+def cli() -> None:
+    """Runs `main`; what is the user's to mend is one message and exit status 1."""
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        sys.exit(f'emola_jax.calibrate: {error}')
+
+
+if __name__ == '__main__':
+    cli()

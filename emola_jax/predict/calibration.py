@@ -1,0 +1,148 @@
+"""What turns a model's own probabilities into ones that hold: fitted on faces it never saw.
+
+Emotion: P ∝ exp(log p / T), one temperature T. Action units: logit P = s · logit p + b, one slope
+and one offset for all (Platt scaling). Both minimise the negative log likelihood of the labels.
+Kept in calibration.json beside the run; it belongs to one checkpoint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy import optimize, special
+
+from emola_jax.errors import UserError
+from emola_jax.files import write_json
+from emola_jax.metrics.probabilities import calibration_error
+
+CALIBRATION_FILE = 'calibration.json'
+
+_SLOPES = (0.02, 50.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """The fitted numbers; as it stands it changes nothing.
+
+    Attributes:
+      temperature: of the emotions.
+      slope: of the action units' log odds.
+      offset: added to them.
+      about: what they were fitted on, and how much better it got; {} where nothing was fitted.
+    """
+
+    temperature: float = 1.0
+    slope: float = 1.0
+    offset: float = 0.0
+    about: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether it comes from data."""
+        return bool(self.about)
+
+    def emotions(self, log_probs: Float[np.ndarray, 'n C']) -> Float[np.ndarray, 'n C']:
+        """Log probabilities -> probabilities."""
+        return np.asarray(special.softmax(log_probs / self.temperature, axis=-1))
+
+    def aus(self, log_odds: Float[np.ndarray, '*n']) -> Float[np.ndarray, '*n']:
+        """Log odds -> probabilities."""
+        return np.asarray(special.expit(self.slope * log_odds + self.offset))
+
+
+UNCALIBRATED = Calibration()
+
+
+def fit(
+    emotion_log_probs: Float[np.ndarray, 'n C'],
+    emotions: Int[np.ndarray, 'n'],
+    au_log_odds: Float[np.ndarray, 'm A'],
+    aus: Bool[np.ndarray, 'm A'],
+) -> Calibration:
+    """Fits whatever there are labels for; what has none stays as it is."""
+    made, about = UNCALIBRATED, {}
+    if len(emotions):
+        made = dataclasses.replace(made, temperature=_temperature(emotion_log_probs, emotions))
+        about['emotion'] = emotion_errors(emotion_log_probs, emotions, made)
+    if au_log_odds.size:
+        slope, offset = _platt(au_log_odds.ravel(), aus.ravel())
+        made = dataclasses.replace(made, slope=slope, offset=offset)
+        about['au'] = au_errors(au_log_odds, aus, made)
+    return dataclasses.replace(made, about=about)
+
+
+def emotion_errors(
+    log_probs: Float[np.ndarray, 'n C'], emotions: Int[np.ndarray, 'n'], made: Calibration
+) -> dict[str, float]:
+    """Faces, and calibration error of the likeliest emotion without and with `made`."""
+
+    def error(calibration: Calibration) -> float:
+        given = calibration.emotions(log_probs)
+        return calibration_error(given.max(1), given.argmax(1) == emotions)
+
+    return {'faces': len(emotions), 'ece_before': error(UNCALIBRATED), 'ece_after': error(made)}
+
+
+def au_errors(
+    log_odds: Float[np.ndarray, 'm A'], aus: Bool[np.ndarray, 'm A'], made: Calibration
+) -> dict[str, float]:
+    """The same of the action units, all of them together."""
+
+    def error(calibration: Calibration) -> float:
+        return calibration_error(calibration.aus(log_odds).ravel(), aus.ravel())
+
+    return {'faces': len(aus), 'ece_before': error(UNCALIBRATED), 'ece_after': error(made)}
+
+
+def save(workdir: Path, calibration: Calibration, identity: dict[str, Any]) -> Path:
+    """Writes it beside the run; `identity` says which answers it belongs to."""
+    path = workdir / CALIBRATION_FILE
+    write_json(path, {'identity': identity, **dataclasses.asdict(calibration)})
+    return path
+
+
+def load(workdir: Path, identity: dict[str, Any]) -> Calibration | None:
+    """The calibration beside a run, or None: there is none, or it belongs to another checkpoint.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    path = workdir / CALIBRATION_FILE
+    if not path.is_file():
+        return None
+    try:
+        values = json.loads(path.read_text())
+        if values.pop('identity') != identity:
+            return None
+        return Calibration(**values)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f'{path}: not what `python -m emola_jax.calibrate` writes ({error!r}); remove it'
+        ) from None
+
+
+def _temperature(log_probs: np.ndarray, labels: np.ndarray) -> float:
+    def loss(log_temperature: float) -> float:
+        scaled = special.log_softmax(log_probs / np.exp(log_temperature), axis=1)
+        return -float(scaled[np.arange(len(labels)), labels].mean())
+
+    found = optimize.minimize_scalar(loss, bounds=tuple(np.log(_SLOPES)), method='bounded')
+    return float(np.exp(found.x))
+
+
+def _platt(log_odds: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    sign = np.where(labels, 1.0, -1.0)
+
+    def loss(values: np.ndarray) -> float:
+        scaled = np.exp(values[0]) * log_odds + values[1]
+        return -float(special.log_expit(sign * scaled).mean())
+
+    found = optimize.minimize(
+        loss, np.zeros(2), method='L-BFGS-B', bounds=[tuple(np.log(_SLOPES)), (-10.0, 10.0)]
+    )
+    return float(np.exp(found.x[0])), float(found.x[1])

@@ -1,0 +1,121 @@
+"""From a run's folder to a `Predictor`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from emola_jax import data, sharding, train_state, trained
+from emola_jax.convert import lazy
+from emola_jax.convert.source import Source
+from emola_jax.errors import UserError
+from emola_jax.landmarks.finder import FaceFinder
+from emola_jax.models.emola import Emola, abstract_params, unroll
+from emola_jax.models.lora import merge_lora
+from emola_jax.predict import calibration, forms
+from emola_jax.predict.model import Predictor
+from emola_jax.train_state import Params
+from input_pipeline.conversation import TEMPLATES
+from input_pipeline.pipeline import Encoder
+
+BATCH = 8
+
+
+def load(
+    workdir: str | Path,
+    *,
+    batch: int = BATCH,
+    base: str | None = None,
+    clip: str | None = None,
+    finder: FaceFinder | None = None,
+) -> Predictor:
+    """Loads the newest checkpoint of a run, with its calibration if `calibrate` was run.
+
+    Args:
+      workdir: the run's folder.
+      batch: faces at a time.
+      base: where LLaVA's weights are now, if not where they were (for bases of kind 'llava').
+      clip: the same of CLIP.
+      finder: of faces; by default one with the pinned weights.
+
+    Raises:
+      UserError: there is no trained run, or something that it needs is missing.
+    """
+    workdir = Path(workdir)
+    config = read_config(workdir)
+    source = trained.read_run(workdir, base=base, clip=clip)
+    if source.load_tokenizer is None:
+        raise UserError(f'{workdir}: has no tokenizer')
+    # The paper's base is split over the devices; a small one lies on each of them whole.
+    mesh = sharding.make_mesh({'fsdp' if config.base.kind == 'llava' else 'data': -1})
+    model, params = merge_lora(Emola(source.model), _place(source, mesh))
+    if config.eval.unroll:
+        model, params = unroll(model, params)
+    tokenizer = source.load_tokenizer()
+    settings = data.pipeline_config(config, source.model)
+    devices = jax.device_count()
+    return Predictor(
+        model=model,
+        params=params,
+        mesh=mesh,
+        tokenizer=tokenizer,
+        encoder=Encoder(
+            dataclasses.replace(settings, landmark_noise=0.0),
+            tokenizer,
+            TEMPLATES[config.data.template],
+        ),
+        form=forms.of_config(config),
+        codes=forms.known_aus(config),
+        max_new_tokens=dict(config.eval.max_new_tokens),
+        finder=finder or FaceFinder.load(),
+        calibration=calibration.load(workdir, identity(workdir)) or calibration.UNCALIBRATED,
+        batch=-(-batch // devices) * devices,
+    )
+
+
+def read_config(workdir: Path) -> ml_collections.ConfigDict:
+    """The config of a run.
+
+    Raises:
+      UserError: the folder holds no trained run.
+    """
+    path = workdir / trained.RUN_CONFIG
+    if not workdir.is_dir():
+        raise UserError(f'{workdir}: no such folder; expected a run, made by emola_jax.main')
+    if not path.is_file() or not trained.is_run(workdir):
+        raise UserError(f'{workdir}: holds no trained run (config.json and checkpoints/)')
+    try:
+        return ml_collections.ConfigDict(json.loads(path.read_text())['config'])
+    except (ValueError, KeyError) as error:
+        raise UserError(f'{path}: not what a run writes ({error!r})') from None
+
+
+def identity(workdir: Path) -> dict[str, Any]:
+    """What answers depend on: the newest checkpoint, by its step and its base weights."""
+    folder = workdir / 'checkpoints'
+    steps = [int(path.name) for path in folder.glob('*') if path.name.isdecimal()]
+    told = json.loads((workdir / trained.RUN_CONFIG).read_text())
+    return {'step': max(steps, default=0), 'base': told.get('base', {}).get('fingerprint', '')}
+
+
+def _place(source: Source, mesh: jax.sharding.Mesh) -> Params:
+    boxed = abstract_params(source.model)
+    shapes = flatten_dict(sharding.unbox(boxed))
+    shardings = flatten_dict(sharding.param_shardings(boxed, mesh))
+    return unflatten_dict(
+        {
+            path: lazy.place(
+                leaf,
+                np.float32 if train_state.group_of(path) else shapes[path].dtype,
+                shardings[path],
+            )
+            for path, leaf in source.params.items()
+        }
+    )

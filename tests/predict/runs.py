@@ -1,0 +1,17 @@
+"""A run of random weights with everything that answers need."""
+
+import json
+
+from configs import tiny
+from emola_jax.models.config import EmolaConfig
+from tests.test_trained import make_run
+
+
+def write_run(workdir):
+    """Writes a checkpoint of the tiny config, and its config; returns the folder."""
+    config = tiny.get_config()
+    config.eval.max_new_tokens = {'emotion': 4, 'au': 4}
+    make_run(workdir, EmolaConfig.from_config_dict(config.model))
+    about = {'config': config.to_dict(), 'base': {'fingerprint': 'x'}}
+    (workdir / 'config.json').write_text(json.dumps(about))
+    return workdir

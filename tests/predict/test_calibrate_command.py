@@ -1,0 +1,59 @@
+"""The command on a tiny run; the split is made in memory."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from emola_jax import calibrate
+from emola_jax.errors import UserError
+from emola_jax.landmarks.finder import make_face
+from emola_jax.predict import calibration
+from emola_jax.predict.load import identity, load
+from tests.input_pipeline.fakes import png
+from tests.tiny_experiment import records
+
+FOUND = np.stack(np.meshgrid(np.linspace(4, 20, 53), [5.0, 20.0]), -1).reshape(106, 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Finder:
+    """Finds the same face in every picture that is not black."""
+
+    def find(self, photos):
+        return [[make_face(photo, FOUND, 0.9)] if photo.any() else [] for photo in photos]
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    monkeypatch.setattr(calibrate.runtime, 'start', lambda _: None)
+    monkeypatch.setattr(
+        calibrate, 'load', lambda workdir, batch: load(workdir, batch=batch, finder=Finder())
+    )
+    monkeypatch.setattr(calibrate, 'read_split', lambda workdir, split: records(12))
+
+
+def test_it_writes_what_predict_uses_and_says_what_it_gained(run, fake, capsys):
+    calibrate.main([str(run), '--batch=4'])
+    path = run / calibration.CALIBRATION_FILE
+    told = json.loads(path.read_text())
+    made = calibration.load(run, identity(run))
+    path.unlink()
+    assert made.fitted
+    assert told['about']['emotion']['faces'] == told['about']['au']['faces'] == 6
+    assert 'calibration error on 6 faces' in capsys.readouterr().out
+
+
+def test_landmarks_are_those_of_the_picture_where_a_face_is_found():
+    seen, blind = records(2)
+    blind = dataclasses.replace(blind, image=png((0, 0, 0), 28))
+    (found, kept), count = calibrate.with_computed_landmarks([seen, blind], Finder())
+    np.testing.assert_allclose(found.landmarks.reshape(106, 2), FOUND / 14 - 1, atol=1e-6)
+    np.testing.assert_array_equal(kept.landmarks, blind.landmarks)
+    assert count == 1
+
+
+def test_the_trained_split_is_refused(run):
+    with pytest.raises(UserError, match='was trained on it'):
+        calibrate.read_split(run, 'train')

@@ -1,0 +1,56 @@
+"""The constrained answers are what the data sets' own answers begin with."""
+
+import numpy as np
+import pytest
+
+from configs import emola, mini
+from emola_jax.facs import EMOTIONS
+from emola_jax.predict import forms
+from input_pipeline.datasets import answers
+from input_pipeline.synthetic.describe import describe
+
+
+def test_a_stated_list_is_what_the_data_sets_of_labels_hold():
+    aus = (1, 4, 12)
+    text = answers.au_answer(aus)
+    assert text.startswith(forms.list_text(forms.STATED.aus, aus))
+    assert answers.au_answer(()).startswith(forms.STATED.aus.rest)
+    for label, word in enumerate(forms.STATED.emotion_words):
+        assert answers.emotion_answer(label) == f'{forms.STATED.emotion_opening}{word}.'
+
+
+@pytest.mark.parametrize('seed', range(6))
+def test_rendered_answers_begin_as_their_form_says(seed):
+    rng = np.random.default_rng(seed)
+    form = forms.of_config(mini.get_config()).aus
+    _, listed = describe('au', 0, {4: (0.9, 0.9), 12: (0.5, 0.5)}, rng, 'short')
+    _, at_rest = describe('au', 0, {}, rng, 'short')
+    if form.behind:  # numbered
+        assert listed.startswith(f'{form.opening}4{form.behind[:3]}')
+    else:
+        lead = listed.split('\n')[0]
+        assert lead.split(' ', 1)[1] == forms.list_text(form, (4, 12)).split(' ', 1)[1] + '.'
+    assert at_rest.startswith(form.rest)
+    assert not listed.startswith(form.rest)
+
+
+def test_every_rendered_emotion_word_follows_some_opening():
+    for label, name in enumerate(EMOTIONS):
+        texts = [
+            describe('emotion', label, {}, np.random.default_rng(seed), 'short')[1]
+            for seed in range(8)
+        ]
+        word = forms.RENDERED.emotion_words[label]
+        assert word.split()[-1] == name
+        assert all(word in text for text in texts)
+
+
+def test_the_config_decides():
+    rendered = forms.of_config(mini.get_config())
+    assert rendered.questions == forms.RENDERED.questions
+    assert forms.known_aus(mini.get_config())[:3] == (1, 2, 4)
+    assert forms.of_config(emola.get_config()) is forms.DESCRIBED
+    assert forms.known_aus(emola.get_config('task=au,dataset=disfa,fold=1')) == (
+        1, 2, 4, 6, 9, 12, 25, 26,
+    )  # fmt: skip
+    assert forms.of_config(emola.get_config('task=au,dataset=disfa,fold=1')) is forms.STATED

@@ -1,0 +1,88 @@
+import io
+
+import numpy as np
+import pytest
+
+from emola_jax.errors import UserError
+from emola_jax.predict import inputs
+from tests.predict.photos import write_photos, write_video
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp('photos')
+    write_photos(made)
+    return made
+
+
+def test_all_sorts_of_photos_show_the_same(folder):
+    plain, size = inputs.read_photo(folder / 'plain.jpg')
+    assert size == (256, 256)
+    middle = plain[30:-30, 30:-30].astype(float)
+    for name, apart in {'cmyk.jpg': 4, 'exif.jpg': 4, 'rgba.png': 4}.items():
+        other, size = inputs.read_photo(folder / name)
+        assert size == (256, 256)
+        assert np.abs(other[30:-30, 30:-30] - middle).mean() < apart, name
+    grey, _ = inputs.read_photo(folder / 'grey.png')
+    wide, _ = inputs.read_photo(folder / 'grey16.png')
+    assert grey.shape == wide.shape == (256, 256, 3)
+    assert np.corrcoef(grey.ravel(), wide.ravel())[0, 1] > 0.999
+
+
+def test_what_is_transparent_is_white(folder):
+    pixels, _ = inputs.read_photo(folder / 'rgba.png')
+    assert (pixels[:20] == 255).all()
+
+
+def test_a_huge_photo_is_shrunk_and_keeps_its_size_in_the_answers(folder):
+    pixels, size = inputs.read_photo(folder / 'wide.jpg')
+    assert size == (12000, 600)
+    assert max(pixels.shape) <= inputs.LARGEST_SIDE
+    assert pixels.shape[1] / pixels.shape[0] == pytest.approx(20, rel=0.02)
+
+
+@pytest.mark.parametrize('name', ['truncated.jpg', 'text.jpg', 'missing.jpg'])
+def test_a_bad_photo_is_one_clear_line(folder, name):
+    with pytest.raises(UserError, match=name) as caught:
+        inputs.read_photo(folder / name)
+    assert '\n' not in str(caught.value)
+
+
+def test_paths_of_every_kind_each_file_once(folder, tmp_path):
+    (tmp_path / 'empty').mkdir()
+    lines = io.StringIO(f'{folder}/one.png\n\n{folder}/grey.png\n')
+    given = [str(folder / '*.jpg'), '-', str(tmp_path / 'empty'), 'nowhere', str(tmp_path / '*.x')]
+    files, faults = inputs.collect(given, lines, without=tmp_path)
+    names = [file.name for file in files]
+    assert names == [*sorted(names[:6]), 'one.png', 'grey.png']
+    assert [fault.split(': ')[1] for _, fault in faults] == [
+        'a folder without photos or videos',
+        'no such file or folder',
+        'matches no file',
+    ]
+    again, _ = inputs.collect([str(folder), str(folder / 'one.png')], [], without=tmp_path)
+    assert len(again) == len(set(again)) == 11
+
+
+def test_results_inside_a_folder_are_no_inputs(folder):
+    files, _ = inputs.collect([str(folder)], [], without=folder)
+    assert files == []
+
+
+def test_frames_come_at_the_chosen_rate(tmp_path):
+    video = write_video(tmp_path / 'clip.mp4')
+    frames = list(inputs.shots([video], 5, frozenset()))
+    assert [shot.seconds for shot in frames] == pytest.approx([n / 5 for n in range(10)])
+    assert len(frames) == inputs.count([video], 5)
+    brightness = [shot.pixels.mean() for shot in frames]
+    np.testing.assert_allclose(brightness, [20 * n for n in range(10)], atol=6)
+    rest = list(inputs.shots([video], 5, frozenset(shot.name for shot in frames[:7])))
+    assert [shot.name for shot in rest] == [shot.name for shot in frames[7:]]
+
+
+def test_a_broken_video_is_one_clear_line(tmp_path):
+    path = tmp_path / 'broken.mp4'
+    path.write_bytes(b'no video')
+    (shot,) = inputs.shots([path], 5, frozenset())
+    assert shot.pixels is None
+    assert shot.fault == f'{path}: no readable video'
