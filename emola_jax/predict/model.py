@@ -30,7 +30,7 @@ from emola_jax.tokenizer import Tokenizer
 from emola_jax.train_state import Params
 from input_pipeline import images
 from input_pipeline.pipeline import Encoder
-from input_pipeline.prompts import prompt_batch, prompt_length
+from input_pipeline.prompts import bucket, prompt_batch, prompt_length
 from input_pipeline.records import Record
 
 EMOTION, AU = 'emotion', 'au'
@@ -234,10 +234,11 @@ class Predictor:
         """(how many rows are real, batch on the mesh), always of the same shape."""
         if not records:
             return
-        length = prompt_length(records, self.encoder)
+        length = bucket(max(prompt_length(record, self.encoder) for record in records))
         for first in range(0, len(records), self.batch):
             chunk = records[first : first + self.batch]
-            arrays = prompt_batch(chunk, self.encoder, length=length, rows=self.batch)
+            rows = [*chunk, *[None] * (self.batch - len(chunk))]
+            arrays = prompt_batch(rows, self.encoder, length=length)
             yield len(chunk), sharding.shard_batch(arrays, self.mesh)
 
 
