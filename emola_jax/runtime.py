@@ -66,7 +66,7 @@ def join_hosts() -> None:
 
 
 def _in_cluster() -> bool:
-    """Whether JAX finds the processes of a run by itself: SLURM, or a TPU slice of several hosts."""
+    """Whether JAX finds the processes of a run: under SLURM, or on a TPU slice of several hosts."""
     return bool(os.environ.get('SLURM_JOB_ID')) or ',' in os.environ.get('TPU_WORKER_HOSTNAMES', '')
 
 
