@@ -20,9 +20,6 @@ from absl import logging
 from emola_jax import assets
 from emola_jax.errors import UserError
 
-CLUSTER_VARIABLES = ('SLURM_JOB_ID', 'TPU_WORKER_HOSTNAMES')
-"""One of them is set where JAX finds the processes of a run by itself."""
-
 HOST_VARIABLES = ('JAX_COORDINATOR_ADDRESS', 'JAX_NUM_PROCESSES', 'JAX_PROCESS_ID')
 """Who the processes of a run are, set by hand: all three or none."""
 
@@ -55,7 +52,7 @@ def join_hosts() -> None:
     """
     by_hand = {name: os.environ[name] for name in HOST_VARIABLES if os.environ.get(name)}
     if not by_hand:
-        if any(os.environ.get(name) for name in CLUSTER_VARIABLES):
+        if _in_cluster():
             jax.distributed.initialize()
         return
     address, *numbers = (by_hand.get(name, '') for name in HOST_VARIABLES)
@@ -66,6 +63,11 @@ def join_hosts() -> None:
         )
     processes, process = map(int, numbers)
     jax.distributed.initialize(address, processes, process, cluster_detection_method='deactivate')
+
+
+def _in_cluster() -> bool:
+    """Whether JAX finds the processes of a run: under SLURM, or on a TPU slice of several hosts."""
+    return bool(os.environ.get('SLURM_JOB_ID')) or ',' in os.environ.get('TPU_WORKER_HOSTNAMES', '')
 
 
 def wait_for_hosts(point: str) -> None:
