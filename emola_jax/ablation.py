@@ -10,13 +10,11 @@ all rows. Every part goes on where a killed run left it.
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from absl import app, flags
 
-from emola_jax import part_runs, report, summary
-from emola_jax.errors import UserError
+from emola_jax import command, part_runs, report, summary
 from emola_jax.evaluate import SCORES_FILE
 from emola_jax.files import write_json
 
@@ -59,10 +57,8 @@ def main(argv: list[str]) -> None:
 
 def cli() -> None:
     """Runs `main`; what is the user's to mend is one sentence and exit status 1."""
-    try:
+    with command.exits_with_a_sentence():
         app.run(main)
-    except UserError as error:
-        sys.exit(f'emola_jax: {error}')
 
 
 if __name__ == '__main__':

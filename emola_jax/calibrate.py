@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from emola_jax import data, runtime
+from emola_jax import command, data, runtime
 from emola_jax.errors import UserError
 from emola_jax.landmarks.finder import FaceFinder
 from emola_jax.models.config import EmolaConfig
@@ -174,10 +174,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def cli() -> None:
     """Runs `main`; what is the user's to mend is one message and exit status 1."""
-    try:
+    with command.exits_with_a_sentence('emola_jax.calibrate'):
         main(sys.argv[1:])
-    except UserError as error:
-        sys.exit(f'emola_jax.calibrate: {error}')
 
 
 if __name__ == '__main__':

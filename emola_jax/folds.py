@@ -15,14 +15,13 @@ of all folds as predictions.jsonl.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from absl import app, flags
 
-from emola_jax import config_files, part_runs
+from emola_jax import command, config_files, part_runs
 from emola_jax.answer_files import PREDICTIONS_FILE
 from emola_jax.errors import UserError
 from emola_jax.evaluate import CONTROL, SCORES_FILE, score
@@ -172,10 +171,8 @@ def main(argv: list[str]) -> None:
 
 def cli() -> None:
     """Runs `main`; what is the user's to mend is one sentence and exit status 1."""
-    try:
+    with command.exits_with_a_sentence():
         app.run(main)
-    except UserError as error:
-        sys.exit(f'emola_jax: {error}')
 
 
 if __name__ == '__main__':

@@ -18,8 +18,7 @@ import jax
 from absl import app, flags
 from ml_collections import config_flags
 
-from emola_jax import config_files, runtime, workflow
-from emola_jax.errors import UserError
+from emola_jax import command, config_files, runtime, workflow
 
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'The experiment: a file of configs/, with an argument after a colon.'
@@ -56,10 +55,8 @@ def main(argv: list[str]) -> None:
 
 def cli() -> None:
     """Runs `main`; what is the user's to mend is one sentence and exit status 1."""
-    try:
+    with command.exits_with_a_sentence():
         app.run(main, argv=config_files.resolve_flag(sys.argv))
-    except UserError as error:
-        sys.exit(f'emola_jax: {error}')
 
 
 if __name__ == '__main__':

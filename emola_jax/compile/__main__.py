@@ -20,7 +20,7 @@ from typing import Any
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
-from emola_jax import config_files
+from emola_jax import command, config_files
 from emola_jax.compile import chips, table
 from emola_jax.errors import UserError
 from emola_jax.files import write_json, write_text
@@ -147,10 +147,8 @@ def cli() -> None:
     """Runs `main`; what is the user's to mend is one sentence and exit status 1."""
     os.environ['JAX_PLATFORMS'] = 'cpu'  # the TPU is only compiled for
     _define_flags()
-    try:
+    with command.exits_with_a_sentence('emola_jax.compile'):
         app.run(main, argv=config_files.resolve_flag(sys.argv))
-    except UserError as error:
-        sys.exit(f'emola_jax.compile: {error}')
 
 
 if __name__ == '__main__':

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from emola_jax.command import positive
 from emola_jax.errors import UserError
 from emola_jax.landmarks import audit, audit_page
 from emola_jax.landmarks.experts import load_expert
@@ -86,12 +87,6 @@ def _common_folder(items: Sequence[Item]) -> Path:
     )
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text!r}: expected a number of at least 1')
-    return int(text)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         'python -m emola_jax.landmarks',
@@ -116,10 +111,10 @@ def _parser() -> argparse.ArgumentParser:
         help='of an ONNX expert: the detected face as InsightFace cuts it out (default), or the '
         'whole picture, BGR, as the released landmarks were made',
     )
-    add('--batch', type=_positive, default=_BATCH, metavar='N', help='pictures at a time (32)')
+    add('--batch', type=positive, default=_BATCH, metavar='N', help='pictures at a time (32)')
     add('--overwrite', action='store_true', help='extract also where there is a landmark file')
     add('--audit', action='store_true', help='check the landmark files instead of writing them')
-    add('--worst', type=_positive, default=24, metavar='N', help='pictures on the audit page (24)')
+    add('--worst', type=positive, default=24, metavar='N', help='pictures on the audit page (24)')
     add('--report', type=Path, metavar='DIR', help='folder of tables and page (beside the files)')
     return parser
 

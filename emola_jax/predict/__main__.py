@@ -14,6 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from emola_jax import runtime
+from emola_jax.command import positive
 from emola_jax.errors import UserError
 from emola_jax.files import atomic_write
 from emola_jax.landmarks.finder import FaceFinder
@@ -186,12 +187,6 @@ def _groups(shots: Iterator[Shot], size: int) -> Iterator[list[Shot]]:
         yield group
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text!r}: expected a number of at least 1')
-    return int(text)
-
-
 def _rate(text: str) -> float:
     try:
         rate = float(text)
@@ -233,10 +228,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     add('--no-text', dest='text', action='store_false', help='probabilities alone, much faster')
     add('--no-overlays', dest='overlays', action='store_false', help='write no pictures')
-    add('--max-faces', type=_positive, default=16, metavar='N', help='faces a photo (16)')
+    add('--max-faces', type=positive, default=16, metavar='N', help='faces a photo (16)')
     add('--min-score', type=_share, default=0.5, metavar='P', help='of the detector (0.5)')
-    add('--batch', type=_positive, default=BATCH, metavar='N', help=f'faces at a time ({BATCH})')
-    add('--page-photos', type=_positive, default=200, metavar='N', help='shown on the page (200)')
+    add('--batch', type=positive, default=BATCH, metavar='N', help=f'faces at a time ({BATCH})')
+    add('--page-photos', type=positive, default=200, metavar='N', help='shown on the page (200)')
     add('--base', metavar='DIR', help="LLaVA's weights, if not where they were in training")
     add('--clip', metavar='DIR', help="CLIP's weights, likewise")
     add('--overwrite', action='store_true', help='replace the answers in --out')
