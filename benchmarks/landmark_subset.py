@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from landmarks import rendered_faces
 
-from emola_jax.landmarks import mesh
+from emola_jax.landmarks import mesh, mesh_weights
 from emola_jax.landmarks.detection import Detections
 from emola_jax.landmarks.region import region_of
 from input_pipeline.landmarks import FLIP_INDEX, GROUPS, POINTS
@@ -45,7 +45,7 @@ def main() -> None:
 
 def mesh_points(pictures: np.ndarray) -> np.ndarray:
     """f32[n, 468, 2], shares of the picture's side."""
-    params = jax.device_put(mesh.load_params())
+    params = jax.device_put(mesh_weights.load_params())
     size = pictures.shape[1]
 
     @jax.jit

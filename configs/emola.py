@@ -4,12 +4,15 @@
     python -m emola_jax.main --config=configs/emola.py:au --workdir=runs/emola_au
     python -m emola_jax.main --config=configs/emola.py:task=au,dataset=disfa,fold=1 --workdir=…
     python -m emola_jax.main --config=configs/emola.py:task=emotion,dataset=rafdb --workdir=…
+    python -m emola_jax.main --config=configs/emola.py:au,row=image --workdir=…
 
-The argument is `task=…,dataset=…,fold=…`, in any order, each optional; a task alone may be named
-without its key. The task is 'emotion' or 'au', or 'mix' (both) where the data set has both; without
-one it is the data set's only task, 'emotion' for FABA-Instruct. `fold` 1, 2 or 3 (1 if left out) is
-for BP4D and DISFA. Weights and data need the user's own copies; without them the run says which are
-missing and where to put them; docs/datasets.md tells each data set's layout.
+The argument is `task=…,dataset=…,fold=…,row=…`, in any order, each optional; a task alone may be
+named without its key. The task is 'emotion' or 'au', or 'mix' (both) where the data set has both;
+without one it is the data set's only task, 'emotion' for FABA-Instruct. `fold` 1, 2 or 3 (1 if left
+out) is for BP4D and DISFA. `row` is one of the ablation's: both (if left out), prior_only,
+vision_only, shuffled, before, image or several (docs/prior.md). Weights and data need your own
+copies; without them the run says which are missing and where to put them; docs/datasets.md tells
+each data set's layout.
 
 The settings are those of the released script, for every data set: what the paper changed for the
 others it doesn't say.
@@ -21,13 +24,14 @@ import dataclasses
 
 from ml_collections import ConfigDict, config_dict
 
+from configs import _priors
 from emola_jax.errors import UserError
 from input_pipeline.datasets import registry
 from input_pipeline.datasets.folds import FOLDS, fold_splits
 from input_pipeline.datasets.items import Options
 
 TASKS = ('emotion', 'au', 'mix')
-_KEYS = ('task', 'dataset', 'fold')
+_KEYS = ('task', 'dataset', 'fold', 'row')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Argument:
       dataset: full name of the data set.
       fold: 1..3, or 0 for a data set without folds.
       train_split, eval_split: what that means as splits.
+      row: of the ablation, one of `_priors.ROWS`.
     """
 
     task: str
@@ -46,6 +51,7 @@ class Argument:
     fold: int
     train_split: str
     eval_split: str
+    row: str = _priors.BOTH
 
 
 def parse(argument: str) -> Argument:
@@ -68,6 +74,9 @@ def parse(argument: str) -> Argument:
             raise UserError(f'configs/emola.py: {argument!r} gives {key} twice')
         given[key] = value
     data_set = registry.find(given.get('dataset', 'faba_instruct')).DATA_SET
+    row = given.get('row', _priors.BOTH)
+    if row not in _priors.ROWS:
+        raise UserError(f'configs/emola.py: row is {row!r}; expected one of {_priors.ROWS}')
     task = given.get('task', data_set.tasks[0])
     data_set.check_tasks(Options(task=task))
     if data_set.train:
@@ -76,11 +85,11 @@ def parse(argument: str) -> Argument:
                 f'configs/emola.py: {data_set.name} has no folds, only bp4d and disfa do; leave '
                 f'fold={given["fold"]} out'
             )
-        return Argument(task, data_set.name, 0, data_set.train, data_set.evaluated)
+        return Argument(task, data_set.name, 0, data_set.train, data_set.evaluated, row)
     fold = given.get('fold', '1')
     if fold not in map(str, FOLDS):
         raise UserError(f'configs/emola.py: fold={fold}; expected one of {FOLDS}')
-    return Argument(task, data_set.name, int(fold), *fold_splits(int(fold)))
+    return Argument(task, data_set.name, int(fold), *fold_splits(int(fold)), row)
 
 
 def get_config(argument: str = '') -> ConfigDict:
@@ -186,4 +195,5 @@ def get_config(argument: str = '') -> ConfigDict:
         }
     )
     config.mesh = ConfigDict({'data': 1, 'fsdp': -1, 'tensor': 1, 'dcn_data': 1})
+    _priors.choose(config, asked.row)
     return config

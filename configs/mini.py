@@ -5,15 +5,18 @@ SmolLM2-135M with LoRA, a small ViT trained by the project, and 106 landmarks as
     python -m emola_jax.main --config=configs/mini.py --workdir=runs/mini
 
 `configs/mini.py:long` trains longer on more faces, for who has the time or a GPU. The ablation's
-rows are `mini.py:prior_only` and `mini.py:vision_only`. `mini.py:int8` and `mini.py:nf4` train on a
-base in 8 or 4 bits (docs/memory.md).
+rows (docs/prior.md) are `mini.py:prior_only`, `vision_only`, `both` (the default), `shuffled`,
+`before`, `image` and `several`. `mini.py:int8` and `mini.py:nf4` train on a base in 8 or 4 bits
+(docs/memory.md).
 """
 
 from __future__ import annotations
 
 from ml_collections import ConfigDict, config_dict
 
-PRESETS = ('default', 'long', 'prior_only', 'vision_only', 'int8', 'nf4')
+from configs import _priors
+
+PRESETS = ('default', 'long', *_priors.ROWS, 'int8', 'nf4')
 
 
 def get_config(preset: str = 'default') -> ConfigDict:
@@ -139,14 +142,8 @@ def get_config(preset: str = 'default') -> ConfigDict:
     if preset == 'long':
         config.data.synthetic_faces.train_faces = 8000
         config.train.steps = 4000
-    if preset == 'prior_only':
-        config.model.vision = None
-        config.data.image_size = vision.image_size
-        config.eval.control = False
-    if preset == 'vision_only':
-        config.model.prior = config.model.prior.copy_and_resolve_references()
-        config.model.prior.enabled = False
-        config.eval.control = False
+    if preset in _priors.ROWS:
+        _priors.choose(config, preset)
     if preset == 'int8':
         config.base.quantize = 'int8'
     if preset == 'nf4':

@@ -1,17 +1,22 @@
 """Everything in seconds: random weights, two dozen rendered faces. It learns nothing worth showing.
 
 python -m emola_jax.main --config=configs/tiny.py --workdir=/tmp/tiny
+
+`configs/tiny.py:ROW` is a row of the ablation, as in configs/mini.py.
 """
 
 from __future__ import annotations
 
 from ml_collections import ConfigDict, config_dict
 
-from configs import mini
+from configs import _priors, mini
+from emola_jax.errors import UserError
 
 
-def get_config() -> ConfigDict:
-    """The experiment's values: the embedded default's, at toy size."""
+def get_config(row: str = _priors.BOTH) -> ConfigDict:
+    """The experiment's values: the embedded default's, at toy size; `row` is one of `ROWS`."""
+    if row not in _priors.ROWS:
+        raise UserError(f'configs/tiny.py knows the rows {_priors.ROWS}, not {row!r}')
     config = mini.get_config()
     config.model = ConfigDict(
         {
@@ -42,4 +47,5 @@ def get_config() -> ConfigDict:
     config.data.update({'length': 1024, 'segments': 2, 'packing_bins': 2})
     config.train.update({'steps': 6, 'log_every': 1, 'checkpoint_every': 2})
     config.eval.update({'batch_size': 4, 'max_new_tokens': {'emotion': 16, 'au': 16}})
+    _priors.choose(config, row)
     return config

@@ -26,6 +26,7 @@ from emola_jax.convert import lazy, llava
 from emola_jax.convert.gguf import read_gguf_llama
 from emola_jax.data import Data
 from emola_jax.errors import UserError
+from emola_jax.landmarks import mesh_weights
 from emola_jax.models.config import EmolaConfig, PriorConfig, VisionConfig
 from emola_jax.models.emola import Emola, abstract_params, example_batch
 from emola_jax.ops.quant import Quantized
@@ -105,6 +106,8 @@ def load(
     """
     model = model.replace(quantize=None)
     found = _originals(config, model, data, tokenizer, mesh)
+    if model.computes_landmarks and config.base.kind != 'random':
+        found = _with_expert(found)
     quantized = quantized_base.quantization(config)
     if quantized is None:
         return found
@@ -113,6 +116,17 @@ def load(
         found,
         fingerprint=fingerprint({'weights': found.fingerprint, 'quantize': kinds}),
         description=f'{found.description}; frozen as {kinds}',
+    )
+
+
+def _with_expert(base: Base) -> Base:
+    """The same base with BlazeFace and FaceMesh beside it, for landmarks from the image."""
+    expert = mesh_weights.load_params()
+    digest = tower.tensors_sha256(_flat(expert))
+    return Base(
+        {**base.params, 'landmark_expert': expert},
+        fingerprint({'base': base.fingerprint, 'landmark expert': digest}),
+        f'{base.description}; BlazeFace and FaceMesh',
     )
 
 
@@ -174,6 +188,10 @@ def _embedded(
         params |= {name: made.params[name] for name in ('vision', 'visual_projector')}
     if model.prior.enabled:
         params['face_prior'] = made.params['face_prior']
+    # All of them read landmarks of one kind, so all start from the same aligned projector.
+    more = {name: made.params['face_prior'] for name, prior in model.more_priors if prior.enabled}
+    if more:
+        params['more_priors'] = more
     return Base(
         params,
         fingerprint({'llm': file_sha256(gguf), 'tower': made.sha256}),

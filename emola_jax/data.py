@@ -121,7 +121,7 @@ def load(
             source,
             encoder,
             known_aus=opened.known_aus,
-            needs_landmarks=model.prior.enabled,
+            needs_landmarks=model.reads_landmarks,
             needs_label=name == config.eval.split,
             policy=config.data.on_bad_record,
             report=workdir / f'dropped_{name}.json',
@@ -151,7 +151,7 @@ def pipeline_config(config: ml_collections.ConfigDict, model: EmolaConfig) -> Pi
         length=config.data.length,
         segments=config.data.segments,
         packing_bins=config.data.packing_bins,
-        image_size=model.vision.image_size if model.vision else config.data.image_size,
+        image_size=image_size(config, model),
         visual_tokens=model.visual_tokens,
         landmark_noise=config.data.landmark_noise,
         label_weight=config.data.label_weight,
@@ -159,13 +159,19 @@ def pipeline_config(config: ml_collections.ConfigDict, model: EmolaConfig) -> Pi
         read_threads=config.data.read_threads,
         pad_to_square=config.data.pad_to_square,
         length_buckets=tuple(config.data.get('length_buckets', ())),
+        shuffle_landmarks=model.shuffles_landmarks,
     )
+
+
+def image_size(config: ml_collections.ConfigDict, model: EmolaConfig) -> int:
+    """Pixels a side of a batch's images: what the vision tower wants, else as the config says."""
+    return int(model.vision.image_size if model.vision else config.data.image_size)
 
 
 def _open(config: ml_collections.ConfigDict, model: EmolaConfig) -> _Opened:
     if registry.full_name(config.data.dataset) == registry.RENDERED:
         return _open_synthetic_faces(config)
-    return _open_brought(config, needs_landmarks=model.prior.enabled)
+    return _open_brought(config, needs_landmarks=model.reads_landmarks)
 
 
 def _open_brought(config: ml_collections.ConfigDict, *, needs_landmarks: bool) -> _Opened:

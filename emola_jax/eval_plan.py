@@ -13,9 +13,13 @@ from jaxtyping import UInt32
 from emola_jax.data import Split
 from emola_jax.errors import UserError
 from emola_jax.samplers import Sampler
+from input_pipeline.dealing import deal
 from input_pipeline.pipeline import Encoder
 from input_pipeline.prompts import bucket, prompt_length
 from input_pipeline.records import TASKS
+
+CONTROL_SEED = 0
+"""The control deals the same landmarks in every run."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +98,7 @@ class Question:
       id: of the record.
       task: 'emotion' or 'au'.
       length: tokens of its prompt.
-      landmarks_of: index of the record whose landmarks are shown; `index` unless blind.
+      landmarks_of: index of the record whose landmarks are shown; `index` unless they are dealt.
     """
 
     index: int
@@ -120,7 +124,8 @@ def ask(split: Split, encoder: Encoder, config: EvalConfig, *, blind: bool) -> l
       split: what is evaluated.
       encoder: record -> prompt.
       config: how.
-      blind: deal each question the landmarks of another record of its task, at random.
+      blind: deal each question the landmarks of another record of its task, at random; so does a
+        model of shuffled landmarks, by its own seed.
 
     Raises:
       UserError: there are none.
@@ -133,7 +138,9 @@ def ask(split: Split, encoder: Encoder, config: EvalConfig, *, blind: bool) -> l
         questions.append(Question(index, record.id, record.task, length, index))
     if not questions:
         raise UserError(f'split {config.split}: holds no record to answer')
-    return _deal_landmarks(questions) if blind else questions
+    if encoder.config.shuffle_landmarks:
+        return _deal_landmarks(questions, encoder.config.seed)
+    return _deal_landmarks(questions, CONTROL_SEED) if blind else questions
 
 
 def plan(questions: Iterable[Question], config: EvalConfig, *, rows: int) -> list[Batch]:
@@ -161,12 +168,9 @@ def key_words(question: Question, seed: int) -> UInt32[np.ndarray, '2']:
     return np.frombuffer(hashlib.sha256(name.encode('utf-8')).digest()[:8], np.uint32)
 
 
-def _deal_landmarks(questions: Sequence[Question]) -> list[Question]:
-    """One random cycle in each task, so that no face keeps its own (unless it is the only one)."""
-    dealt = {}
-    for task in TASKS:
-        of_task = [question for question in questions if question.task == task]
-        order = np.random.default_rng(0).permutation(len(of_task))
-        for receiver, giver in zip(order, np.roll(order, 1), strict=True):
-            dealt[of_task[receiver].index] = of_task[giver].index
-    return [dataclasses.replace(q, landmarks_of=dealt[q.index]) for q in questions]
+def _deal_landmarks(questions: Sequence[Question], seed: int) -> list[Question]:
+    dealt = deal([question.task for question in questions], seed)
+    return [
+        dataclasses.replace(question, landmarks_of=questions[giver].index)
+        for question, giver in zip(questions, dealt, strict=True)
+    ]

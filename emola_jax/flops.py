@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from emola_jax.landmarks.products import expert_flops
 from emola_jax.models.config import EmolaConfig, LlamaConfig
 
 
@@ -21,6 +22,7 @@ class Flops:
       lora: the adapters, forward, and backward to both factors and the activations.
       attention: scores and mixing, over all pairs of positions (causality saves nothing here).
       vision: the frozen tower, forward only, as deep as its features need.
+      expert: the frozen landmark expert, where the model has one.
       projectors: visual and prior, forward and backward.
       head: logits of the trained positions and the gradient through them.
       remat: what the backward pass computes a second time.
@@ -32,6 +34,7 @@ class Flops:
     lora: float = 0.0
     attention: float = 0.0
     vision: float = 0.0
+    expert: float = 0.0
     projectors: float = 0.0
     head: float = 0.0
     remat: float = 0.0
@@ -69,6 +72,7 @@ def train_flops(
         lora=6.0 * llm.layers * sum(adapters.values()) * tokens,
         attention=12.0 * pairs,
         vision=_vision(config, rows * segments),
+        expert=_expert(config, rows * segments),
         projectors=_projectors(config, rows * segments, backward=True),
         head=4.0 * llm.width * llm.vocab * rows * trained,
         remat=_remat(config, tokens, pairs),
@@ -84,6 +88,7 @@ def prefill_flops(config: EmolaConfig, *, rows: int, length: int) -> Flops:
         lora=2.0 * llm.layers * sum(_layer_adapters(config).values()) * tokens,
         attention=4.0 * llm.layers * rows * length**2 * llm.heads * llm.head_dim,
         vision=_vision(config, rows),
+        expert=_expert(config, rows),
         projectors=_projectors(config, rows, backward=False),
         head=2.0 * llm.width * llm.vocab * rows,
     )
@@ -164,14 +169,17 @@ def _vision(config: EmolaConfig, images: int) -> float:
     return 2.0 * images * (vision.used_layers * (layer + attention) + embedding)
 
 
+def _expert(config: EmolaConfig, images: int) -> float:
+    return float(images * expert_flops()) if config.computes_landmarks else 0.0
+
+
 def _projectors(config: EmolaConfig, conversations: int, *, backward: bool) -> float:
     """Two maps each; nothing before the first one trains, so its inputs get no gradient."""
     width, total = config.llm.width, 0.0
     maps = []
     if config.vision is not None:
         maps.append((config.vision.tokens, config.vision.features, width))
-    if config.prior.enabled:
-        maps.append((1, config.prior.inputs, config.prior.hidden or width))
+    maps += [(1, prior.inputs, prior.hidden or width) for prior in config.priors]
     for vectors, inputs, hidden in maps:
         first, second = inputs * hidden, hidden * width
         each = 4 * first + 6 * second if backward else 2 * first + 2 * second

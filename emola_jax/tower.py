@@ -67,7 +67,7 @@ def load_or_train(
     recipe = {
         'version': RECIPE_VERSION,
         'config': dataclasses.asdict(config),
-        'senses': dataclasses.asdict(senses),
+        'senses': senses.recipe(),
         'data': data_key,
     }
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]

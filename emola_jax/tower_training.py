@@ -72,6 +72,12 @@ class Senses:
     prior: PriorConfig
     width: int
 
+    def recipe(self) -> dict[str, Any]:
+        """What the weights depend on: of the prior its sizes, not where its landmarks come from."""
+        prior = dataclasses.asdict(self.prior)
+        sizes = {name: prior[name] for name in ('inputs', 'hidden', 'standardize', 'enabled')}
+        return {**dataclasses.asdict(self), 'prior': sizes}
+
 
 @dataclasses.dataclass(frozen=True)
 class Faces:

@@ -19,7 +19,7 @@ LORA = 'lora'
 VISUAL_PROJECTOR = 'visual_projector'
 PRIOR_PROJECTOR = 'prior_projector'
 GROUPS = (LORA, VISUAL_PROJECTOR, PRIOR_PROJECTOR)
-"""The paper's trainables (section 4.1): LoRA and both projectors."""
+"""The paper's trainables (section 4.1): LoRA and the projectors."""
 
 
 class TrainState(struct.PyTreeNode):
@@ -43,6 +43,8 @@ def group_of(path: Path) -> str | None:
     if path[0] == 'visual_projector':
         return VISUAL_PROJECTOR
     if path[:2] == ('face_prior', 'projector'):
+        return PRIOR_PROJECTOR
+    if path[0] == 'more_priors' and path[2] == 'projector':  # path[1] is the prior's name
         return PRIOR_PROJECTOR
     return None
 

@@ -25,7 +25,7 @@ import grain
 import numpy as np
 
 from emola_jax.errors import UserError
-from input_pipeline import packing
+from input_pipeline import dealing, packing
 from input_pipeline.conversation import Conversation, Template, TextEncoder, conversation
 from input_pipeline.images import square_pixels
 from input_pipeline.landmarks import noisy_landmarks
@@ -42,7 +42,7 @@ class PipelineConfig:
       segments: conversations a row at most, S; 1 switches packing off.
       packing_bins: rows filled at the same time when packing.
       image_size: pixels a side.
-      visual_tokens: visual positions a conversation: T patches + 1 prior token.
+      visual_tokens: visual positions a conversation: T patches and the prior tokens.
       landmark_noise: standard deviation of the detector-like noise put on the landmarks, as a
         share of the inter-ocular distance; 0 for landmarks that a detector made.
       label_weight: loss weight of the tokens that state an answer's label; 1 in the paper.
@@ -51,6 +51,8 @@ class PipelineConfig:
       pad_to_square: pad pictures to a square; False cuts them, see `images.square_pixels`.
       length_buckets: row lengths below `length`, of which each batch takes the smallest that its
         longest conversation fits; for unpacked rows. Each is one more shape to compile.
+      shuffle_landmarks: show each record the landmarks of another one, dealt by `seed`: the control
+        of a model that reads its own.
     """
 
     batch_size: int
@@ -65,6 +67,7 @@ class PipelineConfig:
     read_threads: int
     pad_to_square: bool = True
     length_buckets: tuple[int, ...] = ()
+    shuffle_landmarks: bool = False
 
     def __post_init__(self) -> None:
         if not self.length_buckets:
@@ -149,16 +152,18 @@ def train_batches(
     order = grain.MapDataset.source(np.asarray(indices, np.int64)).seed(config.seed)
     order = order.shuffle().repeat()
     share = config.batch_size // process_count
+    givers = dealing.givers(source, indices, config.seed) if config.shuffle_landmarks else {}
 
     def encode(index: int, rng: np.random.Generator) -> packing.Element:
         record = source[int(index)]
+        shown = source[givers[int(index)]] if givers else record
         talk = encoder.conversation(record)
         return {
             'tokens': talk.tokens,
             'targets': talk.targets,
             'loss_weights': talk.loss_weights,
             'images': encoder.pixels(record)[None],
-            'landmarks': encoder.landmarks(record, rng)[None].astype(np.float32),
+            'landmarks': encoder.landmarks(shown, rng)[None].astype(np.float32),
             'record_index': np.asarray([index], np.int32),
         }
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
-from emola_jax import bases, flops, optim, sharding, train
+from emola_jax import bases, data, flops, optim, sharding, train
 from emola_jax.compile import costs, hlo
 from emola_jax.compile.chips import Chip
 from emola_jax.errors import UserError
@@ -67,7 +67,7 @@ def _train(config: ConfigDict, mesh: Mesh) -> Lowered:
     step = train.jitted_step(model, optimiser, config.train, mesh)
     rows, length = config.train.batch_size, config.data.length
     segments = config.data.segments
-    batch = _batch(model.cfg, mesh, rows=rows, length=length, segments=segments)
+    batch = _batch(config, mesh, rows=rows, length=length, segments=segments)
     for name, dtype in (('targets', jnp.int32), ('loss_weights', jnp.float32)):
         batch[name] = _on_mesh((rows, length), dtype, mesh)
     # An answer fits one chunk of the loss; more chunks run only where several share a row.
@@ -101,7 +101,7 @@ def _generate(config: ConfigDict, mesh: Mesh) -> Lowered:
     sharing = sharding.batch_devices(mesh)
     rows = math.ceil(config.eval.batch_size / sharing) * sharing
     length = model.cfg.visual_tokens + PROMPT_TOKENS
-    batch = _batch(model.cfg, mesh, rows=rows, length=length, segments=1)
+    batch = _batch(config, mesh, rows=rows, length=length, segments=1)
     sampler = Sampler(**config.eval.sampler)
     with jax.set_mesh(mesh):
         keys = _key(mesh, rows)
@@ -232,16 +232,17 @@ def _needed(message: str, arguments: int) -> float | None:
 _UNITS = {'K': 2.0**10, 'M': 2.0**20, 'G': 2.0**30, 'T': 2.0**40}
 
 
-def _batch(cfg: EmolaConfig, mesh: Mesh, *, rows: int, length: int, segments: int) -> Json:
+def _batch(config: ConfigDict, mesh: Mesh, *, rows: int, length: int, segments: int) -> Json:
+    cfg = EmolaConfig.from_config_dict(config.model)
     batch = {
         name: _on_mesh((rows, length), jnp.int32, mesh)
         for name in ('tokens', 'positions', 'segment_ids')
     }
-    if cfg.vision is not None:
-        size = cfg.vision.image_size
+    if cfg.reads_images:
+        size = data.image_size(config, cfg)
         batch['images'] = _on_mesh((rows, segments, size, size, 3), jnp.uint8, mesh)
-    if cfg.prior.enabled:
-        batch['landmarks'] = _on_mesh((rows, segments, cfg.prior.inputs), jnp.float32, mesh)
+    if cfg.reads_landmarks:
+        batch['landmarks'] = _on_mesh((rows, segments, cfg.landmark_inputs), jnp.float32, mesh)
     return batch
 
 

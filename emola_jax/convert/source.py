@@ -117,6 +117,18 @@ def _merge(kernel: Lazy, a: Lazy, b: Lazy, lora: LoraConfig) -> Lazy:
     return dataclasses.replace(kernel, read=read)
 
 
+def prior_faults(model: EmolaConfig) -> list[str]:
+    """What of the priors no format of other people has a place for; our own runs hold it all."""
+    found = []
+    if any(prior.place != 'after' for prior in model.priors):
+        found.append('has a prior token before the patches')
+    if len(model.priors) > int(model.prior.enabled):
+        found.append(f'has {len(model.priors)} prior tokens')
+    if model.computes_landmarks:
+        found.append('computes landmarks from the image')
+    return found
+
+
 def refuse(faults: list[str], what: str) -> None:
     """Raises a UserError that lists `faults`, if there are any."""
     if faults:

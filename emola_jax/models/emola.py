@@ -1,4 +1,4 @@
-"""EmoLA (ECCV 2024): LLaVA with one facial-prior token behind the patches of each face."""
+"""EmoLA (ECCV 2024): LLaVA with a facial-prior token beside the patches of each face."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from emola_jax.models.clip_vit import ClipVit, normalize_images
 from emola_jax.models.config import VISUAL_TOKEN, EmolaConfig
-from emola_jax.models.face_prior import FacePrior
+from emola_jax.models.face_prior import FacePrior, MorePriors
+from emola_jax.models.landmark_expert import LandmarkExpert
 from emola_jax.models.layers import unstack_layers
 from emola_jax.models.llama import Cache, Llama
 from emola_jax.models.projector import Projector
@@ -28,6 +29,8 @@ them, images u8[B, S, H, W, 3] and landmarks f32[B, S, 212]."""
 
 class Emola(nn.Module):
     """The whole model. Parameters: `vision`, `visual_projector`, `face_prior`, `llm`.
+
+    `more_priors` and `landmark_expert` are there where the configuration asks for them.
 
     `apply(variables, batch)` gives the logits of teacher forcing; `prefill` and `decode_step`
     (through `method=`) write an answer token by token.
@@ -48,6 +51,11 @@ class Emola(nn.Module):
             )
         if cfg.prior.enabled:
             self.face_prior = FacePrior(cfg.prior, width, cfg.projector_rms, dtype)
+        more = tuple((name, prior) for name, prior in cfg.more_priors if prior.enabled)
+        if more:
+            self.more_priors = MorePriors(more, width, cfg.projector_rms, dtype)
+        if cfg.computes_landmarks:
+            self.landmark_expert = LandmarkExpert()
         self.llm = Llama(cfg)
 
     def __call__(self, batch: Batch, deterministic: bool = True) -> Float[Array, 'B L V']:
@@ -83,14 +91,28 @@ class Emola(nn.Module):
         return constrain(x, 'batch', 'length', 'width')
 
     def visual(self, batch: Batch) -> Float[Array, 'B visual D']:
-        """Visual vectors of a row: for each segment its patches, then its prior."""
-        parts = []
+        """Visual vectors of a row: for each segment its patches, priors before and after them."""
+        tokens = list(zip(self.cfg.priors, self.prior_tokens(batch), strict=True))
+        parts = [token for prior, token in tokens if prior.place == 'before']
         if self.cfg.use_vision:
             parts.append(self.patches(batch['images']))
-        if self.cfg.prior.enabled:
-            parts.append(self.face_prior(batch['landmarks'])[:, :, None])
+        parts += [token for prior, token in tokens if prior.place == 'after']
         visual = jnp.concatenate(parts, axis=2)
         return visual.reshape(visual.shape[0], -1, visual.shape[-1])
+
+    def prior_tokens(self, batch: Batch) -> list[Float[Array, 'B S 1 D']]:
+        """The token of each of `cfg.priors`."""
+        landmarks: dict[str, Array] = {}
+        if self.cfg.reads_landmarks:
+            landmarks = {'disk': batch['landmarks'], 'shuffled': batch['landmarks']}
+        if self.cfg.computes_landmarks:
+            landmarks['image'] = self.landmark_expert(batch['images'])
+        tokens = []
+        if self.cfg.prior.enabled:
+            tokens.append(self.face_prior(landmarks[self.cfg.prior.source]))
+        if len(tokens) < len(self.cfg.priors):
+            tokens += self.more_priors(landmarks)
+        return [token[:, :, None] for token in tokens]
 
     def patches(self, images: Array) -> Float[Array, 'B S T D']:
         """Raw images u8[B, S, H, W, 3] -> projected patch features."""
@@ -189,6 +211,9 @@ def unroll_params(params: dict[str, Any]) -> dict[str, Any]:
     return {**params, 'llm': llm}
 
 
+_ANY_SIZE = 32  # of images that only the landmark expert looks at
+
+
 def example_batch(cfg: EmolaConfig, rows: int = 1) -> dict[str, np.ndarray]:
     """The smallest batch that `Emola.init` takes: one segment a row, all zeros.
 
@@ -198,11 +223,11 @@ def example_batch(cfg: EmolaConfig, rows: int = 1) -> dict[str, np.ndarray]:
     batch = {
         name: np.zeros((rows, length), np.int32) for name in ('tokens', 'positions', 'segment_ids')
     }
-    if cfg.vision is not None:
-        size = cfg.vision.image_size
+    if cfg.reads_images:
+        size = cfg.vision.image_size if cfg.vision is not None else _ANY_SIZE
         batch['images'] = np.zeros((rows, 1, size, size, 3), np.uint8)
-    if cfg.prior.enabled:
-        batch['landmarks'] = np.zeros((rows, 1, cfg.prior.inputs), np.float32)
+    if cfg.reads_landmarks:
+        batch['landmarks'] = np.zeros((rows, 1, cfg.landmark_inputs), np.float32)
     return batch
 
 

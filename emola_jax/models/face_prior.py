@@ -1,7 +1,8 @@
-"""The facial-prior expert's landmark vector as one token (EmoLA, section 4.2)."""
+"""The landmark vector of a facial-prior expert as one token (EmoLA, section 4.2)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -44,3 +45,30 @@ class FacePrior(nn.Module):
 
     def _fixed(self, init: Any) -> Any:
         return nn.with_logical_partitioning(init, ('prior',))
+
+
+class MorePriors(nn.Module):
+    """Further priors side by side; the parameters of each lie under its name.
+
+    Attributes:
+        priors: (name, configuration) of each.
+        features: width of a token.
+        rms: see `Projector`.
+    """
+
+    priors: tuple[tuple[str, PriorConfig], ...]
+    features: int
+    rms: float | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, landmarks: Mapping[str, Float[Array, '*rows inputs']]
+    ) -> list[Float[Array, '*rows D']]:
+        """One token of each, in their order; `landmarks` holds what every source gives."""
+        return [
+            FacePrior(prior, self.features, self.rms, self.dtype, name=name)(
+                landmarks[prior.source]
+            )
+            for name, prior in self.priors
+        ]

