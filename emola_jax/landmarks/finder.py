@@ -9,6 +9,7 @@ for faces in finder.find([photo, …]):      # uint8[H, W, 3] RGB each
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -23,10 +24,11 @@ from emola_jax.landmarks.region import SCALE, region_of
 from emola_jax.landmarks.squares import Square
 from emola_jax.models.blaze_face import SHORT_RANGE
 
-_LARGEST_PHOTO = 2048  # pixels: beyond it a photo is shrunk for the search
+_LARGEST_PHOTO = 2048**2  # pixels in all: beyond it a photo is shrunk for the search
 _LARGEST_CROP = 512
 _MIN_TILE = 192  # pixels: a smaller tile would only be enlarged
 _TILES, _SMALL_TILES, _FROM_AFAR = 0.5, 0.25, 1.5
+_LONG = 0.4  # of a photo whose shorter side is less than this share of the longer one
 # The patch around a face that FaceMesh's turned squares are taken from: room for any angle.
 _PATCH_SCALE, _PATCH = 1.6 * SCALE, 320
 _CONTAINED = 0.7
@@ -73,7 +75,8 @@ class FaceFinder:
       min_tile_score: the same for what is found in a tile: many looks, many chances to be wrong.
       min_presence: faces that FaceMesh believes in less are dropped.
       passes: how often FaceMesh looks.
-      small_faces: also search tiles of half the photo's size, where they have detail to show.
+      small_faces: also search tiles of half the photo's size, and of a long photo squares of its
+        shorter side, where they have detail to show.
     """
 
     params: mesh.Params
@@ -120,13 +123,13 @@ class FaceFinder:
         views = [(i, squares.whole(*_size(photo))) for i, photo in enumerate(photos)]
         found = self._detect(photos, views, self.min_score)
         if self.small_faces:
-            views = _tile_views(photos, range(len(photos)), _TILES)
+            views = _tile_views(photos, range(len(photos)), _TILES, of_shorter=1.0)
             found += self._detect(photos, views, self.min_tile_score)
         blank = sorted(set(range(len(photos))) - {candidate.photo for candidate in found})
         if blank:
             # A face that fills its photo is too near for the detector, one in a crowd too far.
             more = [(i, squares.whole(*_size(photos[i]), _FROM_AFAR)) for i in blank]
-            more += _tile_views(photos, blank, _SMALL_TILES)
+            more += _tile_views(photos, blank, _SMALL_TILES, of_shorter=0.5)
             found += self._detect(photos, more, self.min_tile_score)
         return [one for i in range(len(photos)) for one in _distinct(found, i)]
 
@@ -196,7 +199,7 @@ def make_face(
 
 def _shrink(photo: np.ndarray) -> np.ndarray:
     width, height = _size(photo)
-    scale = _LARGEST_PHOTO / max(width, height)
+    scale = math.sqrt(_LARGEST_PHOTO / (width * height))
     if scale >= 1:
         return photo
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -208,14 +211,20 @@ def _size(photo: np.ndarray) -> tuple[int, int]:
 
 
 def _tile_views(
-    photos: Sequence[np.ndarray], which: Sequence[int], zoom: float
+    photos: Sequence[np.ndarray], which: Sequence[int], zoom: float, *, of_shorter: float
 ) -> list[tuple[int, Square]]:
-    return [
-        (i, tile)
-        for i in which
-        if zoom * max(_size(photos[i])) >= _MIN_TILE
-        for tile in squares.tiles(*_size(photos[i]), zoom)
-    ]
+    """Tiles of `zoom` of the longer side; of a long photo also those of a share of the shorter."""
+    views = []
+    for i in which:
+        longer, shorter = max(_size(photos[i])), min(_size(photos[i]))
+        zooms = [zoom] if shorter >= _LONG * longer else [zoom, of_shorter * shorter / longer]
+        views += [
+            (i, tile)
+            for share in zooms
+            if share * longer >= _MIN_TILE
+            for tile in squares.tiles(*_size(photos[i]), share)
+        ]
+    return views
 
 
 def _patch_square(box: np.ndarray) -> Square:

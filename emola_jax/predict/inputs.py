@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import glob
 import io
+import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -23,8 +24,8 @@ VIDEO_SUFFIXES = frozenset({'.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.m
 
 STDIN = '-'
 
-LARGEST_SIDE = 4096
-"""Pixels: larger photos are shrunk to it as they are read. No face needs more."""
+LARGEST_PHOTO = 4096**2
+"""Pixels in all: larger photos are shrunk to it as they are read. No face needs more."""
 
 _FALLBACK_RATE = 25.0  # of videos that don't state theirs
 
@@ -100,7 +101,7 @@ def shots(files: Sequence[Path], fps: float, done: frozenset[str]) -> Iterator[S
 
 
 def read_photo(path: Path) -> tuple[UInt8[np.ndarray, 'H W 3'], tuple[int, int]]:
-    """Pixels of a photo, upright, RGB, no larger than `LARGEST_SIDE`; and its own size.
+    """Pixels of a photo, upright, RGB, `LARGEST_PHOTO` at most; and its own size.
 
     Raises:
       UserError: it cannot be read, is no picture, or is truncated.
@@ -115,11 +116,13 @@ def read_photo(path: Path) -> tuple[UInt8[np.ndarray, 'H W 3'], tuple[int, int]]
             picture = Image.open(io.BytesIO(content))
             turned = picture.getexif().get(_ORIENTATION, 1) >= _LYING
             size = picture.size[::-1] if turned else picture.size
+            scale = min(1.0, math.sqrt(LARGEST_PHOTO / math.prod(picture.size)))
+            wanted = (math.ceil(scale * picture.width), math.ceil(scale * picture.height))
             # A JPEG decodes to a half, a quarter or an eighth for less than the whole.
-            picture.draft(None, (LARGEST_SIDE, LARGEST_SIDE))
+            picture.draft(None, wanted)
             picture.load()
-        if max(picture.size) > LARGEST_SIDE:
-            picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.BOX)
+        if scale < 1.0:
+            picture.thumbnail(wanted, Image.Resampling.BOX)
         return np.asarray(images.upright_rgb(picture), np.uint8), size
     except Exception as error:  # Pillow's readers raise many kinds for damaged files
         raise UserError(f'{path}: no readable picture ({_reason(error)})') from None

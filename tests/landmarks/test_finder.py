@@ -105,6 +105,26 @@ def test_small_faces_are_found_in_tiles(finder):
         assert_near(nose, place)
 
 
+@pytest.mark.parametrize('turned', [False, True])
+def test_faces_of_a_long_photo_are_found_wherever_they_are(finder, turned):
+    face = cv2.resize(faces.astronaut()[:300, 80:380], (900, 900), interpolation=cv2.INTER_CUBIC)
+    photo = np.full((900, 12000, 3), 120, np.uint8)
+    lefts = [0, 2137, 4460, 8020, 11100]  # by the edges, and across the borders of tiles
+    for left in lefts:
+        photo[:, left : left + 900] = face
+    noses_in_photo = [(left + 3 * (223 - 80), 3 * 127) for left in lefts]
+    if turned:  # a tall photo of the same faces, one below the other
+        photo = np.concatenate([photo[:, left : left + 900] for left in lefts], axis=0)
+        photo = np.pad(photo, ((0, 6000), (0, 0), (0, 0)), constant_values=120)
+        noses_in_photo = [(3 * (223 - 80), 900 * row + 3 * 127) for row in range(len(lefts))]
+    (found,) = finder.find([photo])
+    assert len(found) == len(lefts)
+    axis = 1 if turned else 0
+    by_place = sorted(noses(found), key=lambda nose: nose[axis])
+    for nose, place in zip(by_place, noses_in_photo, strict=True):
+        assert_near(nose, place, limit=18)  # the photo is enlarged three times
+
+
 @pytest.mark.parametrize(
     'photo',
     [np.zeros((5, 5, 3), np.float32), np.zeros((5, 5), np.uint8), np.zeros((0, 5, 3), np.uint8)],

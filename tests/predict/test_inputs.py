@@ -2,6 +2,7 @@ import io
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from emola_jax.errors import UserError
 from emola_jax.predict import inputs
@@ -34,11 +35,19 @@ def test_what_is_transparent_is_white(folder):
     assert (pixels[:20] == 255).all()
 
 
-def test_a_huge_photo_is_shrunk_and_keeps_its_size_in_the_answers(folder):
+def test_a_huge_photo_is_shrunk_and_keeps_its_size_in_the_answers(tmp_path):
+    vast = Image.new('RGB', (9000, 6000), (90, 120, 150))
+    vast.save(tmp_path / 'vast.jpg')
+    pixels, size = inputs.read_photo(tmp_path / 'vast.jpg')
+    assert size == (9000, 6000)
+    area = pixels.shape[0] * pixels.shape[1]
+    assert 0.2 * inputs.LARGEST_PHOTO < area <= 1.001 * inputs.LARGEST_PHOTO
+    assert pixels.shape[1] / pixels.shape[0] == pytest.approx(1.5, rel=0.01)
+
+
+def test_a_long_photo_keeps_the_detail_of_its_shorter_side(folder):
     pixels, size = inputs.read_photo(folder / 'wide.jpg')
-    assert size == (12000, 600)
-    assert max(pixels.shape) <= inputs.LARGEST_SIDE
-    assert pixels.shape[1] / pixels.shape[0] == pytest.approx(20, rel=0.02)
+    assert pixels.shape == (600, 12000, 3) and size == (12000, 600)
 
 
 @pytest.mark.parametrize('name', ['truncated.jpg', 'text.jpg', 'missing.jpg'])
