@@ -36,7 +36,7 @@ def test_unknown_config_lists_what_there_is(spec):
 @pytest.mark.parametrize(
     ('given', 'expected'),
     [
-        (['--config=configs/tiny.py:x'], [f'--config={PACKAGED / "tiny.py"}:x']),
+        (['--config=configs/tiny.py:image'], [f'--config={PACKAGED / "tiny.py"}:image']),
         (['--config', 'configs/tiny.py'], ['--config', f'{PACKAGED / "tiny.py"}']),
         (['--config.seed=3', '--workdir=w'], ['--config.seed=3', '--workdir=w']),
         (['--', '--config=nope'], ['--', '--config=nope']),
