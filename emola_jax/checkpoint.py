@@ -1,4 +1,4 @@
-"""Checkpoints: the trainables, the optimiser, the data iterator's place and the whole config.
+"""Checkpoints: the trainables, the optimiser, the place in the data and the whole config.
 
 The frozen base is never saved again; a checkpoint records its fingerprint instead, and a run that
 resumes on another base is refused.
@@ -6,11 +6,11 @@ resumes on another base is refused.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import grain
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
@@ -42,30 +42,47 @@ class Checkpoints:
         """The newest complete checkpoint's step, or None."""
         return self._manager.latest_step()
 
-    def save(self, state: TrainState, iterator: grain.DatasetIterator) -> None:
-        """Starts to save `state` and the iterator's place; returns before the files are written."""
-        step = int(state.step)
+    def save(self, state: TrainState, plan: str) -> float:
+        """Starts to save `state`; returns before the files are written. Every host has to call it.
+
+        Args:
+          state: after a step.
+          plan: fingerprint of the plan of batches, of which the run has seen one a step.
+
+        Returns:
+          Seconds that the caller was held up.
+        """
+        step, started = int(state.step), time.perf_counter()
         if step == self.latest_step():
-            return
+            return 0.0
         self._manager.save(
             step,
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(state),
-                data=grain.checkpoint.CheckpointSave(iterator),
+                data=ocp.args.JsonSave({'plan': plan, 'batches': step}),
                 metadata=ocp.args.JsonSave(self._metadata),
             ),
         )
+        return time.perf_counter() - started
 
-    def restore(self, abstract: TrainState, iterator: grain.DatasetIterator) -> TrainState:
-        """Restores the newest checkpoint into the shardings of `abstract`, and `iterator` in place.
+    def restore(self, abstract: TrainState, plan: str) -> TrainState:
+        """Restores the newest checkpoint into the shardings of `abstract`, on whatever mesh.
+
+        Args:
+          abstract: of `abstract_state`.
+          plan: fingerprint of the plan that the run would go on with.
 
         Raises:
-          UserError: there is none, it can't be read, or it was made on another base.
+          UserError: there is none, it can't be read, or it was made on another base or plan.
         """
-        return self._read(
-            state=ocp.args.StandardRestore(abstract),
-            data=grain.checkpoint.CheckpointRestore(iterator),
-        )
+        state, items = self._read(abstract, data=ocp.args.JsonRestore())
+        if items.data != {'plan': plan, 'batches': int(state.step)}:
+            raise UserError(
+                f'{self._manager.directory}: was trained on batches of plan '
+                f'{items.data.get("plan")}, but data and config now give plan {plan}; use the same '
+                'data or another --workdir'
+            )
+        return state
 
     def restore_trainable(self, abstract: TrainState) -> TrainState:
         """Restores the newest checkpoint's state alone, for evaluation.
@@ -73,14 +90,14 @@ class Checkpoints:
         Raises:
           UserError: there is none, it can't be read, or it was made on another base.
         """
-        return self._read(state=ocp.args.StandardRestore(abstract))
+        return self._read(abstract)[0]
 
     def close(self) -> None:
         """Waits until everything is on disk."""
         self._manager.wait_until_finished()
         self._manager.close()
 
-    def _read(self, **items: Any) -> TrainState:
+    def _read(self, abstract: TrainState, **items: Any) -> tuple[TrainState, Any]:
         folder, step = self._manager.directory, self.latest_step()
         if step is None:
             raise UserError(
@@ -89,7 +106,12 @@ class Checkpoints:
             )
         try:
             saved = self._manager.restore(
-                step, args=ocp.args.Composite(metadata=ocp.args.JsonRestore(), **items)
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardRestore(abstract),
+                    metadata=ocp.args.JsonRestore(),
+                    **items,
+                ),
             )
         except Exception as error:  # orbax and tensorstore raise many kinds for a damaged file
             raise UserError(
@@ -98,7 +120,7 @@ class Checkpoints:
                 'the checkpoint before it'
             ) from error
         self._check_base(saved.metadata)
-        return saved.state
+        return saved.state, saved
 
     def _check_base(self, saved: Mapping[str, Any]) -> None:
         then, now = saved['base']['fingerprint'], self._metadata['base']['fingerprint']

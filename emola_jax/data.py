@@ -157,6 +157,7 @@ def pipeline_config(config: ml_collections.ConfigDict, model: EmolaConfig) -> Pi
         label_weight=config.data.label_weight,
         seed=config.seed,
         read_threads=config.data.read_threads,
+        workers=config.data.get('workers', 0),
         pad_to_square=config.data.pad_to_square,
         length_buckets=tuple(config.data.get('length_buckets', ())),
         shuffle_landmarks=model.shuffles_landmarks,

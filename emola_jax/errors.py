@@ -8,3 +8,10 @@ class UserError(ValueError):
 
     Command-line entry points print the sentence without a traceback and exit with status 1.
     """
+
+
+class Preempted(Exception):
+    """The run was told to leave and has saved everything; the message says how to go on."""
+
+    EXIT_STATUS = 75
+    """The system's EX_TEMPFAIL: the same command, started again, goes on."""

@@ -63,7 +63,7 @@ def prepare(config: ml_collections.ConfigDict, workdir: Path) -> Experiment:
     mesh = sharding.make_mesh(config.mesh)
     tokenizer = bases.load_tokenizer(config)
     run_data = data.load(config, model_config, tokenizer, workdir)
-    base = bases.load(config, model_config, run_data, tokenizer, mesh)
+    base = bases.load(config, model_config, run_data, tokenizer)
     frozen, trainable = bases.place(model_config, base, mesh, seed=config.seed)
     runtime.wait_for_hosts('experiment is prepared')
     return Experiment(

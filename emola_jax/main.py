@@ -19,6 +19,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from emola_jax import command, config_files, runtime, workflow
+from emola_jax.errors import UserError
 
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'The experiment: a file of configs/, with an argument after a colon.'
@@ -32,6 +33,11 @@ MODE = flags.DEFINE_enum(
     ['run', 'train', 'eval', 'report'],
     'run = train, eval and report; a finished run is shown, not redone.',
 )
+COORDINATOR = flags.DEFINE_string(
+    'coordinator', None, 'Of a run of several hosts (docs/multihost.md): HOST:PORT of process 0.'
+)
+PROCESSES = flags.DEFINE_integer('processes', None, 'How many processes make the run.', 1)
+PROCESS = flags.DEFINE_integer('process', None, 'Which of them this is, from 0.', 0)
 flags.mark_flag_as_required('config')
 
 
@@ -40,17 +46,27 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
     workdir = Path(WORKDIR.value)
-    runtime.start(CONFIG.value)
-    if MODE.value == 'run':
-        workflow.run(CONFIG.value, workdir)
-    elif MODE.value == 'train':
-        workflow.train(CONFIG.value, workdir)
-    elif MODE.value == 'eval':
-        workflow.evaluate(CONFIG.value, workdir)
-    else:
-        workflow.report(workdir)
-    if jax.process_index() == 0:
-        workflow.show(workdir)
+    runtime.start(CONFIG.value, _hosts())
+    with runtime.all_or_none():
+        if MODE.value == 'run':
+            workflow.run(CONFIG.value, workdir)
+        elif MODE.value == 'train':
+            workflow.train(CONFIG.value, workdir)
+        elif MODE.value == 'eval':
+            workflow.evaluate(CONFIG.value, workdir)
+        elif jax.process_index() == 0:
+            workflow.report(workdir)
+        if jax.process_index() == 0:
+            workflow.show(workdir)
+
+
+def _hosts() -> runtime.Hosts | None:
+    coordinator, processes, process = COORDINATOR.value, PROCESSES.value, PROCESS.value
+    if coordinator is None and processes is None and process is None:
+        return None
+    if coordinator is None or processes is None or process is None:
+        raise UserError('--coordinator, --processes and --process are given together, or none')
+    return runtime.Hosts(coordinator, processes, process)
 
 
 def cli() -> None:

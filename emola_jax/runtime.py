@@ -2,15 +2,20 @@
 
 Several processes ("hosts") make one run when each is started with the same command and:
 
-- on a TPU slice or under SLURM, nothing else: JAX finds its peers;
-- anywhere else, three environment variables that differ in the last: JAX_COORDINATOR_ADDRESS
-  (host:port of process 0), JAX_NUM_PROCESSES and JAX_PROCESS_ID (from 0). Two processes on one
-  machine are two hosts as well; on CPUs they talk through gloo, which JAX brings along.
+- on a TPU slice, under SLURM or Open MPI, nothing else: JAX finds its peers;
+- anywhere else, the flags --coordinator (host:port of process 0), --processes and --process (from
+  0), or the environment variables JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID.
+  Two processes on one machine are two hosts as well; on CPUs they talk through gloo, which JAX
+  brings along.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import ml_collections
@@ -26,12 +31,34 @@ HOST_VARIABLES = ('JAX_COORDINATOR_ADDRESS', 'JAX_NUM_PROCESSES', 'JAX_PROCESS_I
 _PATIENCE = 3600 * 1000
 """Milliseconds that hosts wait for one that has more to do; a dead one is noticed long before."""
 
+_SILENCE = 20
+"""Seconds without a sign of life until a host counts as lost."""
 
-def start(config: ml_collections.ConfigDict) -> None:
+
+@dataclasses.dataclass(frozen=True)
+class Hosts:
+    """The processes of a run, named by hand.
+
+    Attributes:
+      coordinator: host:port of process 0.
+      processes: how many there are.
+      process: which of them this is, from 0.
+    """
+
+    coordinator: str
+    processes: int
+    process: int
+
+
+def start(config: ml_collections.ConfigDict, hosts: Hosts | None = None) -> None:
     """Joins the other processes of a run, splits the CPU, opens the compilation cache.
 
     `config.cpu_devices` virtual devices share a machine without an accelerator: the batch is split
     over them, which uses the cores better than threads inside one device.
+
+    Args:
+      config: the experiment.
+      hosts: from the command line; None leaves it to the environment.
 
     Raises:
       UserError: see `join_hosts`.
@@ -41,20 +68,39 @@ def start(config: ml_collections.ConfigDict) -> None:
     given = 'xla_force_host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
     if config.cpu_devices and not given:
         jax.config.update('jax_num_cpu_devices', config.cpu_devices)
-    join_hosts()
+    join_hosts(hosts)
 
 
-def join_hosts() -> None:
-    """Connects this process to the others of its run, if the environment says there are any.
+def join_hosts(hosts: Hosts | None = None) -> None:
+    """Connects this process to the others of its run, if it is told that there are any.
+
+    Args:
+      hosts: who they are; None asks the environment.
 
     Raises:
       UserError: a variable is missing or is no number.
     """
+    hosts = hosts or _by_environment()
+    limits: Any = {
+        'heartbeat_timeout_seconds': _SILENCE,
+        'shutdown_timeout_seconds': _SILENCE,
+    }
+    if hosts is not None:
+        jax.distributed.initialize(
+            hosts.coordinator,
+            hosts.processes,
+            hosts.process,
+            cluster_detection_method='deactivate',
+            **limits,
+        )
+    elif _in_cluster():
+        jax.distributed.initialize(**limits)
+
+
+def _by_environment() -> Hosts | None:
     by_hand = {name: os.environ[name] for name in HOST_VARIABLES if os.environ.get(name)}
     if not by_hand:
-        if _in_cluster():
-            jax.distributed.initialize()
-        return
+        return None
     address, *numbers = (by_hand.get(name, '') for name in HOST_VARIABLES)
     if not address or not all(number.isdecimal() for number in numbers):
         raise UserError(
@@ -62,12 +108,36 @@ def join_hosts() -> None:
             'of process 0, how many processes there are, and which of them this is (from 0)'
         )
     processes, process = map(int, numbers)
-    jax.distributed.initialize(address, processes, process, cluster_detection_method='deactivate')
+    return Hosts(address, processes, process)
 
 
 def _in_cluster() -> bool:
-    """Whether JAX finds the processes of a run: under SLURM, or on a TPU slice of several hosts."""
-    return bool(os.environ.get('SLURM_JOB_ID')) or ',' in os.environ.get('TPU_WORKER_HOSTNAMES', '')
+    """Whether JAX finds the processes of a run: those of SLURM or Open MPI, or a slice's hosts."""
+    return (
+        bool(os.environ.get('SLURM_JOB_ID'))
+        or int(os.environ.get('OMPI_COMM_WORLD_SIZE', '1')) > 1
+        or ',' in os.environ.get('TPU_WORKER_HOSTNAMES', '')
+    )
+
+
+@contextlib.contextmanager
+def all_or_none() -> Iterator[None]:
+    """What runs in it ends on every host together, and with a sentence where one of them is lost.
+
+    Raises:
+      UserError: another host died or was lost.
+    """
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1:
+            raise
+        raise UserError(
+            f'host {jax.process_index()} lost another host of the run '
+            f'({" ".join(str(error).split())[:200]}); start the same command again on every host: '
+            'it goes on from the newest checkpoint'
+        ) from error
+    wait_for_hosts('the run is done')
 
 
 def wait_for_hosts(point: str) -> None:

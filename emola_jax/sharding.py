@@ -101,6 +101,11 @@ def make_mesh(shape: Mapping[str, int], devices: Sequence[Any] | None = None) ->
     return Mesh(grid, MESH_AXES, axis_types=(AxisType.Auto,) * len(MESH_AXES))
 
 
+def local_mesh() -> Mesh:
+    """This host's own devices, all on the axis 'data'."""
+    return make_mesh({'data': -1}, jax.local_devices())
+
+
 def _granule(device: Any) -> int:
     """What the fast network joins: a slice; a process where devices know of none."""
     alone = 0 if device.platform == 'tpu' else device.process_index

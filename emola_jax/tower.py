@@ -9,6 +9,7 @@ EmoLA's CLIP.
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -72,7 +73,12 @@ def load_or_train(
     }
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
     path = cache / f'tower-{key}.safetensors'
-    if not path.exists():
+    cache.mkdir(parents=True, exist_ok=True)
+    # One process at a time: a second one waits here and then finds the work done.
+    with (cache / f'.tower-{key}.lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if path.exists():
+            return _read(path)
         faces, held_out = load_faces()
         vision, report = train_vision(config, senses, faces, held_out, mesh)
         params = {

@@ -17,14 +17,15 @@ from ml_collections import ConfigDict
 from emola_jax import experiment as experiments
 from emola_jax import optim, sharding, train_state
 from emola_jax.checkpoint import Checkpoints, abstract_state
-from emola_jax.errors import UserError
+from emola_jax.errors import Preempted, UserError
 from emola_jax.experiment import Experiment
 from emola_jax.files import write_json
 from emola_jax.losses import chunked_next_token_loss
 from emola_jax.models.emola import Emola, unroll, unroll_params
+from emola_jax.preemption import Preemption
 from emola_jax.train_log import TrainLog
 from emola_jax.train_state import Params, TrainState
-from input_pipeline.pipeline import train_batches
+from input_pipeline.pipeline import plan_rows, train_batches
 
 Metrics = dict[str, jax.Array]
 
@@ -32,24 +33,16 @@ Metrics = dict[str, jax.Array]
 def train(experiment: Experiment) -> TrainState:
     """Trains for `total_steps`, going on from the newest checkpoint if there is one.
 
-    Writes checkpoints, config.json, metrics.jsonl and TensorBoard events into the workdir.
+    Writes checkpoints, config.json, metrics.jsonl and TensorBoard events into the workdir; of
+    several hosts each reads its own rows, and the first writes what isn't shared out.
 
     Raises:
       UserError: the loss or the gradient norm is not finite; says at which step, on which records.
+      Preempted: SIGTERM came; the last step is saved.
     """
-    config, workdir = experiment.config.train, experiment.workdir
+    config, workdir, mesh = experiment.config.train, experiment.workdir, experiment.mesh
     split = experiment.data.splits[experiment.config.data.train_split]
-
-    # ---------------------------------------------------------------- data
-    batches = train_batches(
-        split.source,
-        split.selection.indices,
-        experiment.data.encoder,
-        lengths=split.selection.lengths,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-    )
-    iterator = iter(batches)
+    encoder = experiment.data.encoder
 
     # --------------------------------------------------------------- state
     steps = total_steps(experiment)
@@ -59,15 +52,19 @@ def train(experiment: Experiment) -> TrainState:
     model, frozen = experiment.model, experiment.frozen
     if config.unroll:
         model, frozen = unroll(model, frozen)
-    do_step = jitted_step(model, optimiser, config, experiment.mesh)
+    do_step = jitted_step(model, optimiser, config, mesh)
 
     # ----------------------------------------------------- resume, or start
+    plan = plan_rows(
+        split.source, split.selection.indices, encoder, lengths=split.selection.lengths
+    )
     metadata = experiments.metadata(experiment)
     checkpoints = Checkpoints(workdir, keep=config.keep_checkpoints, metadata=metadata)
     if checkpoints.latest_step() is not None:
-        state = checkpoints.restore(abstract_state(state), iterator)
+        state = checkpoints.restore(abstract_state(state), plan.fingerprint())
     start = int(state.step)
-    write_json(workdir / 'config.json', metadata)
+    if jax.process_index() == 0:
+        write_json(workdir / 'config.json', metadata)
     log = TrainLog(
         workdir,
         start=start,
@@ -75,28 +72,42 @@ def train(experiment: Experiment) -> TrainState:
         every=config.log_every,
         rate=optim.schedule(settings, settings.lr, steps),
         name_record=lambda index: split.source[index].id,
+        writes=jax.process_index() == 0,
     )
+
+    # ---------------------------------------------------------------- data
+    own = sharding.host_rows(config.batch_size, mesh)
+    batches = iter(train_batches(split.source, encoder, plan, rows=own.held, first=start))
 
     # ---------------------------------------------------------------- loop
     dropout_key = jax.random.key(experiment.config.seed)
-    for step in range(start + 1, steps + 1):
-        asked = time.perf_counter()
-        batch = next(iterator)
-        waited = time.perf_counter() - asked
-        record_index = batch.pop('record_index')
-        on_mesh = sharding.shard_batch(batch, experiment.mesh)
-        key = jax.random.fold_in(dropout_key, step)
-        with jax.set_mesh(experiment.mesh):
-            state, metrics = do_step(state, frozen, on_mesh, key)
-        log.add(step, metrics, record_index, waited)
-        if step % config.checkpoint_every == 0 or step == steps:
-            log.flush()  # a state that isn't finite is never saved
-            checkpoints.save(state, iterator)
+    with Preemption() as preemption:
+        for step in range(start + 1, steps + 1):
+            asked = time.perf_counter()
+            batch = next(batches)
+            waited = time.perf_counter() - asked
+            record_index = batch.pop('record_index')
+            on_mesh = sharding.place_rows(batch, own, mesh)
+            key = jax.random.fold_in(dropout_key, step)
+            with jax.set_mesh(mesh):
+                state, metrics = do_step(state, frozen, on_mesh, key)
+            log.add(step, metrics, record_index, waited)
+            leaving = preemption.reached(step) and step < steps
+            if leaving or step % config.checkpoint_every == 0 or step == steps:
+                log.flush()  # a state that isn't finite is never saved
+                log.saved(checkpoints.save(state, plan.fingerprint()))
+            if leaving:
+                break
 
     # ----------------------------------------------------------------- end
     log.close()
     checkpoints.close()
-    iterator.close()
+    batches.close()
+    if int(state.step) < steps:
+        raise Preempted(
+            f'stopped by SIGTERM behind step {int(state.step)} of {steps}, which is saved; '
+            'the same command goes on from there'
+        )
     return state
 
 

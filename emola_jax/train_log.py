@@ -41,6 +41,7 @@ class TrainLog:
         every: int,
         rate: optax.Schedule,
         name_record: Callable[[int], str],
+        writes: bool = True,
     ):
         """Opens the log of a run that has done `start` steps of `steps`.
 
@@ -53,15 +54,21 @@ class TrainLog:
           every: a row is written each so many steps.
           rate: learning rate at a count of done steps.
           name_record: index of a record -> its id, for the message when the loss isn't finite.
+          writes: False on hosts that only watch over their numbers.
         """
         self._every, self._rate, self._name_record = every, rate, name_record
-        path = workdir / METRICS_FILE
-        kept = [row for row in read_jsonl(path) if row['step'] <= start]
-        write_text(path, ''.join(json.dumps(row) + '\n' for row in kept))
-        self._file = path.open('a', encoding='utf-8')
-        self._board = SummaryWriter(str(workdir / 'tensorboard'), purge_step=start + 1)
-        self._bar = tqdm(total=steps, initial=start, desc='train', unit='step', dynamic_ncols=True)
+        self._steps, self._writes = steps, writes
         self._pending: _Step | None = None
+        self._held_up: list[float] = []
+        if writes:
+            path = workdir / METRICS_FILE
+            kept = [row for row in read_jsonl(path) if row['step'] <= start]
+            write_text(path, ''.join(json.dumps(row) + '\n' for row in kept))
+            self._file = path.open('a', encoding='utf-8')
+            self._board = SummaryWriter(str(workdir / 'tensorboard'), purge_step=start + 1)
+            self._bar = tqdm(
+                total=steps, initial=start, desc='train', unit='step', dynamic_ncols=True
+            )
         self._restart_clock()
 
     def add(
@@ -86,6 +93,10 @@ class TrainLog:
         if previous is not None:
             self._report(previous)
 
+    def saved(self, seconds: float) -> None:
+        """Takes how long a checkpoint held up the loop (its files are written beside it)."""
+        self._held_up.append(seconds)
+
     def flush(self) -> None:
         """Reports the step that is still pending."""
         previous, self._pending = self._pending, None
@@ -95,17 +106,26 @@ class TrainLog:
     def close(self) -> None:
         """Reports what is pending and closes everything."""
         self.flush()
+        if not self._writes:
+            return
         self._bar.close()
         self._file.close()
         self._board.close()
+        if self._held_up:
+            print(
+                f'{len(self._held_up)} checkpoints; one held up the training for '
+                f'{1000 * max(self._held_up):.0f} ms at most'
+            )
 
     def _report(self, step: _Step) -> None:
         values = {name: float(value) for name, value in jax.device_get(dict(step.metrics)).items()}
         self._check_finite(step, values)
+        if not self._writes:
+            return
         self._tokens += values['tokens']
         self._waited += step.waited
         self._bar.update()
-        if step.number % self._every and step.number != self._bar.total:
+        if step.number % self._every and step.number != self._steps:
             return
         seconds = time.perf_counter() - self._since
         row = {

@@ -10,7 +10,7 @@ from typing import Any
 import ml_collections
 from flax.traverse_util import flatten_dict
 
-from emola_jax import bases, checkpoint, data, sharding, train_state
+from emola_jax import bases, checkpoint, data, train_state
 from emola_jax.convert import foreign_config, lazy
 from emola_jax.convert.lazy import Lazy
 from emola_jax.convert.read_folder import vocabulary_faults
@@ -85,16 +85,15 @@ def _base(
 ) -> dict[ParamPath, Lazy]:
     if missing := bases.missing(config):
         raise UserError('files of the base are missing:\n  ' + '\n  '.join(missing))
-    mesh = sharding.make_mesh({'data': -1})
     tokenizer = bases.load_tokenizer(config)
     if config.base.kind == 'embedded':
         # The small tower is known by the data that it was trained on; only that name is needed,
         # unless the tower has to be made again.
         with tempfile.TemporaryDirectory() as folder:
             faces = data.load(config, model, tokenizer, Path(folder), checked=False)
-        found = bases.load(config, model, faces, tokenizer, mesh)
+        found = bases.load(config, model, faces, tokenizer)
     else:
-        found = bases.load(config, model, None, tokenizer, mesh)
+        found = bases.load(config, model, None, tokenizer)
     if found.fingerprint != fingerprint:
         raise UserError(
             f'the run was trained on base weights {fingerprint}, but what its config names '

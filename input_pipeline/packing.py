@@ -1,61 +1,53 @@
-"""Conversations into rows of a fixed shape: packed first-fit, or one a row and padded.
+"""Conversations into rows of a fixed shape: several, one behind the other, or one a row.
 
 Either way a row carries S pictures and S landmark vectors beside its L tokens, S = 1 when unpacked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-import grain
 import numpy as np
 
 PER_TOKEN = ('tokens', 'targets', 'loss_weights')
-PER_SEGMENT = ('images', 'landmarks', 'record_index')
+
+EMPTY = {'record_index': -1}
+"""What stands in an empty place of a row, where it isn't 0: an index that is no record's."""
 
 Element = dict[str, np.ndarray]
 
 
-def pack(
-    dataset: grain.IterDataset, *, length: int, segments: int, bins: int, seed: int
-) -> grain.IterDataset:
-    """Packs up to `segments` conversations into each row of `length` tokens, first fit.
+def join(
+    conversations: Sequence[Mapping[str, np.ndarray]], *, length: int, segments: int
+) -> Element:
+    """One row of `length` tokens and `segments` places, the conversations first.
 
-    More bins waste fewer positions and mix epochs more.
-    """
-    packed = grain.experimental.FirstFitPackIterDataset(
-        dataset,
-        length_struct={
-            **dict.fromkeys(PER_TOKEN, length),
-            **dict.fromkeys(PER_SEGMENT, segments),
-        },
-        num_packing_bins=bins,
-        seed=seed,
-    )
-    return packed.map(_rename)
-
-
-def pad(element: Mapping[str, np.ndarray], *, length: int) -> Element:
-    """One conversation as one row: padded at the end to `length` tokens.
+    Args:
+      conversations: each with `PER_TOKEN` arrays of its tokens; whatever else they hold (a picture,
+        landmarks, its record's index) is stacked, one a place.
+      length: tokens of the row, L.
+      segments: places of the row, S.
 
     Raises:
-      ValueError: it is longer than that (`selection` leaves such records out).
+      ValueError: they are longer than the row together, or too many.
     """
-    used = len(element['tokens'])
-    if used > length:
-        raise ValueError(f'a conversation of {used} tokens is longer than a row of {length}')
-    row = {key: element[key] for key in PER_SEGMENT}
-    row |= {key: np.pad(element[key], (0, length - used)) for key in PER_TOKEN}
-    inside = np.arange(length) < used
-    row['positions'] = np.where(inside, np.arange(length), 0).astype(np.int32)
-    row['segment_ids'] = inside.astype(np.int32)
-    return row
-
-
-def _rename(packed: Mapping[str, np.ndarray]) -> Element:
-    row = {key: packed[key] for key in (*PER_TOKEN, *PER_SEGMENT)}
-    row['positions'] = packed['tokens_positions'].astype(np.int32)
-    row['segment_ids'] = packed['tokens_segment_ids'].astype(np.int32)
-    # An empty place in a row must not read as record 0.
-    row['record_index'] = np.where(packed['record_index_segment_ids'] > 0, row['record_index'], -1)
+    used = [len(talk['tokens']) for talk in conversations]
+    if sum(used) > length or len(used) > segments:
+        raise ValueError(
+            f'{len(used)} conversations of {used} tokens do not fit a row of {length} tokens and '
+            f'{segments} places'
+        )
+    row: Element = {}
+    for name, example in conversations[0].items():
+        parts = [talk[name] for talk in conversations]
+        if name in PER_TOKEN:
+            row[name] = np.pad(np.concatenate(parts), (0, length - sum(used)))
+            continue
+        empty = np.full_like(example, EMPTY.get(name, 0))
+        row[name] = np.stack([*parts, *[empty] * (segments - len(parts))])
+    padding = np.zeros(length - sum(used), np.int32)
+    positions = [np.arange(count, dtype=np.int32) for count in used]
+    numbers = [np.full(count, place + 1, np.int32) for place, count in enumerate(used)]
+    row['positions'] = np.concatenate([*positions, padding])
+    row['segment_ids'] = np.concatenate([*numbers, padding])
     return row

@@ -1,4 +1,4 @@
-"""The grain graph: records -> conversations -> rows -> batches.
+"""The grain graph: planned rows -> records -> conversations -> batches.
 
 A batch is a dict of numpy arrays, S conversations a row (S = 1 unless packed), L tokens a row (the
 configured length, or one of the length buckets):
@@ -15,11 +15,9 @@ configured length, or one of the length buckets):
 
 from __future__ import annotations
 
-import bisect
 import dataclasses
-import functools
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 import grain
 import numpy as np
@@ -30,6 +28,7 @@ from input_pipeline.conversation import Conversation, Template, TextEncoder, con
 from input_pipeline.images import square_pixels
 from input_pipeline.landmarks import noisy_landmarks
 from input_pipeline.records import Record, RecordSource
+from input_pipeline.row_plan import Place, PlannedBatches, RowPlan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +46,8 @@ class PipelineConfig:
         share of the inter-ocular distance; 0 for landmarks that a detector made.
       label_weight: loss weight of the tokens that state an answer's label; 1 in the paper.
       seed: of shuffling, packing and noise.
-      read_threads: threads that read and encode ahead.
+      read_threads: threads that read and encode ahead, in each reading process.
+      workers: processes that do so; 0 leaves it to threads of this one. The batches are the same.
       pad_to_square: pad pictures to a square; False cuts them, see `images.square_pixels`.
       length_buckets: row lengths below `length`, of which each batch takes the smallest that its
         longest conversation fits; for unpacked rows. Each is one more shape to compile.
@@ -65,6 +65,7 @@ class PipelineConfig:
     label_weight: float
     seed: int
     read_threads: int
+    workers: int = 0
     pad_to_square: bool = True
     length_buckets: tuple[int, ...] = ()
     shuffle_landmarks: bool = False
@@ -125,91 +126,110 @@ def fixed_rng(record_id: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(record_id.encode('utf-8')))
 
 
-def train_batches(
+def plan_rows(
     source: RecordSource,
     indices: np.ndarray,
     encoder: Encoder,
     *,
     lengths: np.ndarray | None = None,
-    process_index: int = 0,
-    process_count: int = 1,
-) -> grain.IterDataset:
-    """An endless stream of shuffled batches over the records named by `indices`.
-
-    Each host reads every `process_count`-th record of the same shuffled order. The iterator's state
-    (`get_state`) restores it to the exact next batch.
+) -> RowPlan:
+    """Which of the records named by `indices` stand in which batch.
 
     Args:
       source: all records.
       indices: which of them.
-      encoder: record -> conversation, picture, landmarks.
-      lengths: tokens of each of these records' conversations, for `length_buckets`; counted here
-        where they are not given.
-      process_index: this host.
-      process_count: hosts.
+      encoder: record -> conversation.
+      lengths: tokens of each of these records' conversations; counted here where not given.
     """
     config = encoder.config
-    order = grain.MapDataset.source(np.asarray(indices, np.int64)).seed(config.seed)
-    order = order.shuffle().repeat()
-    share = config.batch_size // process_count
-    givers = dealing.givers(source, indices, config.seed) if config.shuffle_landmarks else {}
+    if lengths is None:
+        counts = [len(encoder.conversation(source[int(index)]).tokens) for index in indices]
+        lengths = np.asarray(counts, np.int64)
+    return RowPlan(
+        indices=np.asarray(indices, np.int64),
+        lengths=lengths,
+        batch_size=config.batch_size,
+        length=config.length,
+        segments=config.segments,
+        bins=config.packing_bins,
+        buckets=config.length_buckets,
+        seed=config.seed,
+    )
 
-    def encode(index: int, rng: np.random.Generator) -> packing.Element:
-        record = source[int(index)]
-        shown = source[givers[int(index)]] if givers else record
-        talk = encoder.conversation(record)
-        return {
-            'tokens': talk.tokens,
-            'targets': talk.targets,
-            'loss_weights': talk.loss_weights,
-            'images': encoder.pixels(record)[None],
-            'landmarks': encoder.landmarks(shown, rng)[None].astype(np.float32),
-            'record_index': np.asarray([index], np.int32),
-        }
 
-    encoded = order[process_index::process_count].random_map(encode)
-    if config.length_buckets:
-        if lengths is None:
-            lengths = _count_tokens(source, indices, encoder)
-        fit = _row_lengths(order, dict(zip(indices.tolist(), lengths, strict=True)), config)
-        encoded = encoded.map_with_index(
-            lambda place, element: packing.pad(element, length=fit(place // share))
-        )
-    rows = encoded.to_iter_dataset(
-        grain.ReadOptions(
-            num_threads=config.read_threads, prefetch_buffer_size=4 * max(config.read_threads, 1)
+def train_batches(
+    source: RecordSource,
+    encoder: Encoder,
+    plan: RowPlan,
+    *,
+    rows: Sequence[int] | None = None,
+    first: int = 0,
+) -> grain.IterDataset:
+    """The planned batches from number `first` on, without end; of each, the rows named by `rows`.
+
+    Args:
+      source: all records.
+      encoder: record -> conversation, picture, landmarks.
+      plan: of `plan_rows`.
+      rows: those that this host has to bring, in that order; None for all.
+      first: batches that the run has seen.
+    """
+    config = encoder.config
+    planned = PlannedBatches(plan)
+    givers: dict[int, int] = {}
+    if config.shuffle_landmarks:
+        givers = dealing.givers(source, plan.indices, config.seed)
+
+    def read(number: int) -> packing.Element:
+        batch = planned[int(number)]
+        wanted = batch.rows if rows is None else [batch.rows[row] for row in rows]
+        made = [
+            packing.join(
+                [encode(source, place, encoder, givers) for place in row],
+                length=batch.length,
+                segments=config.segments,
+            )
+            for row in wanted
+        ]
+        return {name: np.stack([row[name] for row in made]) for name in made[0]}
+
+    batches = (
+        grain.MapDataset.range(first, _ENDLESS)
+        .map(read)
+        .to_iter_dataset(
+            grain.ReadOptions(
+                num_threads=config.read_threads,
+                prefetch_buffer_size=2 * max(config.read_threads, 1),
+            )
         )
     )
-    if config.segments > 1:
-        rows = packing.pack(
-            rows,
-            length=config.length,
-            segments=config.segments,
-            bins=config.packing_bins,
-            seed=config.seed,
-        )
-    elif not config.length_buckets:
-        rows = rows.map(lambda element: packing.pad(element, length=config.length))
-    batches = rows.batch(share, drop_remainder=True)
+    if config.workers:
+        return batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=config.workers))
     return grain.experimental.ThreadPrefetchIterDataset(batches, prefetch_buffer_size=2)
 
 
-def _count_tokens(source: RecordSource, indices: np.ndarray, encoder: Encoder) -> np.ndarray:
-    counts = [len(encoder.conversation(source[int(index)]).tokens) for index in indices]
-    return np.asarray(counts, np.int64)
+_ENDLESS = 2**40  # batches
 
 
-def _row_lengths(
-    order: grain.MapDataset, lengths: Mapping[int, int], config: PipelineConfig
-) -> Callable[[int], int]:
-    """Number of a batch -> row length, which every host knows alike without a word between them."""
-    choices = sorted({*config.length_buckets, config.length})
+def encode(
+    source: RecordSource,
+    place: Place,
+    encoder: Encoder,
+    givers: Mapping[int, int] | None = None,
+) -> packing.Element:
+    """One conversation with its picture and landmarks; its noise depends on its turn alone.
 
-    @functools.lru_cache(maxsize=64)
-    def row_length(batch: int) -> int:
-        first = batch * config.batch_size
-        places = range(first, first + config.batch_size)
-        longest = max(lengths[int(order[place])] for place in places)
-        return choices[bisect.bisect_left(choices, longest)]
-
-    return row_length
+    `givers` names the record whose landmarks are shown, where it is another one.
+    """
+    record = source[place.record]
+    shown = source[givers[place.record]] if givers else record
+    talk = encoder.conversation(record)
+    rng = np.random.default_rng([encoder.config.seed, place.turn])
+    return {
+        'tokens': talk.tokens,
+        'targets': talk.targets,
+        'loss_weights': talk.loss_weights,
+        'images': encoder.pixels(record),
+        'landmarks': encoder.landmarks(shown, rng).astype(np.float32),
+        'record_index': np.asarray(place.record, np.int32),
+    }

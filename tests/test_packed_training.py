@@ -10,7 +10,8 @@ import pytest
 from emola_jax.models.emola import Emola
 from input_pipeline import packing
 from input_pipeline.conversation import TEMPLATES
-from input_pipeline.pipeline import train_batches
+from input_pipeline.pipeline import encode, plan_rows, train_batches
+from input_pipeline.row_plan import Place
 from tests.models.tiny import random_params, run
 from tests.test_train import one_step
 from tests.tiny_experiment import MODEL, records, tiny_experiment
@@ -28,7 +29,7 @@ def coder(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def packed(coder):
-    iterator = iter(train_batches(RECORDS, np.arange(24), coder))
+    iterator = iter(train_batches(RECORDS, coder, plan_rows(RECORDS, np.arange(24), coder)))
     batch = next(iterator)
     iterator.close()
     assert (batch['record_index'] >= 0).sum() > len(batch['record_index']) * 2  # it does pack
@@ -36,17 +37,7 @@ def packed(coder):
 
 
 def alone(coder, index, length=320):
-    record = RECORDS[index]
-    talk = coder.conversation(record)
-    element = {
-        'tokens': talk.tokens,
-        'targets': talk.targets,
-        'loss_weights': talk.loss_weights,
-        'images': coder.pixels(record)[None],
-        'landmarks': record.landmarks[None],
-        'record_index': np.asarray([index], np.int32),
-    }
-    return packing.pad(element, length=length)
+    return packing.join([encode(RECORDS, Place(index, 0), coder)], length=length, segments=1)
 
 
 def batched(rows):

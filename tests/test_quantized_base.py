@@ -228,8 +228,7 @@ def test_what_cannot_be_asked_is_refused(asked, message):
 
 def test_the_fingerprint_knows_of_the_quantisation_and_the_weights_stay_original():
     loaded = {
-        name: bases.load(config(quantize=name), MODEL, None, None, None)
-        for name in (None, 'int8', 'nf4')
+        name: bases.load(config(quantize=name), MODEL, None, None) for name in (None, 'int8', 'nf4')
     }
     assert len({found.fingerprint for found in loaded.values()}) == 3
     assert loaded[None].fingerprint == bases.random_base(MODEL, 0).fingerprint

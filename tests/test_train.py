@@ -1,6 +1,8 @@
 import functools
 import json
 import math
+import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from jax.sharding import AxisType
 
 from emola_jax import bases, sharding, train
-from emola_jax.errors import UserError
+from emola_jax.errors import Preempted, UserError
 from emola_jax.models.emola import Emola
 from emola_jax.train_state import TrainState
 from tests.models.tiny import conversation
@@ -137,18 +139,18 @@ def test_a_run_cut_short_goes_on_to_the_same_parameters_bit_for_bit(tmp_path):
         pass
 
     experiment = tiny_experiment(tmp_path / 'cut', steps=6, segments=2)
-    original = train.sharding.shard_batch
+    original = train.sharding.place_rows
     calls = 0
 
-    def fail_at_the_fifth(batch, where):
+    def fail_at_the_fifth(*batch):
         nonlocal calls
         calls += 1
         if calls == 5:
             raise Cut
-        return original(batch, where)
+        return original(*batch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train.sharding, 'shard_batch', fail_at_the_fifth)
+        patch.setattr(train.sharding, 'place_rows', fail_at_the_fifth)
         with pytest.raises(Cut):
             train.train(experiment)
     # Steps 1-4 are done, the checkpoint is of step 4; the log may know more than it.
@@ -157,6 +159,36 @@ def test_a_run_cut_short_goes_on_to_the_same_parameters_bit_for_bit(tmp_path):
     for ours, uncut in zip(jax.tree.leaves(resumed), jax.tree.leaves(whole), strict=True):
         np.testing.assert_array_equal(ours, uncut)
     assert losses(tmp_path / 'cut') == losses(tmp_path / 'whole')
+
+
+def test_sigterm_saves_the_step_and_the_run_goes_on_bit_for_bit(tmp_path):
+    settings = {'steps': 6, 'segments': 2, 'checkpoint_every': 100}
+    whole = train.train(tiny_experiment(tmp_path / 'whole', **settings))
+    original, before = train.sharding.place_rows, signal.getsignal(signal.SIGTERM)
+    calls = 0
+
+    def told_at_the_third(*batch):
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(*batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train.sharding, 'place_rows', told_at_the_third)
+        with pytest.raises(Preempted, match='behind step 3 of 6'):
+            train.train(tiny_experiment(tmp_path / 'cut', **settings))
+    assert signal.getsignal(signal.SIGTERM) == before
+    resumed = train.train(tiny_experiment(tmp_path / 'cut', **settings))
+    for ours, uncut in zip(jax.tree.leaves(resumed), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_array_equal(ours, uncut)
+    assert losses(tmp_path / 'cut') == losses(tmp_path / 'whole')
+
+
+def test_a_run_does_not_go_on_with_other_batches(tmp_path):
+    train.train(tiny_experiment(tmp_path, steps=2))
+    with pytest.raises(UserError, match=r'was trained on batches of plan \w+, but .* plan \w+'):
+        train.train(tiny_experiment(tmp_path, steps=4, count=22))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_records(tmp_path):

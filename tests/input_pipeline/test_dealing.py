@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from input_pipeline.dealing import deal, givers
-from input_pipeline.pipeline import train_batches
+from input_pipeline.pipeline import plan_rows, train_batches
 from tests.input_pipeline.fakes import encoder, record
 
 
@@ -36,7 +36,8 @@ def test_givers_are_among_the_records_in_use():
 def test_training_shows_another_record_the_same_in_every_epoch():
     source = [record(number) for number in range(6)]
     shown = {}
-    batches = iter(train_batches(source, np.arange(6), encoder(shuffle_landmarks=True)))
+    coder = encoder(shuffle_landmarks=True)
+    batches = iter(train_batches(source, coder, plan_rows(source, np.arange(6), coder)))
     for _ in range(6):  # two epochs
         batch = next(batches)
         for index, landmarks in zip(

@@ -1,21 +1,28 @@
-import grain
 import numpy as np
 import pytest
 
 from emola_jax.errors import UserError
 from input_pipeline.conversation import VISUAL_TOKEN
-from input_pipeline.pipeline import train_batches
+from input_pipeline.pipeline import plan_rows, train_batches
 from tests.input_pipeline.fakes import encoder, record
 
 RECORDS = [record(number) for number in range(11)]
 ALL = np.arange(len(RECORDS))
 
 
-def first_batches(count, coder, indices=ALL, **hosts):
-    iterator = iter(train_batches(RECORDS, indices, coder, **hosts))
+def first_batches(count, coder, indices=ALL, *, lengths=None, **share):
+    plan = plan_rows(RECORDS, indices, coder, lengths=lengths)
+    iterator = iter(train_batches(RECORDS, coder, plan, **share))
     batches = [next(iterator) for _ in range(count)]
     iterator.close()
     return batches
+
+
+def assert_same(batches, others):
+    for one, other in zip(batches, others, strict=True):
+        assert one.keys() == other.keys()
+        for name, rows in one.items():
+            np.testing.assert_array_equal(rows, other[name])
 
 
 def test_shapes_and_dtypes_are_those_of_the_contract():
@@ -64,33 +71,32 @@ def test_an_epoch_shows_each_chosen_record_once_and_no_other():
     assert sorted(seen) == sorted(chosen)
 
 
-def test_two_hosts_share_an_epoch_without_overlap():
-    seen = []
-    for host in range(2):
-        batches = first_batches(5, encoder(), ALL[:10], process_index=host, process_count=2)
-        assert batches[0]['tokens'].shape == (1, 256)
-        seen.extend(int(i) for batch in batches for i in batch['record_index'].ravel())
-    assert sorted(seen) == list(range(10))
+KINDS = [{'segments': 1}, {'segments': 3}, {'length_buckets': (70, 76)}]
 
 
-@pytest.mark.parametrize('segments', [1, 3])
-def test_a_restored_iterator_goes_on_with_the_very_next_batch(segments):
-    coder = encoder(segments=segments, length=400, landmark_noise=0.03)
-    grain.experimental.assert_equal_output_after_checkpoint(
-        grain.experimental.LimitIterDataset(train_batches(RECORDS, ALL, coder), 8)
-    )
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_run_goes_on_with_the_very_next_batch(kind):
+    coder = encoder(length=400, landmark_noise=0.03, **kind)
+    whole = first_batches(9, coder)
+    for seen in (1, 4, 8):
+        assert_same(first_batches(9 - seen, coder, first=seen), whole[seen:])
 
 
-def test_two_hosts_read_together_what_one_reads_alone():
-    coder = encoder(length=400)
-    alone = np.concatenate([b['tokens'] for b in first_batches(6, coder)])
-    shares = [
-        np.concatenate(
-            [b['tokens'] for b in first_batches(6, coder, process_index=h, process_count=2)]
-        )
-        for h in range(2)
-    ]
-    np.testing.assert_array_equal(np.stack(shares, axis=1).reshape(alone.shape), alone)
+@pytest.mark.parametrize('kind', KINDS)
+def test_hosts_read_together_what_one_reads_alone(kind):
+    coder = encoder(batch_size=4, length=400, landmark_noise=0.03, **kind)
+    alone = first_batches(6, coder)
+    for shares in ([(0, 1), (2, 3)], [(0, 3), (1,), (2,)], [(3, 1, 0, 2)]):
+        for rows in shares:
+            share = first_batches(6, coder, rows=rows)
+            assert_same(share, [{n: b[n][list(rows)] for n in b} for b in alone])
+
+
+@pytest.mark.slow
+def test_reading_processes_change_nothing():
+    coder = encoder(segments=3, length=400, landmark_noise=0.03)
+    workers = encoder(segments=3, length=400, landmark_noise=0.03, workers=2)
+    assert_same(first_batches(5, workers, first=3), first_batches(8, coder)[3:])
 
 
 BUCKETS = {'length': 256, 'length_buckets': (70, 76)}
@@ -111,21 +117,10 @@ def test_a_batch_takes_the_smallest_length_that_it_fits_and_is_else_what_it_was(
     assert len({batch['tokens'].shape[1] for batch in bucketed}) > 1
 
 
-def test_hosts_choose_the_same_row_lengths_with_and_without_a_table_of_lengths():
+def test_lengths_that_are_known_need_not_be_counted():
     coder = encoder(**BUCKETS)
     counts = np.asarray([len(coder.conversation(r).tokens) for r in RECORDS])
-    hosts = [{'process_index': h, 'process_count': 2} for h in range(2)]
-    runs = [first_batches(12, coder)]
-    runs += [first_batches(12, coder, **host) for host in hosts]
-    runs += [first_batches(12, coder, lengths=counts, **host) for host in hosts]
-    lengths = [[batch['tokens'].shape[1] for batch in run] for run in runs]
-    assert all(other == lengths[0] for other in lengths)
-
-
-def test_a_restored_iterator_goes_on_in_the_very_next_bucket():
-    grain.experimental.assert_equal_output_after_checkpoint(
-        grain.experimental.LimitIterDataset(train_batches(RECORDS, ALL, encoder(**BUCKETS)), 8)
-    )
+    assert_same(first_batches(12, coder, lengths=counts), first_batches(12, coder))
 
 
 @pytest.mark.parametrize(

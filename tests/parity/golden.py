@@ -174,13 +174,10 @@ def _row(record):
         'tokens': talk.tokens,
         'targets': talk.targets,
         'loss_weights': talk.loss_weights,
-        'images': encoder().pixels(record)[None],
-        'landmarks': record.landmarks[None],
-        'record_index': np.zeros(1, np.int32),
+        'images': encoder().pixels(record),
+        'landmarks': record.landmarks,
     }
-    row = packing.pad(element, length=LENGTH)
-    del row['record_index']
-    return row
+    return packing.join([element], length=LENGTH, segments=1)
 
 
 def widen(ids, fill, visual=CFG.visual_tokens):
