@@ -180,11 +180,14 @@ def get_config(argument: str = '') -> ConfigDict:
             'log_every': 1,
             'checkpoint_every': 50,
             'keep_checkpoints': 2,
+            # Every so many steps (0 = never) answers are scored, and the best checkpoint is kept.
+            'validate': {'every': 0, 'split': asked.eval_split, 'limit': 0},
         }
     )
     config.eval = ConfigDict(
         {
             'split': asked.eval_split,
+            'checkpoint': 'newest',
             'limit': 0,
             'batch_size': 32,
             'max_new_tokens': {'emotion': 512, 'au': 512},

@@ -124,11 +124,14 @@ def get_config(preset: str = 'default') -> ConfigDict:
             'log_every': 5,
             'checkpoint_every': 40,
             'keep_checkpoints': 2,
+            # Every so many steps (0 = never) answers are scored, and the best checkpoint is kept.
+            'validate': {'every': 0, 'split': 'validation', 'limit': 0},
         }
     )
     config.eval = ConfigDict(
         {
             'split': 'test',
+            'checkpoint': 'newest',
             'limit': 0,
             'batch_size': 70,
             'max_new_tokens': {'emotion': 96, 'au': 224},

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from emola_jax.errors import UserError
 from emola_jax.train_state import Params, TrainState
@@ -27,14 +28,25 @@ class Checkpoints:
 
         Args:
           workdir: the run's folder.
-          keep: how many checkpoints stay on disk.
+          keep: how many of the newest checkpoints stay on disk; beside them the best one stays, of
+            those that have a score.
           metadata: JSON-able; {'config': …, 'base': {'fingerprint': …}}. Saved with each step.
         """
         self._metadata = dict(metadata)
         self._manager = ocp.CheckpointManager(
             (workdir / 'checkpoints').absolute(),
             options=ocp.CheckpointManagerOptions(
-                max_to_keep=keep, enable_async_checkpointing=True, cleanup_tmp_directories=True
+                preservation_policy=preservation_policy.AnyPreservationPolicy(
+                    [
+                        preservation_policy.LatestN(keep),
+                        preservation_policy.BestN(
+                            get_metric_fn=_score_of, n=1, keep_checkpoints_without_metrics=False
+                        ),
+                    ]
+                ),
+                best_fn=_score_of,
+                enable_async_checkpointing=True,
+                cleanup_tmp_directories=True,
             ),
         )
 
@@ -42,12 +54,18 @@ class Checkpoints:
         """The newest complete checkpoint's step, or None."""
         return self._manager.latest_step()
 
-    def save(self, state: TrainState, plan: str) -> float:
+    def best_step(self) -> int | None:
+        """The step of the checkpoint with the highest score, or None where none has any."""
+        scored = [info for info in self._manager.all_steps() if self._manager.metrics(info)]
+        return self._manager.best_step() if scored else None
+
+    def save(self, state: TrainState, plan: str, score: float | None = None) -> float:
         """Starts to save `state`; returns before the files are written. Every host has to call it.
 
         Args:
           state: after a step.
           plan: fingerprint of the plan of batches, of which the run has seen one a step.
+          score: of the validation behind that step, if there was one; higher is better.
 
         Returns:
           Seconds that the caller was held up.
@@ -62,6 +80,7 @@ class Checkpoints:
                 data=ocp.args.JsonSave({'plan': plan, 'batches': step}),
                 metadata=ocp.args.JsonSave(self._metadata),
             ),
+            metrics=None if score is None else {_SCORE: score},
         )
         return time.perf_counter() - started
 
@@ -84,21 +103,31 @@ class Checkpoints:
             )
         return state
 
-    def restore_trainable(self, abstract: TrainState) -> TrainState:
-        """Restores the newest checkpoint's state alone, for evaluation.
+    def restore_trainable(self, abstract: TrainState, *, best: bool = False) -> TrainState:
+        """Restores the state alone of the newest checkpoint, or of the best, for evaluation.
 
         Raises:
           UserError: there is none, it can't be read, or it was made on another base.
         """
-        return self._read(abstract)[0]
+        if not best:
+            return self._read(abstract)[0]
+        step = self.best_step()
+        if step is None:
+            raise UserError(
+                f'{self._manager.directory}: no checkpoint has a score (train.validate.every), so '
+                "eval.checkpoint cannot be 'best'"
+            )
+        return self._read(abstract, step)[0]
 
     def close(self) -> None:
         """Waits until everything is on disk."""
         self._manager.wait_until_finished()
         self._manager.close()
 
-    def _read(self, abstract: TrainState, **items: Any) -> tuple[TrainState, Any]:
-        folder, step = self._manager.directory, self.latest_step()
+    def _read(
+        self, abstract: TrainState, step: int | None = None, **items: Any
+    ) -> tuple[TrainState, Any]:
+        folder, step = self._manager.directory, step or self.latest_step()
         if step is None:
             raise UserError(
                 f'{folder}: holds no complete checkpoint; train first (--mode=train) or give the '
@@ -129,6 +158,13 @@ class Checkpoints:
                 f'{self._manager.directory}: was trained on base weights {then}, but the config '
                 f'now gives {now}; use the same base or another --workdir'
             )
+
+
+_SCORE = 'score'
+
+
+def _score_of(metrics: Mapping[str, float]) -> float:
+    return metrics[_SCORE]
 
 
 def abstract_state(state: TrainState) -> TrainState:

@@ -122,7 +122,7 @@ def load(
             encoder,
             known_aus=opened.known_aus,
             needs_landmarks=model.reads_landmarks,
-            needs_label=name == config.eval.split,
+            needs_label=name in (config.eval.split, _validated(config)),
             policy=config.data.on_bad_record,
             report=workdir / f'dropped_{name}.json',
             split=name,
@@ -234,4 +234,11 @@ def _open_synthetic_faces(config: ml_collections.ConfigDict) -> _Opened:
 
 
 def _split_names(config: ml_collections.ConfigDict) -> list[str]:
-    return list(dict.fromkeys((config.data.train_split, config.eval.split)))
+    names = (config.data.train_split, config.eval.split, _validated(config))
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def _validated(config: ml_collections.ConfigDict) -> str:
+    """The split that is answered while the training runs; '' without any."""
+    settings = config.train.validate
+    return str(settings.split) if settings.every else ''

@@ -21,6 +21,9 @@ from input_pipeline.records import TASKS
 CONTROL_SEED = 0
 """The control deals the same landmarks in every run."""
 
+CHECKPOINTS = ('newest', 'best')
+"""'best' is the one with the highest score of a validation (`train.validate`)."""
+
 
 @dataclasses.dataclass(frozen=True)
 class EvalConfig:
@@ -37,6 +40,8 @@ class EvalConfig:
         base small.
       unroll: decode without a compiled loop over layers, which is faster on a CPU.
       control: also answer with blank images and other faces' landmarks.
+      checkpoint: of `CHECKPOINTS`, which one --mode=eval answers with; a training that ends is
+        evaluated as it ended.
     """
 
     split: str
@@ -47,8 +52,13 @@ class EvalConfig:
     merge: bool = True
     unroll: bool = False
     control: bool = False
+    checkpoint: str = 'newest'
 
     def __post_init__(self) -> None:
+        if self.checkpoint not in CHECKPOINTS:
+            raise UserError(
+                f'eval.checkpoint is {self.checkpoint!r}; expected one of {CHECKPOINTS}'
+            )
         if self.batch_size < 1:
             raise UserError(f'eval.batch_size is {self.batch_size}; expected 1 or more')
         if self.limit < 0:

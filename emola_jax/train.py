@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from emola_jax import experiment as experiments
-from emola_jax import optim, sharding, train_state
+from emola_jax import optim, sharding, train_state, validation
 from emola_jax.checkpoint import Checkpoints, abstract_state
 from emola_jax.errors import Preempted, UserError
 from emola_jax.experiment import Experiment
@@ -93,9 +93,11 @@ def train(experiment: Experiment) -> TrainState:
                 state, metrics = do_step(state, frozen, on_mesh, key)
             log.add(step, metrics, record_index, waited)
             leaving = preemption.reached(step) and step < steps
-            if leaving or step % config.checkpoint_every == 0 or step == steps:
+            validates = validation.is_due(experiment, step) and not leaving
+            if leaving or validates or step % config.checkpoint_every == 0 or step == steps:
                 log.flush()  # a state that isn't finite is never saved
-                log.saved(checkpoints.save(state, plan.fingerprint()))
+                score = validation.score(experiment, state.trainable, step) if validates else None
+                log.saved(checkpoints.save(state, plan.fingerprint(), score))
             if leaving:
                 break
 

@@ -16,6 +16,7 @@ from emola_jax import report as reports
 from emola_jax import train as training
 from emola_jax.checkpoint import Checkpoints, abstract_state
 from emola_jax.errors import UserError
+from emola_jax.eval_plan import EvalConfig
 from emola_jax.experiment import Experiment
 from emola_jax.files import write_json
 from emola_jax.train_state import TrainState
@@ -37,7 +38,7 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
 
 
 def evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None:
-    """Evaluates the newest checkpoint, runs the control and writes the report."""
+    """Evaluates a checkpoint (`eval.checkpoint`), runs the control and writes the report."""
     experiment = experiments.prepare(config, workdir)
     steps = training.total_steps(experiment)
     optimiser = optim.make_optimiser(optim.OptimiserConfig(**config.train.optimiser), steps)
@@ -45,7 +46,8 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None:
     checkpoints = Checkpoints(
         workdir, keep=config.train.keep_checkpoints, metadata=experiments.metadata(experiment)
     )
-    state = checkpoints.restore_trainable(abstract_state(state))
+    best = EvalConfig.from_config_dict(config.eval).checkpoint == 'best'
+    state = checkpoints.restore_trainable(abstract_state(state), best=best)
     checkpoints.close()
     _score_and_report(experiment, state)
 

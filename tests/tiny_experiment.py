@@ -97,6 +97,7 @@ def tiny_experiment(
                 'log_every': 1,
                 'checkpoint_every': 2,
                 'keep_checkpoints': 2,
+                'validate': {'every': 0, 'split': 'test', 'limit': 0},
                 **train,
             },
             'eval': {
