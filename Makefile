@@ -25,8 +25,9 @@ setup: $(RUNTIME)  ## build .venv with the pinned packages that a run needs
 run: setup  ## train and evaluate CONFIG into WORKDIR, then write its report
 	$(BIN)/python -m emola_jax.main --config=$(CONFIG) --workdir=$(WORKDIR)
 
-ablation: setup  ## what the image and the landmarks each bring, measured on CONFIG
-	$(BIN)/python -m emola_jax.ablation --config=$(CONFIG) --workdir=$(WORKDIR)
+ablation: setup  ## what image and landmarks bring, on CONFIG; ROWS=image,shuffled SEEDS=0,1
+	$(BIN)/python -m emola_jax.ablation --config=$(CONFIG) --workdir=$(WORKDIR) \
+	  $(if $(ROWS),--rows=$(ROWS)) $(if $(SEEDS),--seeds=$(SEEDS))
 
 test: lint  ## formatting, lint, types, dependencies, then every test
 	$(BIN)/python -m pip check

@@ -5,7 +5,11 @@ docs/prior.md says what each is for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ml_collections import ConfigDict
+
+from emola_jax.errors import UserError
 
 BOTH = 'both'
 
@@ -20,6 +24,26 @@ ROWS = ('prior_only', 'vision_only', BOTH, 'shuffled', 'before', 'image', 'sever
     image        landmarks that the expert computes from the picture, inside the compiled program
     several      the record's landmarks and the computed ones, side by side, a token each
 """
+
+
+def take_row(argument: str, known: Sequence[str], file: str) -> tuple[str, str]:
+    """What a config's argument says: one of `known` ('' if it names none), and one of `ROWS`.
+
+    'image' and 'row=image' are the row; 'long,row=image' is both.
+
+    Raises:
+      UserError: anything else.
+    """
+    preset, row = '', BOTH
+    for part in filter(None, (part.strip() for part in argument.split(','))):
+        name = part.removeprefix('row=')
+        if name in ROWS:
+            row = name
+        elif part in known and not preset:
+            preset = part
+        else:
+            raise UserError(f'{file} knows {", ".join([*known, *ROWS])}, not {part!r}')
+    return preset, row
 
 
 def choose(config: ConfigDict, row: str) -> None:

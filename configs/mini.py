@@ -6,7 +6,8 @@ SmolLM2-135M with LoRA, a small ViT trained by the project, and 106 landmarks as
 
 `configs/mini.py:long` trains longer on more faces, for who has the time or a GPU. The ablation's
 rows (docs/prior.md) are `mini.py:prior_only`, `vision_only`, `both` (the default), `shuffled`,
-`before`, `image` and `several`. `mini.py:int8` and `mini.py:nf4` train on a base in 8 or 4 bits
+`before`, `image` and `several`; `mini.py:long,row=image` is one of the longer run.
+`mini.py:int8` and `mini.py:nf4` train on a base in 8 or 4 bits
 (docs/memory.md).
 """
 
@@ -16,13 +17,12 @@ from ml_collections import ConfigDict, config_dict
 
 from configs import _priors
 
-PRESETS = ('default', 'long', *_priors.ROWS, 'int8', 'nf4')
+PRESETS = ('default', 'long', 'int8', 'nf4')
 
 
-def get_config(preset: str = 'default') -> ConfigDict:
-    """The experiment's values; `preset` is one of `PRESETS`."""
-    if preset not in PRESETS:
-        raise ValueError(f'configs/mini.py knows the presets {PRESETS}, not {preset!r}')
+def get_config(argument: str = 'default') -> ConfigDict:
+    """The experiment's values; `argument` names one of `PRESETS`, or a row, or both."""
+    preset, row = _priors.take_row(argument, PRESETS, 'configs/mini.py')
     vision = ConfigDict(
         {
             'image_size': 96,
@@ -145,10 +145,9 @@ def get_config(preset: str = 'default') -> ConfigDict:
     if preset == 'long':
         config.data.synthetic_faces.train_faces = 8000
         config.train.steps = 4000
-    if preset in _priors.ROWS:
-        _priors.choose(config, preset)
     if preset == 'int8':
         config.base.quantize = 'int8'
     if preset == 'nf4':
         config.base.quantize = 'nf4_fine'  # a small model bears 4 bits badly
+    _priors.choose(config, row)
     return config

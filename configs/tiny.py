@@ -10,13 +10,11 @@ from __future__ import annotations
 from ml_collections import ConfigDict, config_dict
 
 from configs import _priors, mini
-from emola_jax.errors import UserError
 
 
-def get_config(row: str = _priors.BOTH) -> ConfigDict:
-    """The experiment's values: the embedded default's, at toy size; `row` is one of `ROWS`."""
-    if row not in _priors.ROWS:
-        raise UserError(f'configs/tiny.py knows the rows {_priors.ROWS}, not {row!r}')
+def get_config(argument: str = '') -> ConfigDict:
+    """The experiment's values: the embedded default's, at toy size; `argument` may name a row."""
+    _, row = _priors.take_row(argument, (), 'configs/tiny.py')
     config = mini.get_config()
     config.model = ConfigDict(
         {

@@ -1,64 +1,170 @@
-"""The ablation: what the face prior and what the pixels give, each alone and both together.
+"""The ablation: what the face prior and what the pixels give, each alone and together.
 
     python -m emola_jax.ablation --config=configs/mini.py --workdir=runs/mini
+    python -m emola_jax.ablation --config=configs/mini.py --workdir=runs/mini \
+        --rows=shuffled,before,image,several --seeds=0,1
 
-Trains and evaluates the presets `prior_only` and `vision_only` of the config file in
-`WORKDIR/ablation/…` with the recipe of the full model, and writes the full model's report anew with
-all rows. Every part goes on where a killed run left it.
+Each row (docs/prior.md tells them) is the config with the argument `row=ROW`, trained and evaluated
+with the recipe of the full model, a process of its own. The row 'both' is the full model in WORKDIR
+and always among them; the others lie in WORKDIR/ablation/ROW, runs of other seeds than the config's
+in WORKDIR/ablation/seedN/ROW. A killed command goes on where it was, finished runs are not redone,
+and rows of earlier calls stay in the table. What follows `--` goes to each run, for example
+`-- --config.train.steps=20`.
+
+WORKDIR/ablation gets the table as ablation.md and its numbers as ablation.json after every run; the
+full model's report is written anew with the rows of the config's own seed.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from absl import app, flags
-
-from emola_jax import command, part_runs, report, summary
+from emola_jax import command, config_files, part_runs, report, summary
+from emola_jax.ablation_table import table
+from emola_jax.errors import UserError
 from emola_jax.evaluate import SCORES_FILE
-from emola_jax.files import write_json
+from emola_jax.files import write_json, write_text
+from emola_jax.paper_tables import RENDERED
 
-CONFIG = flags.DEFINE_string(
-    'config', None, 'A config file with the presets named above.', required=True
-)
-WORKDIR = flags.DEFINE_string(
-    'workdir', None, 'Folder of the full model; trained if need be.', required=True
-)
+BOTH = 'both'
 
-PRESETS = {'prior only': 'prior_only', 'vision only': 'vision_only'}
-BOTH = 'vision + prior'
+TITLES = {
+    'prior_only': 'prior only',
+    'vision_only': 'vision only',
+    'shuffled': 'vision + shuffled prior',
+    'before': 'prior + vision',
+    'image': 'vision + computed prior',
+    'several': 'vision + both priors',
+    BOTH: 'vision + prior',
+}
+"""Rows as the report names them, in its order."""
+
+DEFAULT_ROWS = ('prior_only', 'vision_only', BOTH)
+
+JSON_FILE, TABLE_FILE = 'ablation.json', 'ablation.md'
+
+Scores = dict[str, dict[str, Any]]
+"""Row -> seed (as text) -> scores by task."""
 
 
-def ablate(config: str, workdir: Path) -> None:
-    """Runs what is missing, then gathers the rows into the full model's scores and report.
+def ablate(
+    config: str,
+    workdir: Path,
+    rows: Sequence[str] = DEFAULT_ROWS,
+    seeds: Sequence[int] = (),
+    run_flags: Sequence[str] = (),
+) -> Scores:
+    """Runs what is missing, then gathers the rows into a table and into the full model's report.
+
+    Args:
+      config: as `--config` takes it, without a row.
+      workdir: of the full model.
+      rows: some of `TITLES`; 'both' is run in any case.
+      seeds: of the runs; () is the config's own.
+      run_flags: more flags for each run.
 
     Raises:
-      UserError: one of the runs failed (its own message stands above).
+      UserError: an unknown row, or one of the runs failed (its own message stands above).
     """
-    part_runs.run(config, workdir)
-    rows = {}
-    for title, preset in PRESETS.items():
-        folder = workdir / 'ablation' / preset
-        part_runs.run(f'{config}:{preset}', folder)
-        rows[title] = part_runs.task_scores(folder)
-    rows[BOTH] = part_runs.task_scores(workdir)
+    unknown = sorted(set(rows) - set(TITLES))
+    if unknown:
+        raise UserError(f'--rows: unknown {", ".join(unknown)}; expected some of {list(TITLES)}')
+    values = config_files.load(config)
+    own, rendered = int(values.seed), values.data.dataset == RENDERED
+    found: Scores = {}
+    for seed in seeds or (own,):
+        for row in dict.fromkeys((BOTH, *rows)):
+            folder = run_folder(workdir, row, seed, own)
+            print(f'{folder}: {TITLES[row]}, seed {seed}', flush=True)
+            asked = config if row == BOTH else config_files.with_argument(config, 'row', row)
+            seed_flags = [] if seed == own else [f'--config.seed={seed}']
+            part_runs.run(asked, folder, [*seed_flags, *run_flags])
+            found = gather(workdir, own)
+            write_json(workdir / 'ablation' / JSON_FILE, found)
+            write_text(workdir / 'ablation' / TABLE_FILE, table(found, TITLES, rendered=rendered))
+    if str(own) in found[BOTH]:
+        _report(workdir, found, str(own))
+    print(f'\n{table(found, TITLES, rendered=rendered)}\n')
+    for title, file in (('table', TABLE_FILE), ('numbers', JSON_FILE)):
+        print(f'  {title:<8} {workdir / "ablation" / file}')
+    return found
+
+
+def run_folder(workdir: Path, row: str, seed: int, own: int) -> Path:
+    """Where a row's run lies; `own` is the config's seed."""
+    if seed != own:
+        return workdir / 'ablation' / f'seed{seed}' / row
+    return workdir if row == BOTH else workdir / 'ablation' / row
+
+
+def gather(workdir: Path, own: int) -> Scores:
+    """The scores of every finished run below `workdir`."""
+    others = (path.name.removeprefix('seed') for path in (workdir / 'ablation').glob('seed*'))
+    seeds = [own, *sorted(int(seed) for seed in others if seed.isdecimal())]
+    found: Scores = {}
+    for row in TITLES:
+        for seed in seeds:
+            folder = run_folder(workdir, row, seed, own)
+            if (folder / report.REPORT_FILE).exists():
+                found.setdefault(row, {})[str(seed)] = part_runs.task_scores(folder)
+    return found
+
+
+def _report(workdir: Path, found: Mapping[str, Mapping[str, Any]], seed: str) -> None:
+    """Puts the rows of one seed into the full model's scores, and writes its report anew."""
+    rows = {title: found[row][seed] for row, title in TITLES.items() if seed in found.get(row, {})}
     scores = json.loads((workdir / SCORES_FILE).read_text())
     write_json(workdir / SCORES_FILE, scores | {'ablation': rows})
     report.write_report(workdir)
     summary.print_summary(workdir)
 
 
-def main(argv: list[str]) -> None:
-    """Reads the flags."""
-    if len(argv) > 1:
-        raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
-    ablate(CONFIG.value, Path(WORKDIR.value))
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        'python -m emola_jax.ablation',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--config', required=True, help='a file that takes the argument row=ROW')
+    parser.add_argument(
+        '--workdir', required=True, type=Path, help='of the full model, trained if need be'
+    )
+    parser.add_argument(
+        '--rows',
+        type=_list,
+        default=DEFAULT_ROWS,
+        metavar='ROW,…',
+        help=f'some of {", ".join(TITLES)} (default: {",".join(DEFAULT_ROWS)})',
+    )
+    parser.add_argument(
+        '--seeds', type=_numbers, default=(), metavar='N,…', help="default: the config's own"
+    )
+    parser.add_argument('flags', nargs='*', metavar='-- FLAGS', help='more flags for each run')
+    return parser
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(',') if part.strip()]
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in _list(text)]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Reads the arguments."""
+    given = _parser().parse_args(argv)
+    ablate(given.config, given.workdir, given.rows, given.seeds, given.flags)
 
 
 def cli() -> None:
     """Runs `main`; what is the user's to mend is one sentence and exit status 1."""
     with command.exits_with_a_sentence():
-        app.run(main)
+        main()
 
 
 if __name__ == '__main__':

@@ -22,6 +22,7 @@ from typing import Any
 from absl import app, flags
 
 from emola_jax import command, config_files, part_runs
+from emola_jax.aligned_table import aligned
 from emola_jax.answer_files import PREDICTIONS_FILE
 from emola_jax.errors import UserError
 from emola_jax.evaluate import CONTROL, SCORES_FILE, score
@@ -119,26 +120,7 @@ def _table(scores: dict[str, Any], task: str, scoring: str) -> str:
     for key, title in (('s_re', 'S_re'), ('s_ge', 'S_ge'), ('s_rege', 'REGE')):
         lines.append([title, *(part[key] for part in parts), parts[-2]['std'][key]])
     lines.append(['samples', *(str(each['n']) for each in sets), None])
-    return _markdown(heads, lines)
-
-
-def _markdown(heads: Sequence[str], lines: Sequence[Sequence[Any]]) -> str:
-    cells = [[_cell(value) for value in line] for line in lines]
-    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
-
-    def row(values: Sequence[str]) -> str:
-        first, *others = zip(values, widths, strict=True)
-        aligned = [first[0].ljust(first[1]), *(text.rjust(width) for text, width in others)]
-        return f'| {" | ".join(aligned)} |'
-
-    rule = '|'.join('-' * (width + 1) + (':' if i else '-') for i, width in enumerate(widths))
-    return '\n'.join([row(heads), f'|{rule}|', *map(row, cells)])
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ''
-    return value if isinstance(value, str) else f'{value:.1f}'
+    return aligned(heads, lines)
 
 
 def _scored_aus(by_fold: dict[str, Any]) -> tuple[int, ...]:
