@@ -15,14 +15,13 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from emola_jax import experiment as experiments
-from emola_jax import optim, sharding, train_state, validation
+from emola_jax import optim, preemption, sharding, train_state, validation
 from emola_jax.checkpoint import Checkpoints, abstract_state
 from emola_jax.errors import Preempted, UserError
 from emola_jax.experiment import Experiment
 from emola_jax.files import write_json
 from emola_jax.losses import chunked_next_token_loss
 from emola_jax.models.emola import Emola, unroll, unroll_params
-from emola_jax.preemption import Preemption
 from emola_jax.train_log import TrainLog
 from emola_jax.train_state import Params, TrainState
 from input_pipeline.pipeline import plan_rows, train_batches
@@ -81,7 +80,7 @@ def train(experiment: Experiment) -> TrainState:
 
     # ---------------------------------------------------------------- loop
     dropout_key = jax.random.key(experiment.config.seed)
-    with Preemption() as preemption:
+    with preemption.listening() as is_told_to_leave:
         for step in range(start + 1, steps + 1):
             asked = time.perf_counter()
             batch = next(batches)
@@ -92,7 +91,7 @@ def train(experiment: Experiment) -> TrainState:
             with jax.set_mesh(mesh):
                 state, metrics = do_step(state, frozen, on_mesh, key)
             log.add(step, metrics, record_index, waited)
-            leaving = preemption.reached(step) and step < steps
+            leaving = is_told_to_leave(step) and step < steps
             validates = validation.is_due(experiment, step) and not leaving
             if leaving or validates or step % config.checkpoint_every == 0 or step == steps:
                 log.flush()  # a state that isn't finite is never saved
