@@ -1,18 +1,28 @@
-"""What `emola_jax.compile` found, in words and as a table."""
+"""What `emola_jax.compile` found, in words and as tables.
+
+python -m emola_jax.compile.table sweep.json    prints the tables of a sweep's file once more
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+from emola_jax import command
+from emola_jax.compile.chips import CHIPS
+from emola_jax.errors import UserError
 
 GIB = 2.0**30
 
 
 def describe(result: dict[str, Any]) -> str:
     """One result on a few lines of a terminal."""
-    head = f'{result["topology"]}: {result["chips"]} chips'
-    if 'error' in result:
-        return f'{head}\n  {result["error"]}'
+    head = result['topology'] + (f': {result["chips"]} chips' if 'chips' in result else '')
+    if failure := _failure(result):
+        return f'{head}\n  {failure}'
     axes = ' x '.join(f'{name} {size}' for name, size in result['axes'].items())
     lines = ['', f'{head}, {axes}']
     for name in ('train', 'generate'):
@@ -83,25 +93,95 @@ def advice(name: str, found: dict[str, Any], result: dict[str, Any]) -> list[str
     return [*texts, "model.remat='full' if it is another, a smaller --batch or --length", larger]
 
 
+def _failure(result: dict[str, Any]) -> str:
+    return str(result.get('error') or result.get('died') or '')
+
+
+_COLUMNS = (
+    ('topology', '---'),
+    ('chips', '--:'),
+    ('mesh (data x fsdp x tensor)', '---'),
+    ('batch', '--:'),
+    ('length', '--:'),
+    ('search', '---'),
+    ('train: HBM', '--:'),
+    ('fits', '---'),
+    ('step at best (s)', '--:'),
+    ('bound by', '---'),
+    ('TFLOP a chip (count / by hand)', '--:'),
+    ('generate: HBM', '--:'),
+    ('fits', '---'),
+    ('all tokens at best (s)', '--:'),
+    ('bound by', '---'),
+    ('TFLOP a chip (count / by hand)', '--:'),
+)
+
+
 def markdown(results: Sequence[dict[str, Any]]) -> str:
-    """The table of a sweep; sizes in GiB a chip, times in seconds at best."""
-    lines = [
-        '| topology | chips | mesh (data x fsdp x tensor) | batch | length | train: HBM | fits | '
-        'step at best (s) | bound by | TFLOP a chip (count / by hand) | generate: HBM | fits |',
-        '| --- | --: | --- | --: | --: | --: | --- | --: | --- | --: | --: | --- |',
+    """The table of a sweep, smallest slices first; GiB a chip, times in seconds at best."""
+    rows = [_cells(result) for result in sorted(results, key=_place)]
+    shown = [at for at in range(len(_COLUMNS)) if any(row[at] for row in rows)]
+    lines = [[name for name, _ in _COLUMNS], [align for _, align in _COLUMNS], *rows]
+    return ''.join(f'| {" | ".join(line[at] for at in shown)} |\n' for line in lines)
+
+
+def _place(result: dict[str, Any]) -> tuple[Any, ...]:
+    chip = result['topology'].partition(':')[0]
+    return (list(CHIPS).index(chip), result.get('chips', 0), result['batch'], result['length'])
+
+
+def _cells(result: dict[str, Any]) -> list[str]:
+    """One row with a cell for each of `_COLUMNS`."""
+    failure = _failure(result).replace('|', '/')
+    mesh = ' x '.join(str(size) for size in result['axes'].values()) if 'axes' in result else ''
+    train, generate = result.get('train'), result.get('generate')
+    return [
+        result['topology'],
+        str(result.get('chips', '')),
+        failure or mesh,
+        str(result['batch']),
+        str(result['length']),
+        'fast' if result['fast'] else 'full',
+        *_memory(train),
+        *_time(train),
+        *_memory(generate),
+        *_time(generate),
     ]
-    for result in results:
-        start = [result['topology'], str(result['chips'])]
-        sizes = [str(result['batch']), str(result['length'])]
-        if 'error' in result:
-            cells = [*start, result['mesh'], *sizes, result['error'].replace('|', '/')]
-            lines.append('| ' + ' | '.join([*cells, *[''] * (12 - len(cells))]) + ' |')
-            continue
-        mesh = ' x '.join(str(size) for size in result['axes'].values())
-        train, generate = result.get('train'), result.get('generate')
-        cells = [*start, mesh, *sizes, *_memory(train), *_time(train), *_memory(generate)]
-        lines.append('| ' + ' | '.join(cells) + ' |')
-    return '\n'.join(lines) + '\n'
+
+
+def smallest(results: Sequence[dict[str, Any]]) -> str:
+    """The table of the smallest compiled slices that hold a training step, by chip and size.
+
+    After 'not' comes the largest of the smaller ones that were compiled and don't.
+    """
+    shapes = sorted({(one['batch'], one['length']) for one in results if 'train' in one})
+    names = [name for name in CHIPS if any(_is_of(one, name) for one in results if 'train' in one)]
+    lines = [
+        ['chip', *(f'{batch} x {length}' for batch, length in shapes)],
+        ['---'] * (len(shapes) + 1),
+    ]
+    for name in names:
+        cells = [
+            _smallest([one for one in results if 'train' in one and _is_of(one, name, *shape)])
+            for shape in shapes
+        ]
+        lines.append([name, *cells])
+    return ''.join(f'| {" | ".join(line)} |\n' for line in lines)
+
+
+def _is_of(result: dict[str, Any], chip: str, batch: int = 0, length: int = 0) -> bool:
+    shape = (result['batch'], result['length'])
+    return result['topology'].startswith(f'{chip}:') and (not batch or shape == (batch, length))
+
+
+def _smallest(results: Sequence[dict[str, Any]]) -> str:
+    fitting = sorted((one['chips'], one['topology']) for one in results if one['train']['fits'])
+    # A slice that fits in one way (mesh, full search) fits.
+    limit = fitting[0][0] if fitting else float('inf')
+    refused = sorted((one['chips'], one['topology']) for one in results if one['chips'] < limit)
+    parts = [fitting[0][1]] if fitting else []
+    parts += [f'not {refused[-1][1]}'] if refused else []
+    return ', '.join(parts)
 
 
 def _memory(found: dict[str, Any] | None) -> list[str]:
@@ -122,3 +202,21 @@ def _time(found: dict[str, Any] | None) -> list[str]:
         roofline['bound'],
         f'{flops["compiled"] / 1e12:.1f} ({flops["ratio"]:.3f})',
     ]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Prints what the module's docstring says."""
+    parser = argparse.ArgumentParser(description='Prints the tables of a sweep.')
+    parser.add_argument('file', type=Path, help='JSON that emola_jax.compile wrote')
+    with command.exits_with_a_sentence('emola_jax.compile.table'):
+        path = parser.parse_args(argv).file
+        try:
+            results = json.loads(path.read_text(encoding='utf-8'))['results']
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f'{path}: no file that emola_jax.compile wrote ({error})') from error
+        print(markdown(results))
+        print(smallest(results))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,10 +1,21 @@
 """What is printed of a result."""
 
+import json
+
+import pytest
+
 from emola_jax.compile import table
 
 GIB = 2.0**30
 AXES = {'data': 1, 'fsdp': 8, 'tensor': 1}
-CASE = {'topology': 'v5e:2x4', 'chips': 8, 'batch': 64, 'length': 2048, 'mesh': 'auto'}
+CASE = {
+    'topology': 'v5e:2x4',
+    'chips': 8,
+    'batch': 64,
+    'length': 2048,
+    'mesh': 'auto',
+    'fast': True,
+}
 
 
 def refused(arguments, total):
@@ -32,4 +43,44 @@ def test_a_row_that_cannot_be_had_says_why_in_the_table():
     lines = text.splitlines()
     assert len({line.count('|') for line in lines}) == 1
     assert 'no / such mesh' in lines[2]
-    assert '| 1 x 8 x 1 | 64 | 2048 | 20.0 of 16 | no |' in lines[3]
+    assert '| 1 x 8 x 1 | 64 | 2048 | fast | 20.0 of 16 | no |' in lines[3]
+    assert 'generate' not in text  # a column that no row fills
+
+
+def trained(topology, chips, *, fits, batch=64, fast=True):
+    found = refused(2, 20)['train'] | {'fits': fits}
+    own = {'topology': topology, 'chips': chips, 'batch': batch, 'fast': fast}
+    return refused(2, 20) | own | {'train': found}
+
+
+def test_the_smallest_slice_is_the_smallest_that_fits_in_any_way():
+    results = [
+        trained('v5e:4x4', 16, fits=True),
+        trained('v5e:2x4', 8, fits=False),
+        trained('v5e:2x4', 8, fits=True, fast=False),
+        trained('v5e:2x2', 4, fits=False),
+        trained('v5e:2x4', 8, fits=False, batch=256),
+        trained('v5p:2x2x1', 4, fits=True),
+        {**CASE, 'error': 'no such mesh'},
+    ]
+    assert table.smallest(results).splitlines() == [
+        '| chip | 64 x 2048 | 256 x 2048 |',
+        '| --- | --- | --- |',
+        '| v5e | v5e:2x4, not v5e:2x2 | not v5e:2x4 |',
+        '| v5p | v5p:2x2x1 |  |',
+    ]
+
+
+def test_slices_are_in_order_of_size(capsys, tmp_path):
+    results = [trained('v5e:8x8', 64, fits=True), trained('v4:2x2x1', 4, fits=True), CASE]
+    path = tmp_path / 'sweep.json'
+    path.write_text(json.dumps({'config': {}, 'results': results}))
+    table.main([str(path)])
+    printed = capsys.readouterr().out.splitlines()[2:5]
+    assert [line.split(' ')[1] for line in printed] == ['v4:2x2x1', 'v5e:2x4', 'v5e:8x8']
+
+
+def test_a_file_that_holds_no_sweep_is_named(tmp_path):
+    (tmp_path / 'other.json').write_text('{}')
+    with pytest.raises(SystemExit, match=r'other\.json: no file that emola_jax\.compile wrote'):
+        table.main([str(tmp_path / 'other.json')])

@@ -1,0 +1,182 @@
+"""Combinations of topology, batch, length and mesh, each compiled in a process of its own.
+
+A compiler that runs out of memory or crashes ends its process and not the sweep, and what it took
+is given back before the next one starts.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import multiprocessing
+import resource
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from emola_jax.compile import chips
+from emola_jax.errors import UserError
+from emola_jax.files import write_text
+
+Json = dict[str, Any]
+
+CASE = ('topology', 'batch', 'length', 'mesh', 'fast')
+"""What tells one result from another; the programs of a case may be compiled at several times."""
+
+GIB = 2.0**30
+
+
+def cases(
+    topologies: Sequence[str],
+    batches: Sequence[int],
+    lengths: Sequence[int],
+    meshes: Sequence[str],
+    *,
+    fast: bool,
+) -> list[Json]:
+    """Every combination, as the part of a result that `CASE` names."""
+    combined = itertools.product(topologies, batches, lengths, meshes, [fast])
+    return [dict(zip(CASE, values, strict=True)) for values in combined]
+
+
+def known(out: Path | None, config: Json) -> list[Json]:
+    """What an earlier sweep left in its file, but for cases whose compiler died.
+
+    Raises:
+      UserError: it is the sweep of another config.
+    """
+    if out is None or not out.exists():
+        return []
+    before = json.loads(out.read_text(encoding='utf-8'))
+    if before.get('config') != config:
+        raise UserError(f'{out}: holds the sweep of another config; name another --out')
+    return [result for result in before['results'] if 'died' not in result]
+
+
+def missing(case: Json, results: Sequence[Json], programs: Sequence[str]) -> list[str]:
+    """The programs of a case that no result has."""
+    found = next((one for one in results if case == {key: one[key] for key in CASE}), None)
+    if found is None:
+        return list(programs)
+    return [] if 'error' in found else [name for name in programs if name not in found]
+
+
+def run(
+    config: ConfigDict,
+    wanted: Sequence[Json],
+    results: Sequence[Json],
+    programs: Sequence[str],
+    *,
+    hlo: Path | None = None,
+    memory: float = 0.0,
+) -> Iterator[tuple[Json, list[Json]]]:
+    """Compiles what is missing, and says on the terminal how far it is.
+
+    Args:
+      config: the experiment.
+      wanted: of `cases`.
+      results: of `known`.
+      programs: names of `programs.PROGRAMS`.
+      hlo: folder for the texts of the compiled programs.
+      memory: GiB that the compiler may take; 0 is no limit.
+
+    Yields:
+      (the new result, all results with it).
+    """
+    todo = [(case, names) for case in wanted if (names := missing(case, results, programs))]
+    done, started = list(results), time.monotonic()
+    for number, (case, names) in enumerate(todo):
+        left = (time.monotonic() - started) / number * (len(todo) - number) / 60 if number else 0
+        title = f'{case["topology"]}, {case["batch"]} x {case["length"]}, {" and ".join(names)}'
+        eta = f'; about {left:.0f} min left' if left else ''
+        print(f'[{number + 1}/{len(todo)}] {title}{eta}', flush=True)
+        new = case | in_own_process(config, case, names, hlo, memory)
+        same = [one for one in done if case == {key: one[key] for key in CASE}]
+        done = [one for one in done if one not in same]
+        done.append({**(same[0] if same else {}), **new})
+        yield new, done
+
+
+def in_own_process(
+    config: ConfigDict, case: Json, programs: Sequence[str], hlo: Path | None, memory: float
+) -> Json:
+    """`compile_case` in a process that ends with it; 'died' says that it never came to an end.
+
+    Raises:
+      UserError: a program's name is none.
+    """
+    spawn = multiprocessing.get_context('spawn')
+    with ProcessPoolExecutor(1, spawn, initializer=_limit, initargs=(memory,)) as pool:
+        try:
+            return pool.submit(compile_case, config, case, programs, hlo).result()
+        except (BrokenProcessPool, MemoryError):
+            limit = f'--memory={memory:g} GiB' if memory else "this machine's memory"
+            return {'died': f'the compiler died, most likely for want of memory ({limit})'}
+
+
+def _limit(memory: float) -> None:
+    if memory:
+        # Not the address space: libtpu reserves far more of it than it ever touches.
+        resource.setrlimit(resource.RLIMIT_DATA, (int(memory * GIB),) * 2)
+
+
+def compile_case(
+    config: ConfigDict, case: Json, names: Sequence[str], hlo: Path | None = None
+) -> Json:
+    """Compiles programs of one case.
+
+    Returns:
+      'chips', 'axes', 'peak_bytes' (of this process) and what `programs.report` found of each
+      program; or 'error' instead, if mesh and batch don't go together.
+
+    Raises:
+      UserError: a program's name is none, libtpu is missing or doesn't know the topology.
+    """
+    # Not before --help and the flags are done: these imports take seconds.
+    from emola_jax import sharding
+    from emola_jax.compile import programs
+
+    for name in names:
+        if name not in programs.PROGRAMS:
+            raise UserError(f'--programs {name!r}: expected some of {programs.PROGRAMS}')
+    chip = chips.chip_of(case['topology'])
+    devices = chips.devices_of(case['topology'])
+    config = config.copy_and_resolve_references()
+    with config.unlocked():
+        config.train.batch_size, config.data.length = case['batch'], case['length']
+    result: Json = {'chips': len(devices)}
+    try:
+        shape = mesh_shape(case['mesh'], len(devices), case['batch'] // config.train.accumulate)
+        mesh = sharding.make_mesh(shape, devices)
+        result['axes'] = dict(mesh.shape)
+        for name in names:
+            lowered = programs.lower(config, mesh, name)
+            found, text = programs.report(lowered, chip, mesh, fast=case['fast'])
+            result[name] = {**lowered.shape, **found}
+            if hlo is not None and text:
+                slice_name = case['topology'].replace(':', '-')
+                write_text(hlo / f'{slice_name}-{name}-{case["batch"]}x{case["length"]}.hlo', text)
+    except UserError as error:
+        result['error'] = str(error)
+    result['peak_bytes'] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return result
+
+
+def mesh_shape(text: str, count: int, rows: int) -> dict[str, int]:
+    """Devices by axis, from the text of --mesh; 'auto' shares the rows as far as they go.
+
+    Raises:
+      UserError: the text is neither.
+    """
+    if text == 'auto':
+        tensor = next(n for n in range(1, count + 1) if not count % n and not rows % (count // n))
+        return {'data': 1, 'fsdp': count // tensor, 'tensor': tensor}
+    try:
+        return {name: int(size) for name, size in (part.split('=') for part in text.split(','))}
+    except ValueError:
+        raise UserError(f'--mesh {text!r}: expected for example data=1,fsdp=16,tensor=4') from None
