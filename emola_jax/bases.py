@@ -5,6 +5,8 @@ Three kinds, named in a config's `base.kind`:
     random    initialised from the seed (tests)
     embedded  SmolLM2-135M from its GGUF, and the small vision tower of `tower.py`
     llava     LLaVA-1.5 and CLIP from folders on the user's disk (the paper's base)
+
+With all three a landmark expert inside the model has the weights of `landmarks.mesh_weights`.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from jax.sharding import Mesh
 from emola_jax import assets, quantized_base, sharding, tower, train_state
 from emola_jax.convert import lazy, llava
 from emola_jax.convert.gguf import read_gguf_llama
+from emola_jax.convert.tables import EXPERT
 from emola_jax.data import Data
 from emola_jax.errors import UserError
 from emola_jax.landmarks import mesh_weights
@@ -104,7 +107,7 @@ def load(
     """
     model = model.replace(quantize=None)
     found = _originals(config, model, data, tokenizer)
-    if model.computes_landmarks and config.base.kind != 'random':
+    if model.computes_landmarks:
         found = _with_expert(found)
     quantized = quantized_base.quantization(config)
     if quantized is None:
@@ -122,7 +125,7 @@ def _with_expert(base: Base) -> Base:
     expert = mesh_weights.load_params()
     digest = tower.tensors_sha256(_flat(expert))
     return Base(
-        {**base.params, 'landmark_expert': expert},
+        {**base.params, EXPERT: expert},
         fingerprint({'base': base.fingerprint, 'landmark expert': digest}),
         f'{base.description}; BlazeFace and FaceMesh',
     )
@@ -209,10 +212,10 @@ def file_sha256(path: Path) -> str:
 
 
 def random_base(model: EmolaConfig, seed: int) -> Base:
-    """Every frozen parameter from its initialiser."""
+    """Every frozen parameter from its initialiser, but for the landmark expert."""
     model = model.replace(quantize=None)
-    params = jax.tree.map(np.asarray, jax.jit(_init, static_argnums=0)(model, jax.random.key(seed)))
-    frozen, _ = train_state.split(params)
+    init = jax.jit(_init_frozen, static_argnums=0)
+    frozen = jax.tree.map(np.asarray, init(model, jax.random.key(seed)))
     return Base(frozen, fingerprint({'random': str(seed)}), f'random weights, seed {seed}')
 
 
@@ -279,6 +282,11 @@ def _shapes_on(model: EmolaConfig, mesh: Mesh) -> Flat:
 
 def _init(model: EmolaConfig, key: jax.Array) -> Params:
     return sharding.unbox(Emola(model).init(key, example_batch(model))['params'])
+
+
+def _init_frozen(model: EmolaConfig, key: jax.Array) -> Params:
+    frozen, _ = train_state.split(_init(model, key))
+    return {name: part for name, part in frozen.items() if name != EXPERT}
 
 
 def _init_trainable(model: EmolaConfig, shardings: Flat, seed: int) -> Flat:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 from emola_jax.landmarks.products import expert_flops
+from emola_jax.models.blaze_face import SHORT_RANGE
 from emola_jax.models.config import EmolaConfig, LlamaConfig
 
 
@@ -170,7 +171,11 @@ def _vision(config: EmolaConfig, images: int) -> float:
 
 
 def _expert(config: EmolaConfig, images: int) -> float:
-    return float(images * expert_flops()) if config.computes_landmarks else 0.0
+    """Without a vision tower the images are taken to have the detector's size."""
+    if not config.computes_landmarks:
+        return 0.0
+    side = config.vision.image_size if config.vision is not None else SHORT_RANGE.size
+    return float(images * expert_flops(side))
 
 
 def _projectors(config: EmolaConfig, conversations: int, *, backward: bool) -> float:

@@ -3,8 +3,12 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from configs import tiny
 from emola_jax import bases, sharding, train_state
 from emola_jax.errors import UserError
+from emola_jax.landmarks import mesh_weights
+from emola_jax.models.config import EmolaConfig, PriorConfig
+from emola_jax.tokenizer import Tokenizer
 from tests.tiny_experiment import MODEL
 
 
@@ -52,3 +56,18 @@ def test_the_same_seed_gives_the_same_start_on_any_mesh(base):
     two = bases.place(MODEL, base, sharding.make_mesh({'data': 2, 'fsdp': 2, 'tensor': 2}), seed=3)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two[1]), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_model_that_computes_landmarks_has_the_pinned_expert_beside_its_base():
+    config = tiny.get_config('image')
+    model = EmolaConfig.from_config_dict(config.model)
+    found = bases.load(config, model, None, Tokenizer.byte_level())
+    plain = bases.load(config, model.replace(prior=PriorConfig()), None, Tokenizer.byte_level())
+    jax.tree.map(
+        np.testing.assert_array_equal, found.params['landmark_expert'], mesh_weights.load_params()
+    )
+    assert 'landmark_expert' not in plain.params
+    assert found.fingerprint != plain.fingerprint
+    frozen, trainable = bases.shapes_on(model, sharding.make_mesh({'data': -1}))
+    assert jax.tree.structure(frozen) == jax.tree.structure(found.params)
+    assert 'landmark_expert' not in trainable

@@ -6,6 +6,7 @@ from emola_jax.data import Split
 from emola_jax.errors import UserError
 from emola_jax.eval_plan import EvalConfig
 from emola_jax.samplers import Sampler
+from input_pipeline.dealing import deal
 from input_pipeline.selection import Selection
 from tests.input_pipeline.fakes import encoder
 from tests.tiny_experiment import questions
@@ -18,11 +19,12 @@ FIELDS = {
 }
 
 
-def asked(count, *, blind=False, **changes):
+def asked(count, *, blind=False, shuffled=False, **changes):
     faces = questions(count)
     split = Split(faces, Selection(np.arange(count), ()))
     config = EvalConfig.from_config_dict(FIELDS | changes)
-    return eval_plan.ask(split, encoder(), config, blind=blind), config
+    coder = encoder(shuffle_landmarks=shuffled, seed=5)
+    return eval_plan.ask(split, coder, config, blind=blind), config
 
 
 def test_a_config_section_becomes_a_record():
@@ -88,3 +90,14 @@ def test_keys_differ_by_task_id_and_seed_and_by_nothing_else():
     np.testing.assert_array_equal(
         eval_plan.key_words(again[2], 0), eval_plan.key_words(found[2], 0)
     )
+
+
+@pytest.mark.parametrize('blind', [False, True])
+def test_a_model_of_shuffled_landmarks_is_asked_as_it_was_trained(blind):
+    """By its own seed, with every picture: the deal of the control is another one."""
+    questions_, _ = asked(20, shuffled=True, blind=blind)
+    tasks = [question.task for question in questions_]
+    assert [question.landmarks_of for question in questions_] == deal(tasks, 5).tolist()
+    assert all(question.landmarks_of != question.index for question in questions_)
+    control, _ = asked(20, blind=True)
+    assert [question.landmarks_of for question in control] == deal(tasks, 0).tolist()

@@ -1,12 +1,17 @@
 """The hand count against closed forms; tests/compile compares it with compiled programs."""
 
 import dataclasses
+import math
 
 import jax
+import jax.numpy as jnp
 import pytest
+from flax.traverse_util import unflatten_dict
 
 from emola_jax import flops
-from emola_jax.models.config import LLAVA_1_5_7B, TINY
+from emola_jax.landmarks.mesh import landmarks_of_crops
+from emola_jax.landmarks.products import expert_flops
+from emola_jax.models.config import LLAVA_1_5_7B, TINY, PriorConfig
 from emola_jax.models.emola import param_shapes
 
 
@@ -58,6 +63,40 @@ def test_everything_adds_up():
     assert parts.total == pytest.approx(sum(dataclasses.asdict(parts).values()))
     assert parts.model == step().model
     assert parts.replicated > 0
+
+
+def test_each_prior_costs_a_projector():
+    one, none = step(TINY), step(TINY.replace(prior=PriorConfig(enabled=False)))
+    two = step(TINY.replace(more_priors=(('second', PriorConfig()),)))
+    assert two.projectors - one.projectors == one.projectors - none.projectors > 0
+    assert (one.expert, two.expert) == (0, 0)
+
+
+@pytest.mark.parametrize('side', [64, 128, 336])
+def test_the_expert_costs_the_products_of_its_graph(side):
+    images = jnp.zeros((1, side, side, 3), jnp.uint8)
+    model = TINY.replace(prior=PriorConfig(source='image'))
+    params = unflatten_dict(param_shapes(model))['landmark_expert']
+    graph = jax.make_jaxpr(landmarks_of_crops)(params, images)
+    # The averaging of overlapping boxes adds a few thousand products to 92 million.
+    assert expert_flops(side) == pytest.approx(products(graph.jaxpr), rel=1e-3)
+    assert step(model, segments=3).expert == 3 * 64 * expert_flops(28)
+
+
+def products(graph):
+    """Operations of the products and convolutions in a traced function, loops run once."""
+    total = 0
+    for equation in graph.eqns:
+        shapes = [value.aval.shape for value in equation.invars if hasattr(value.aval, 'shape')]
+        out = math.prod(equation.outvars[0].aval.shape)
+        if equation.primitive.name == 'dot_general':
+            (contracted, _), _ = equation.params['dimension_numbers']
+            total += 2 * out * math.prod(shapes[0][axis] for axis in contracted)
+        elif equation.primitive.name == 'conv_general_dilated':
+            total += 2 * out * math.prod(shapes[1]) // shapes[1][-1]
+        for inner in jax.core.jaxprs_in_params(equation.params):
+            total += products(inner)
+    return total
 
 
 def test_a_forward_pass_is_what_xla_counts_without_loops():

@@ -117,16 +117,24 @@ def _merge(kernel: Lazy, a: Lazy, b: Lazy, lora: LoraConfig) -> Lazy:
     return dataclasses.replace(kernel, read=read)
 
 
-def prior_faults(model: EmolaConfig) -> list[str]:
-    """What of the priors no format of other people has a place for; our own runs hold it all."""
+def check_priors(model: EmolaConfig, to: str) -> None:
+    """Refuses priors that no format of other people has a place for; our own runs hold them all.
+
+    Raises:
+      UserError: names what is in the way of the format `to`.
+    """
     found = []
     if any(prior.place != 'after' for prior in model.priors):
         found.append('has a prior token before the patches')
     if len(model.priors) > int(model.prior.enabled):
-        found.append(f'has {len(model.priors)} prior tokens')
+        found.append(f'has further priors ({", ".join(name for name, _ in model.more_priors)})')
     if model.computes_landmarks:
         found.append('computes landmarks from the image')
-    return found
+    if found:
+        raise UserError(
+            f'--to={to} cannot express this model, which {" and ".join(found)}; --to=llava-hf '
+            'leaves the priors out'
+        )
 
 
 def refuse(faults: list[str], what: str) -> None:

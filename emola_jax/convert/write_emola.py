@@ -10,7 +10,7 @@ from emola_jax.convert import adapter, rules
 from emola_jax.convert.foreign_config import CONFIG_FILE, TEMPLATE_FIELD, TOWER_FIELD
 from emola_jax.convert.lazy import Lazy
 from emola_jax.convert.model_card import facts_of, model_card
-from emola_jax.convert.source import PAPERS_TEMPLATE, Source, prior_faults, trained
+from emola_jax.convert.source import PAPERS_TEMPLATE, Source, check_priors, trained
 from emola_jax.convert.tables import LLAVA, PEFT_PREFIX, PRIOR
 from emola_jax.convert.write import Options, copy_tokenizer, write_pytorch
 from emola_jax.errors import UserError
@@ -43,6 +43,7 @@ _CONSTANT: dict[str, Any] = {
 
 def check(source: Source) -> None:
     """Raises UserError where the released code cannot express the model."""
+    check_priors(source.model, 'emola')
     faults = reasons(source.model) + _older_llama(source.model)
     if not source.model.prior.enabled:
         faults.append('has no prior token')
@@ -69,7 +70,7 @@ def reasons(model: EmolaConfig) -> list[str]:
         found.append('standardizes its landmarks')
     if model.prior.enabled and model.prior.hidden not in (None, model.llm.width):
         found.append(f'has a landmark projector of hidden width {model.prior.hidden}')
-    return found + prior_faults(model)
+    return found
 
 
 def _older_llama(model: EmolaConfig) -> list[str]:

@@ -48,11 +48,7 @@ def check(kind: str, source_: Source) -> None:
     """Raises UserError where the format cannot express the model."""
     if kind == 'hf':
         hf_config.vision_of(source_.model)
-        if faults := source.prior_faults(source_.model):
-            raise UserError(
-                f'--to=hf cannot express this model, which {" and ".join(faults)}; '
-                '--to=llava-hf leaves the priors out'
-            )
+        source.check_priors(source_.model, 'hf')
     else:
         hf_config.check_plain_llava(source_.model)
     if source_.load_tokenizer is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from emola_jax.convert import adapter, rules
 from emola_jax.convert.model_card import facts_of, model_card
 from emola_jax.convert.read_folder import MODEL_FILE, PROJECTORS_FILE
-from emola_jax.convert.source import Source, trained
+from emola_jax.convert.source import Source, check_priors, trained
 from emola_jax.convert.tables import EMOLA_HF, LLAVA_HF_MODULES
 from emola_jax.convert.write import Options, copy_tokenizer, write_safetensors
 from emola_jax.convert.write_emola import reasons, stored_dtype
@@ -28,6 +28,7 @@ which stands behind the patches of the image"""
 
 def check(source: Source) -> None:
     """Raises UserError where an adapter on plain LLaVA cannot express the model."""
+    check_priors(source.model, 'peft')
     if faults := reasons(source.model):
         raise UserError(
             f'--to=peft cannot express this model, which {" and ".join(faults)}; use --to=hf'

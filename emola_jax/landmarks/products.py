@@ -10,12 +10,18 @@ from emola_jax.models.blaze_face import COORDINATES, SHORT_RANGE, BlazeFaceConfi
 from emola_jax.models.face_mesh import MESH_468, FaceMeshConfig
 
 
-def expert_flops() -> int:
+def expert_flops(side: int) -> int:
     """Operations of `mesh.landmarks_of_crops` on one image: one detection, `PASSES` meshes.
 
-    Depthwise convolutions are elementwise here, and count no more than norms do elsewhere.
+    Depthwise convolutions are elementwise here, and count no more than norms do elsewhere; that the
+    detector's small image is made by two products, does.
+
+    Args:
+      side: of the image, in pixels.
     """
-    return 2 * (_detector(SHORT_RANGE) + PASSES * _mesh(MESH_468))
+    small = SHORT_RANGE.size
+    resize = 3 * small * side * (side + small) if side != small else 0
+    return 2 * (resize + _detector(SHORT_RANGE) + PASSES * _mesh(MESH_468))
 
 
 def _detector(net: BlazeFaceConfig) -> int:

@@ -51,6 +51,11 @@ def load(
     workdir = Path(workdir)
     config = read_config(workdir)
     source = trained.read_run(workdir, base=base, clip=clip)
+    if source.model.shuffles_landmarks:
+        raise UserError(
+            f"{workdir}: model.prior.source is 'shuffled', a control: it learnt the landmarks "
+            'of other faces; expected a run that looks at the face it answers for'
+        )
     if source.load_tokenizer is None:
         raise UserError(f'{workdir}: has no tokenizer')
     # The paper's base is split over the devices; a small one lies on each of them whole.

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from emola_jax.convert import write_hf
 from emola_jax.convert.__main__ import main
+from emola_jax.convert.formats import FORMATS
 from emola_jax.convert.read_folder import read_folder
 from emola_jax.convert.source import merged, trained
 from emola_jax.convert.write import Options
 from emola_jax.convert.write_emola import check, write
 from emola_jax.errors import UserError
 from emola_jax.models.config import PriorConfig, VisionConfig
+from emola_jax.models.emola import param_shapes
 from tests.convert.checkpoints import (
     CLIP,
     MODEL,
@@ -123,3 +126,33 @@ def test_types_are_as_stored_or_as_asked_for(tmp_path):
 def test_what_the_released_code_cannot_express_is_refused(model, template, why):
     with pytest.raises(UserError, match=f'--to=emola cannot.*{why}.*use --to=hf'):
         check(source(model, template=template))
+
+
+COMPUTED = ('computed', PriorConfig(source='image'))
+
+
+@pytest.mark.parametrize('to', ['emola', 'peft', 'hf'])
+@pytest.mark.parametrize(
+    ('model', 'why'),
+    [
+        (MODEL.replace(prior=PriorConfig(place='before')), 'has a prior token before the patches'),
+        (MODEL.replace(prior=PriorConfig(source='image')), 'computes landmarks from the image'),
+        (
+            MODEL.replace(more_priors=(COMPUTED,)),
+            r'has further priors \(computed\) and computes landmarks',
+        ),
+    ],
+)
+def test_priors_that_a_format_has_no_place_for_are_refused(to, model, why):
+    with pytest.raises(
+        UserError, match=f'--to={to} cannot.*{why}.*--to=llava-hf leaves the priors'
+    ):
+        FORMATS[to].check(source(model, template='vicuna_v1'))
+
+
+def test_plain_llava_leaves_every_prior_and_its_expert_out():
+    whole = source(MODEL.replace(more_priors=(COMPUTED,)))
+    assert {'face_prior', 'more_priors', 'landmark_expert'} < {path[0] for path in whole.params}
+    plain = write_hf.without_prior(whole)
+    assert {path[0] for path in plain.params} == {'llm', 'vision', 'visual_projector'}
+    assert plain.params.keys() == param_shapes(plain.model).keys()
