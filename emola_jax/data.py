@@ -240,5 +240,5 @@ def _split_names(config: ml_collections.ConfigDict) -> list[str]:
 
 def _validated(config: ml_collections.ConfigDict) -> str:
     """The split that is answered while the training runs; '' without any."""
-    settings = config.train.validate
-    return str(settings.split) if settings.every else ''
+    settings = config.train.get('validate')  # runs made before there was one lack it
+    return str(settings.split) if settings and settings.every else ''
