@@ -11,27 +11,31 @@ On the test split of the run's data set, people that training never saw:
 - the probabilities that `python -m emola_jax.predict` gives, from computed landmarks: the area
   under the ROC curve of each action unit, and the expected calibration error without and with
   what `calibrate` fitted on the validation split.
+
+Answers are kept in the run's folder until the end: after a kill the same command goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from emola_jax import calibrate, runtime
 from emola_jax.facs import EMOTIONS
 from emola_jax.files import write_json
+from emola_jax.kept_rows import KeptRows
 from emola_jax.metrics import rege
 from emola_jax.metrics.probabilities import roc_auc
 from emola_jax.predict import calibration
 from emola_jax.predict.load import load, read_config
 from emola_jax.predict.model import Predictor
+from input_pipeline.prompts import prompt_length
 from input_pipeline.records import TASKS, Record
 
 LOSS_LIMIT = 3.0
@@ -53,14 +57,18 @@ def main() -> None:
     exact = calibrate.read_split(arguments.run, arguments.split)
     exact = exact[: 2 * arguments.faces or None]
     computed, kept = calibrate.with_computed_landmarks(exact, model.finder)
+    kept_rows = KeptRows(
+        arguments.run / 'computed_landmarks',
+        calibrate.rows_identity(arguments.run, arguments.split),
+    )
     result: dict[str, Any] = {
         'records': len(exact),
         'landmarks_not_found': kept,
-        'probabilities': measure_probabilities(model, computed),
+        'probabilities': measure_probabilities(model, computed, kept_rows),
     }
     if arguments.text:
         result['s_re'] = {
-            name: measure_answers(model, records, name)
+            name: measure_answers(model, records, name, kept_rows)
             for name, records in (('exact', exact), ('computed', computed))
         }
         result['loss'] = {
@@ -70,30 +78,42 @@ def main() -> None:
     print(json.dumps(result, indent=2))
     if arguments.out:
         write_json(arguments.out, result)
+    kept_rows.remove()
     if any(loss > LOSS_LIMIT for loss in result.get('loss', {}).values()):
         raise SystemExit(f'computed landmarks cost more than {LOSS_LIMIT} points of S_re')
 
 
-def measure_answers(model: Predictor, records: Sequence[Record], name: str) -> dict[str, float]:
+def measure_answers(
+    model: Predictor, records: Sequence[Record], name: str, kept: KeptRows
+) -> dict[str, float]:
     """S_re by task, strict scoring, of the written answers to the records' own questions."""
     scores = {}
     for task in TASKS:
-        chosen = [record for record in records if record.task == task]
-        samples = []
-        with tqdm(total=len(chosen), desc=f'{name} landmarks, {task}', unit='answer') as bar:
-            for first in range(0, len(chosen), model.batch):
-                group = chosen[first : first + model.batch]
-                for record, answer in zip(group, model.write(group, task), strict=True):
-                    samples.append(rege.Sample.from_row(_row(record, answer.text)))
-                bar.update(len(group))
+        # Questions of one length side by side: each length is another program to compile.
+        chosen = sorted(
+            (record for record in records if record.task == task),
+            key=lambda record: prompt_length(record, model.encoder),
+        )
+        stage = f'{name} landmarks, {task}'
+        texts = kept.map(stage, chosen, model.batch, functools.partial(_texts, model, task))
+        samples = [
+            rege.Sample.from_row(_row(record, text))
+            for record, text in zip(chosen, texts, strict=True)
+        ]
         if samples:
             scores[task] = rege.score(samples, task=task, aus=model.codes)['strict']['s_re']
     return scores
 
 
-def measure_probabilities(model: Predictor, records: Sequence[Record]) -> dict[str, Any]:
+def _texts(model: Predictor, task: str, records: Sequence[Record]) -> list[str]:
+    return [answer.text for answer in model.write(records, task)]
+
+
+def measure_probabilities(
+    model: Predictor, records: Sequence[Record], kept: KeptRows
+) -> dict[str, Any]:
     """AUC by action unit, accuracy of the likeliest emotion, calibration errors."""
-    scores = calibrate.score(model, records)
+    scores = calibrate.score(model, records, kept)
     made = model.calibration
     areas = {
         f'AU{code}': roc_auc(scores.au_log_odds[:, i], scores.aus[:, i])

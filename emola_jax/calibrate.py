@@ -8,14 +8,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from emola_jax import command, data, runtime
 from emola_jax.errors import UserError
+from emola_jax.facs import EMOTIONS
+from emola_jax.kept_rows import KeptRows
 from emola_jax.landmarks.finder import FaceFinder
 from emola_jax.models.config import EmolaConfig
 from emola_jax.predict import calibration
@@ -29,9 +32,14 @@ _DESCRIPTION = """\
 Fits the probabilities of `python -m emola_jax.predict` on faces that the run was not trained on:
 one temperature for the emotions, slope and offset for the action units. Landmarks are computed from
 the pictures, as predict does. Writes calibration.json into RUN and prints the expected calibration
-error before and after."""
+error before and after. After a kill the same command goes on."""
+
+ROWS_FOLDER = 'calibrate'
+"""Beside the run, while the command works: scores that a kill shall not cost."""
 
 _GROUP = 32
+
+_Ask = Callable[[Sequence[Record]], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,23 +59,28 @@ class Scores:
     aus: np.ndarray
 
 
-def score(model: Predictor, records: Sequence[Record]) -> Scores:
-    """Scores every record that has the label of its task."""
+def score(model: Predictor, records: Sequence[Record], kept: KeptRows) -> Scores:
+    """Scores every record that has the label of its task, whole batches at a time.
+
+    Args:
+      model: of the run.
+      records: of both tasks, in any order.
+      kept: where scores of an earlier start are.
+    """
     of_emotion = [r for r in records if r.task == 'emotion' and r.emotion != UNLABELLED]
     of_aus = [r for r in records if r.task == 'au']
-    rows: dict[str, list[np.ndarray]] = {'emotion': [], 'au': []}
-    with tqdm(total=len(of_emotion) + len(of_aus), desc='score', unit='face') as bar:
-        for task, chosen, ask in (
-            ('emotion', of_emotion, model.emotion_scores),
-            ('au', of_aus, model.au_scores),
-        ):
-            for first in range(0, len(chosen), _GROUP):
-                rows[task].append(ask(chosen[first : first + _GROUP]))
-                bar.update(len(rows[task][-1]))
+
+    def rows(task: str, chosen: list[Record], ask: _Ask, width: int) -> np.ndarray:
+        def work(batch: Sequence[Record]) -> list[list[float]]:
+            return [list(map(float, row)) for row in ask(batch)]
+
+        found = kept.map(f'{task} scores', chosen, model.batch, work)
+        return np.array(found, np.float64).reshape(-1, width)
+
     return Scores(
-        np.concatenate(rows['emotion'] or [np.zeros((0, 7))]),
+        rows('emotion', of_emotion, model.emotion_scores, len(EMOTIONS)),
         np.array([r.emotion for r in of_emotion], np.int64),
-        np.concatenate(rows['au'] or [np.zeros((0, len(model.codes)))]),
+        rows('au', of_aus, model.au_scores, len(model.codes)),
         np.array([[code in r.aus for code in model.codes] for r in of_aus], bool).reshape(
             -1, len(model.codes)
         ),
@@ -84,7 +97,7 @@ def with_computed_landmarks(
     """
     found: dict[bytes, np.ndarray | None] = {}
     pictures = list(dict.fromkeys(record.image for record in records))
-    for first in range(0, len(pictures), _GROUP):
+    for first in tqdm(range(0, len(pictures), _GROUP), desc='landmarks', unit='batch'):
         group = pictures[first : first + _GROUP]
         pixels = [
             np.asarray(images.pad_to_square(images.decode(picture, name='a record')))
@@ -105,6 +118,11 @@ def with_computed_landmarks(
             record if landmarks is None else dataclasses.replace(record, landmarks=landmarks)
         )
     return changed, kept
+
+
+def rows_identity(workdir: Path, split: str) -> dict[str, Any]:
+    """What scores and answers of a run's split with computed landmarks depend on."""
+    return {'run': identity(workdir), 'split': split}
 
 
 def read_split(workdir: Path, split: str) -> list[Record]:
@@ -129,7 +147,8 @@ def main(argv: Sequence[str]) -> None:
     runtime.start(read_config(workdir))
     model = load(workdir, batch=arguments.batch)
     records, kept = with_computed_landmarks(read_split(workdir, arguments.split), model.finder)
-    scores = score(model, records)
+    kept_rows = KeptRows(workdir / ROWS_FOLDER, rows_identity(workdir, arguments.split))
+    scores = score(model, records, kept_rows)
     fitted = calibration.fit(
         scores.emotion_log_probs, scores.emotions, scores.au_log_odds, scores.aus
     )
@@ -137,6 +156,7 @@ def main(argv: Sequence[str]) -> None:
         fitted, about=fitted.about | {'split': arguments.split, 'landmarks_not_found': kept}
     )
     path = calibration.save(workdir, fitted, identity(workdir))
+    kept_rows.remove()
     print(describe(fitted))
     print(f'written: {path}')
 

@@ -11,6 +11,7 @@ from emola_jax.errors import UserError
 from emola_jax.landmarks.finder import make_face
 from emola_jax.predict import calibration
 from emola_jax.predict.load import identity, load
+from emola_jax.predict.model import Predictor
 from tests.input_pipeline.fakes import png
 from tests.tiny_experiment import records
 
@@ -40,6 +41,7 @@ def test_it_writes_what_predict_uses_and_says_what_it_gained(run, fake, capsys):
     told = json.loads(path.read_text())
     made = calibration.load(run, identity(run))
     path.unlink()
+    assert not (run / calibrate.ROWS_FOLDER).exists()
     assert made.fitted
     assert told['about']['emotion']['faces'] == told['about']['au']['faces'] == 6
     assert 'calibration error on 6 faces' in capsys.readouterr().out
@@ -57,3 +59,25 @@ def test_landmarks_are_those_of_the_picture_where_a_face_is_found():
 def test_the_trained_split_is_refused(run):
     with pytest.raises(UserError, match='was trained on it'):
         calibrate.read_split(run, 'train')
+
+
+def test_a_killed_command_goes_on_with_the_scores_that_it_has(run, fake, monkeypatch):
+    asked, killed = [], []
+
+    def emotions(self, batch):
+        asked.extend(record.id for record in batch)
+        return np.zeros((len(batch), 7))
+
+    def aus(self, batch):
+        if not killed:
+            killed.append(True)
+            raise KeyboardInterrupt
+        return np.zeros((len(batch), len(self.codes)))
+
+    monkeypatch.setattr(Predictor, 'emotion_scores', emotions)
+    monkeypatch.setattr(Predictor, 'au_scores', aus)
+    with pytest.raises(KeyboardInterrupt):
+        calibrate.main([str(run), '--batch=4'])
+    calibrate.main([str(run), '--batch=4'])
+    (run / calibration.CALIBRATION_FILE).unlink()
+    assert len(asked) == len(set(asked)) == 6

@@ -1,0 +1,74 @@
+"""Results of a long command on disk, a batch at a time, so that a kill costs one batch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from emola_jax.files import drop_torn_line, read_jsonl, write_text
+
+T = TypeVar('T')
+
+
+@dataclasses.dataclass(frozen=True)
+class KeptRows:
+    """A folder with a file a stage: its first line says what the rows belong to, then a row a line.
+
+    Attributes:
+      folder: made where it is missing.
+      identity: JSON-able; what the rows depend on. Rows of anything else are thrown away.
+    """
+
+    folder: Path
+    identity: Mapping[str, Any]
+
+    def map(
+        self,
+        stage: str,
+        items: Sequence[T],
+        size: int,
+        work: Callable[[Sequence[T]], Sequence[Any]],
+        *,
+        unit: str = 'face',
+    ) -> list[Any]:
+        """One result an item, with a progress bar; what an earlier start did is read.
+
+        Args:
+          stage: names the file and the bar.
+          items: all of them, in an order that is the same in every start.
+          size: items that are done and kept at a time.
+          work: items -> a JSON-able result each.
+          unit: what an item is called beside the bar.
+        """
+        path = self.folder / f'{stage}.jsonl'
+        header = {**self.identity, 'stage': stage, 'items': len(items)}
+        drop_torn_line(path)
+        lines = read_jsonl(path)
+        if not lines or lines[0] != header:
+            write_text(path, json.dumps(header) + '\n')
+            lines = [header]
+        rows = [line['row'] for line in lines[1:]]
+        with (
+            path.open('a', encoding='utf-8') as file,
+            tqdm(total=len(items), initial=len(rows), desc=stage, unit=unit) as bar,
+        ):
+            for first in range(len(rows), len(items), size):
+                new = list(work(items[first : first + size]))
+                # One write a batch: a kill leaves whole lines, or a tail that is cut off.
+                file.write(''.join(json.dumps({'row': row}) + '\n' for row in new))
+                file.flush()
+                os.fsync(file.fileno())
+                rows += new
+                bar.update(len(new))
+        return rows
+
+    def remove(self) -> None:
+        """Removes the folder: for who has written what the rows were for."""
+        shutil.rmtree(self.folder, ignore_errors=True)
