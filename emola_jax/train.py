@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from emola_jax import experiment as experiments
-from emola_jax import optim, sharding, train_state
+from emola_jax import optim, runtime, sharding, train_state
 from emola_jax.checkpoint import Checkpoints, abstract_state
 from emola_jax.errors import UserError
 from emola_jax.experiment import Experiment
@@ -87,6 +87,8 @@ def train(experiment: Experiment) -> TrainState:
         on_mesh = sharding.shard_batch(batch, experiment.mesh)
         key = jax.random.fold_in(dropout_key, step)
         with jax.set_mesh(experiment.mesh):
+            if step == start + 1:
+                runtime.compile_apart(do_step, state, frozen, on_mesh, key)
             state, metrics = do_step(state, frozen, on_mesh, key)
         log.add(step, metrics, record_index, waited)
         if step % config.checkpoint_every == 0 or step == steps:

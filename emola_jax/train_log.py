@@ -12,7 +12,6 @@ from pathlib import Path
 import jax
 import numpy as np
 import optax
-from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from emola_jax.errors import UserError
@@ -54,6 +53,8 @@ class TrainLog:
           rate: learning rate at a count of done steps.
           name_record: index of a record -> its id, for the message when the loss isn't finite.
         """
+        from tensorboardX import SummaryWriter  # it imports PyTorch where that is installed
+
         self._every, self._rate, self._name_record = every, rate, name_record
         path = workdir / METRICS_FILE
         kept = [row for row in read_jsonl(path) if row['step'] <= start]
