@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from emola_jax import calibrate, runtime
+from emola_jax import calibrate, computed_landmarks, runtime
 from emola_jax.facs import EMOTIONS
 from emola_jax.files import write_json
 from emola_jax.kept_rows import KeptRows
@@ -55,7 +55,7 @@ def main() -> None:
     model = load(arguments.run, batch=arguments.batch)
     exact = calibrate.read_split(arguments.run, arguments.split)
     exact = exact[: 2 * arguments.faces or None]
-    computed, kept = calibrate.with_computed_landmarks(exact, model.finder)
+    computed, kept = computed_landmarks.of_records(exact, model.finder)
     kept_rows = KeptRows(
         arguments.run / 'computed_landmarks',
         calibrate.rows_identity(arguments.run, arguments.split),

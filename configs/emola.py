@@ -154,6 +154,7 @@ def get_config(argument: str = '') -> ConfigDict:
             'segments': 1,
             'packing_bins': 1,
             'length_buckets': (),
+            'landmarks': 'given',  # or 'computed': found in the pictures by FaceMesh
             'landmark_noise': 0.0,
             'label_weight': 1.0,
             'on_bad_record': 'stop',

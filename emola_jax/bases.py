@@ -23,7 +23,7 @@ import numpy as np
 from flax import traverse_util
 from jax.sharding import Mesh
 
-from emola_jax import assets, quantized_base, sharding, tower, train_state
+from emola_jax import assets, computed_landmarks, quantized_base, sharding, tower, train_state
 from emola_jax.convert import lazy, llava
 from emola_jax.convert.gguf import read_gguf_llama
 from emola_jax.convert.tables import EXPERT
@@ -165,8 +165,14 @@ def _embedded(
     def load_faces() -> tuple[Faces, Faces]:
         def faces(split: str) -> Faces:
             chosen = data.splits[split]
-            records = [chosen.source[int(i)] for i in chosen.selection.indices]
-            return Faces.from_records(records, data.encoder.pixels, data.known_aus)
+            labelled = computed_landmarks.given(chosen.source)
+            indices = [int(i) for i in chosen.selection.indices]
+            return Faces.from_records(
+                [labelled[i] for i in indices],
+                [chosen.source[i].landmarks for i in indices],
+                data.encoder.pixels,
+                data.known_aus,
+            )
 
         return faces(config.data.train_split), faces(config.eval.split)
 

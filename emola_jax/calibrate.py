@@ -13,19 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from emola_jax import command, data, report, runtime
+from emola_jax import command, computed_landmarks, data, report, runtime
 from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
 from emola_jax.kept_rows import KeptRows
-from emola_jax.landmarks.finder import FaceFinder
 from emola_jax.models.config import EmolaConfig
 from emola_jax.predict import calibration
 from emola_jax.predict.calibration import Calibration
 from emola_jax.predict.load import identity, load, read_config
 from emola_jax.predict.model import Predictor
-from input_pipeline import images
 from input_pipeline.records import UNLABELLED, Record
 
 _DESCRIPTION = """\
@@ -36,8 +33,6 @@ error before and after, and shows both in RUN's report. After a kill the same co
 
 ROWS_FOLDER = 'calibrate'
 """Beside the run, while the command works: scores that a kill shall not cost."""
-
-_GROUP = 32
 
 _Ask = Callable[[Sequence[Record]], np.ndarray]
 
@@ -87,39 +82,6 @@ def score(model: Predictor, records: Sequence[Record], kept: KeptRows) -> Scores
     )
 
 
-def with_computed_landmarks(
-    records: Sequence[Record], finder: FaceFinder
-) -> tuple[list[Record], int]:
-    """The records with the landmarks that the finder sees in their pictures.
-
-    Returns:
-      Records in their order, and how many kept theirs, because no face was found.
-    """
-    found: dict[bytes, np.ndarray | None] = {}
-    pictures = list(dict.fromkeys(record.image for record in records))
-    for first in tqdm(range(0, len(pictures), _GROUP), desc='landmarks', unit='batch'):
-        group = pictures[first : first + _GROUP]
-        pixels = [
-            np.asarray(images.pad_to_square(images.decode(picture, name='a record')))
-            for picture in group
-        ]
-        for picture, photo, faces in zip(group, pixels, finder.find(pixels), strict=True):
-            side = photo.shape[0]
-            found[picture] = (
-                np.asarray(faces[0].points * (2 / side) - 1, np.float32).reshape(-1)
-                if faces
-                else None
-            )
-    changed, kept = [], 0
-    for record in records:
-        landmarks = found[record.image]
-        kept += landmarks is None
-        changed.append(
-            record if landmarks is None else dataclasses.replace(record, landmarks=landmarks)
-        )
-    return changed, kept
-
-
 def rows_identity(workdir: Path, split: str) -> dict[str, Any]:
     """What scores and answers of a run's split with computed landmarks depend on."""
     return {'run': identity(workdir), 'split': split}
@@ -146,13 +108,14 @@ def main(argv: Sequence[str]) -> None:
     workdir = arguments.run
     runtime.start(read_config(workdir))
     model = load(workdir, batch=arguments.batch)
-    records, kept = with_computed_landmarks(read_split(workdir, arguments.split), model.finder)
+    given = read_split(workdir, arguments.split)
+    records, kept = computed_landmarks.of_records(given, model.finder)
     kept_rows = KeptRows(workdir / ROWS_FOLDER, rows_identity(workdir, arguments.split))
     scores = score(model, records, kept_rows)
     fitted = calibration.fit(
         scores.emotion_log_probs, scores.emotions, scores.au_log_odds, scores.aus
     )
-    about = fitted.about | {'split': arguments.split, 'landmarks_not_found': kept}
+    about = fitted.about | {'split': arguments.split, 'landmarks_not_found': int(kept.sum())}
     if 'au' in about:
         areas = calibration.au_areas(scores.au_log_odds, scores.aus, model.codes)
         about['au'] = about['au'] | {'roc_auc': areas}

@@ -10,8 +10,9 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from emola_jax import assets
+from emola_jax import assets, computed_landmarks
 from emola_jax.errors import UserError
+from emola_jax.landmarks.finder import FaceFinder
 from emola_jax.metrics.action_units import SCORED_AUS
 from emola_jax.models.config import EmolaConfig
 from input_pipeline.conversation import TEMPLATES, TextEncoder
@@ -106,12 +107,19 @@ def load(
       UserError: an unknown template, bad records under the policy 'stop', or no landmarks for a
         model that needs them.
     """
+    chosen = config.data.get('landmarks', computed_landmarks.CHOICES[0])
+    if chosen not in computed_landmarks.CHOICES:
+        raise UserError(
+            f'data.landmarks is {chosen!r}; expected one of {list(computed_landmarks.CHOICES)}'
+        )
     if config.data.template not in TEMPLATES:
         raise UserError(
             f'data.template is {config.data.template!r}; expected one of {sorted(TEMPLATES)}'
         )
     encoder = Encoder(pipeline_config(config, model), tokenizer, TEMPLATES[config.data.template])
     opened = _open(config, model)
+    if chosen == 'computed':
+        opened = _with_computed_landmarks(opened)
     splits = {}
     for name, source in opened.sources.items():
         if not checked:
@@ -133,8 +141,23 @@ def load(
     return Data(splits, encoder, opened.known_aus, opened.scored_aus, opened.key, rendered)
 
 
+def _with_computed_landmarks(opened: _Opened) -> _Opened:
+    sources = {
+        name: computed_landmarks.with_computed(
+            source,
+            FaceFinder.load,
+            assets.cache_dir() / 'landmarks',
+            f'{opened.key}-{name}',
+        )
+        for name, source in opened.sources.items()
+    }
+    return dataclasses.replace(
+        opened, sources=sources, key=f'{opened.key}-{computed_landmarks.EXPERT}'
+    )
+
+
 def open_split(config: ml_collections.ConfigDict, model: EmolaConfig, split: str) -> RecordSource:
-    """A split that the run need not use itself, as it is.
+    """A split that the run need not use itself, as it is, with the landmarks of its records.
 
     Raises:
       UserError: the data set has no such split.
@@ -172,7 +195,8 @@ def image_size(config: ml_collections.ConfigDict, model: EmolaConfig) -> int:
 def _open(config: ml_collections.ConfigDict, model: EmolaConfig) -> _Opened:
     if registry.full_name(config.data.dataset) == registry.RENDERED:
         return _open_synthetic_faces(config)
-    return _open_brought(config, needs_landmarks=model.reads_landmarks)
+    given = config.data.get('landmarks', 'given') == 'given'
+    return _open_brought(config, needs_landmarks=model.reads_landmarks and given)
 
 
 def _open_brought(config: ml_collections.ConfigDict, *, needs_landmarks: bool) -> _Opened:
@@ -200,7 +224,8 @@ def _open_brought(config: ml_collections.ConfigDict, *, needs_landmarks: bool) -
     if needs_landmarks and not any(split['with_landmarks'] for split in told['splits'].values()):
         raise UserError(
             f'data: no picture of {data_set.title} has landmarks, and the facial prior needs them; '
-            'docs/datasets.md says where they belong (or --config.model.prior.enabled=False)'
+            'docs/datasets.md says where they belong (or --config.data.landmarks=computed, or '
+            '--config.model.prior.enabled=False)'
         )
     if data_set.au_list:
         scored = SCORED_AUS[data_set.au_list]

@@ -88,12 +88,12 @@ def align_projectors(
     """
     projectors = _Projectors(senses)
     features = _all_features(senses, vision, faces.pixels)
-    mean, std = faces.landmarks.mean(0), faces.landmarks.std(0) + 1e-6
+    mean, std = faces.shown.mean(0), faces.shown.std(0) + 1e-6
     rng = np.random.default_rng(config.seed + 1)
 
     def sample(rng: np.random.Generator) -> Batch:
         rows = rng.integers(0, len(faces), config.align_batch_size)
-        noisy = [noisy_landmarks(faces.landmarks[r], rng, config.landmark_noise) for r in rows]
+        noisy = [noisy_landmarks(faces.shown[r], rng, config.landmark_noise) for r in rows]
         return {
             'features': features[rows],
             'landmarks': (np.stack(noisy) - mean) / std,

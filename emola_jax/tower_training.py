@@ -85,13 +85,15 @@ class Faces:
 
     Attributes:
       pixels: u8[n, H, W, 3].
-      landmarks: f32[n, 212] in [-1, 1].
+      landmarks: f32[n, 212] in [-1, 1], exact: what the vision tower learns to tell.
+      shown: f32[n, 212], those that a run's prior is given.
       emotion: i32[n], 0..6.
       aus: f32[n, U], 1 where the action unit is present.
     """
 
     pixels: np.ndarray
     landmarks: np.ndarray
+    shown: np.ndarray
     emotion: np.ndarray
     aus: np.ndarray
 
@@ -99,14 +101,24 @@ class Faces:
     def from_records(
         cls,
         records: Sequence[Record],
+        shown: Sequence[np.ndarray],
         pixels: Callable[[Record], np.ndarray],
         au_list: Sequence[int],
     ) -> Faces:
-        """One face for each distinct picture among `records`."""
-        unique = list({record.image: record for record in records}.values())
+        """One face for each distinct picture among `records`.
+
+        Args:
+          records: with exact landmarks.
+          shown: f32[212] of each record, what a run's prior is given.
+          pixels: record -> u8[H, W, 3].
+          au_list: the action units, in order.
+        """
+        pairs = {record.image: (record, seen) for record, seen in zip(records, shown, strict=True)}
+        unique = [record for record, _ in pairs.values()]
         return cls(
             pixels=np.stack([pixels(record) for record in unique]),
             landmarks=np.stack([record.landmarks for record in unique]),
+            shown=np.stack([seen for _, seen in pairs.values()]),
             emotion=np.asarray([record.emotion for record in unique], np.int32),
             aus=np.asarray([[au in r.aus for au in au_list] for r in unique], np.float32),
         )

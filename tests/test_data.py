@@ -1,15 +1,19 @@
 """From a config's data section to sources, for data sets that a user brings."""
 
+import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
 from configs import emola
 from emola_jax import assets, data
+from emola_jax.computed_landmarks import EXPERT
 from emola_jax.errors import UserError
 from emola_jax.models.config import EmolaConfig
 from emola_jax.tokenizer import Tokenizer
+from tests.fake_finder import Finder
 from tests.input_pipeline.datasets import trees
 from tests.input_pipeline.datasets.test_disfa import label
+from tests.input_pipeline.fakes import png
 
 
 @pytest.fixture
@@ -76,6 +80,21 @@ def test_a_model_with_the_prior_needs_landmarks(root, tmp_path):
     made = config(root)
     made.model.prior.enabled = False
     assert len(load(made, tmp_path).splits['part2'].selection.indices) == 3
+
+
+def test_landmarks_can_be_those_that_are_found_in_the_pictures(root, tmp_path, monkeypatch):
+    for path in (root / 'DISFA/landmarks').rglob('*.npy'):
+        path.unlink()
+    for path in (root / 'DISFA/frames').rglob('*.jpg'):
+        path.write_bytes(png((90, 60, 50), 28))
+    monkeypatch.setattr(data.FaceFinder, 'load', Finder)
+    opened = load(config(root, landmarks='computed'), tmp_path)
+    (split, *_) = opened.splits.values()
+    assert opened.summary()['part2'] == {'used': 3, 'dropped': 0, 'reasons': {}}
+    assert all(np.isfinite(split.source[i].landmarks).all() for i in range(len(split.source)))
+    assert opened.key.endswith(EXPERT)
+    with pytest.raises(UserError, match=r"data\.landmarks is 'found'; expected one of \['given'"):
+        load(config(root, landmarks='found'), tmp_path)
 
 
 def test_the_scored_action_units_are_the_data_sets(root, tmp_path):

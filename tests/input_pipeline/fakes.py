@@ -25,8 +25,9 @@ class Letters:
 
 
 def png(colour, size=8):
+    """A picture of one colour; `size` is its side, or width and height."""
     file = io.BytesIO()
-    Image.new('RGB', (size, size), colour).save(file, 'PNG')
+    Image.new('RGB', (size, size) if isinstance(size, int) else size, colour).save(file, 'PNG')
     return file.getvalue()
 
 

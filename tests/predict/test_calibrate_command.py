@@ -1,6 +1,5 @@
 """The command on a tiny run; the split is made in memory."""
 
-import dataclasses
 import json
 
 import numpy as np
@@ -8,22 +7,11 @@ import pytest
 
 from emola_jax import calibrate
 from emola_jax.errors import UserError
-from emola_jax.landmarks.finder import make_face
 from emola_jax.predict import calibration
 from emola_jax.predict.load import identity, load
 from emola_jax.predict.model import Predictor
-from tests.input_pipeline.fakes import png
+from tests.fake_finder import Finder
 from tests.tiny_experiment import records
-
-FOUND = np.stack(np.meshgrid(np.linspace(4, 20, 53), [5.0, 20.0]), -1).reshape(106, 2)
-
-
-@dataclasses.dataclass(frozen=True)
-class Finder:
-    """Finds the same face in every picture that is not black."""
-
-    def find(self, photos):
-        return [[make_face(photo, FOUND, 0.9)] if photo.any() else [] for photo in photos]
 
 
 @pytest.fixture
@@ -60,15 +48,6 @@ def test_the_report_of_the_run_is_written_anew(run, fake, monkeypatch, capsys):
     (run / calibration.CALIBRATION_FILE).unlink()
     assert written == [run] and str(page) in capsys.readouterr().out
     assert all(code.isdecimal() for code in told['roc_auc'])
-
-
-def test_landmarks_are_those_of_the_picture_where_a_face_is_found():
-    seen, blind = records(2)
-    blind = dataclasses.replace(blind, image=png((0, 0, 0), 28))
-    (found, kept), count = calibrate.with_computed_landmarks([seen, blind], Finder())
-    np.testing.assert_allclose(found.landmarks.reshape(106, 2), FOUND / 14 - 1, atol=1e-6)
-    np.testing.assert_array_equal(kept.landmarks, blind.landmarks)
-    assert count == 1
 
 
 def test_the_trained_split_is_refused(run):
