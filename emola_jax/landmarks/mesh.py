@@ -13,7 +13,15 @@ from jaxtyping import Array, Float, UInt8
 
 from emola_jax.landmarks.detection import Detections, decode, suppress
 from emola_jax.landmarks.mesh_subset import MESH_EYE_CORNERS, select_points
-from emola_jax.landmarks.region import Region, place_points, region_around, region_of, sample
+from emola_jax.landmarks.region import (
+    Region,
+    blend,
+    look_up,
+    place_points,
+    region_around,
+    region_of,
+    sample,
+)
 from emola_jax.models.blaze_face import SHORT_RANGE, BlazeFace
 from emola_jax.models.face_mesh import MESH_468, FaceMesh
 
@@ -116,22 +124,31 @@ def locate_jit(
 ) -> tuple[Float[Array, 'B 106 2'], Float[Array, 'B']]:
     """The 106 points in pixels and the presence of a face, compiled once a shape.
 
-    Crop and net are two programs: in one, XLA on CPU would crop again for each of the four slices
-    that the net's first layer reads.
+    Both steps of the crop and the net are programs of their own: in one, XLA on CPU would crop
+    again for each of the slices that the net's first layer reads.
     """
     for _ in range(passes):
-        points, presence, region = _look_jit(params, _sample_jit(images, region), region)
+        colours = _blend_jit(_look_up_jit(images, region))
+        points, presence, region = _look_jit(params, colours, region)
     return _select_jit(points), presence
 
 
 _select_jit = jax.jit(select_points)
-_sample_jit = jax.jit(lambda images, region: sample(images, region, MESH_468.size))
+_look_up_jit = jax.jit(lambda images, region: look_up(images, region, MESH_468.size))
+_blend_jit = jax.jit(blend)
 
 
 @jax.jit
-def _look_jit(params: Params, pixels: Array, region: Region) -> tuple[Array, Array, Region]:
+def _look_jit(
+    params: Params, colours: tuple[Array, ...], region: Region
+) -> tuple[Array, Array, Region]:
     """(468 points, presence, the region around the points)."""
-    points, presence = _by_parts(lambda part: _look(params, *part), (pixels, region))
+
+    def look(part: tuple[tuple[Array, ...], Region]) -> tuple[Array, Array]:
+        colours, region = part
+        return _look(params, jnp.stack(colours, axis=-1), region)
+
+    points, presence = _by_parts(look, (colours, region))
     return points, jax.nn.sigmoid(presence), region_around(points, *MESH_EYE_CORNERS)
 
 

@@ -26,7 +26,7 @@ def expert_flops(side: int) -> int:
 
 def _detector(net: BlazeFaceConfig) -> int:
     side, channels = net.size // 2, net.stem
-    total = side**2 * 5 * 5 * 3 * channels
+    total = _stem(side, 5, channels)
     for depth, anchors in net.heads:
         _, at, width = _run(net.blocks[:depth], side, channels)
         total += at**2 * width * anchors * (1 + COORDINATES)
@@ -35,14 +35,19 @@ def _detector(net: BlazeFaceConfig) -> int:
 
 def _mesh(net: FaceMeshConfig) -> int:
     side, channels = net.size // 2, net.stem
-    # The stem is one product of 2 x 2 cells of 2 x 2 pixels.
-    total = side**2 * 16 * 3 * channels
+    total = _stem(side, 3, channels)
     trunk, side, channels = _run(net.trunk, side, channels)
     total += trunk
     for blocks, outputs in ((net.points_blocks, 3 * net.points), (net.presence_blocks, 1)):
         head, at, width = _run(blocks, side, channels)
         total += head + at**2 * (width * net.neck + net.neck**2 + net.neck * outputs)
     return total
+
+
+def _stem(side: int, kernel: int, channels: int) -> int:
+    """One product of rows of cells of 2 x 2 pixels (`HalvingConv`)."""
+    reach = (kernel + 1) // 2
+    return (side + reach - 1) * side * reach * 4 * 3 * reach * channels
 
 
 def _run(blocks: Iterable[Block], side: int, channels: int) -> tuple[int, int, int]:

@@ -78,33 +78,58 @@ def sample(
       region: one a picture.
       size: pixels a side of the result.
     """
+    return jnp.stack(blend(look_up(images, region, size)), axis=-1)
+
+
+class Lookups(NamedTuple):
+    """What `sample` reads, and how it weighs it.
+
+    Two steps, since XLA on CPU fuses them when they are one program, and then computes places again
+    for each of the pixels that are read there, and those again for each colour.
+
+    Attributes:
+      pixels: u32[B, (H+2) * (W+2)], a framed picture; red, green and blue are one number, so that
+        four are looked up for a place and not twelve.
+      row: i32[], numbers in a row of it.
+      first: i32[B, size, size], where the upper left of the four pixels around each place is.
+      x, y: f32[B, size, size], how far right of and below it the place is.
+    """
+
+    pixels: Array
+    row: Array
+    first: Array
+    x: Array
+    y: Array
+
+
+def look_up(images: UInt8[Array, 'B H W 3'], region: Region, size: int) -> Lookups:
+    """The first step of `sample`."""
+    batch, height, width, _ = images.shape
     middle = (jnp.arange(size) + 0.5) / size
-    y, x = jnp.meshgrid(middle, middle, indexing='ij')
-    grid = jnp.stack([x.ravel(), y.ravel()], axis=-1)
-    wanted = place_points(jnp.broadcast_to(grid, (len(images), *grid.shape)), region) - 0.5
-    pixels = jax.vmap(_bilinear)(images, wanted)
-    return pixels.reshape(len(images), size, size, 3)
+    grid = jnp.stack(jnp.meshgrid(middle, middle), axis=-1).reshape(-1, 2)
+    places = place_points(jnp.broadcast_to(grid, (batch, *grid.shape)), region) - 0.5
+    # Beyond the frame all is black, as the frame is.
+    x, y = (jnp.clip(places[..., i] + 1, 0, side + 1) for i, side in enumerate((width, height)))
+    column, row = jnp.minimum(jnp.floor(x), width), jnp.minimum(jnp.floor(y), height)
+    first = (row * (width + 2) + column).astype(jnp.int32)
+    red, green, blue = (images[..., i].astype(jnp.uint32) for i in range(3))
+    framed = jnp.pad(red | green << 8 | blue << 16, ((0, 0), (1, 1), (1, 1)))
+    squares = (one.reshape(batch, size, size) for one in (first, x - column, y - row))
+    return Lookups(framed.reshape(batch, -1), jnp.int32(width + 2), *squares)
 
 
-def _bilinear(image: UInt8[Array, 'H W 3'], positions: Float[Array, 'N 2']) -> Float[Array, 'N 3']:
-    """Values between pixel centres, which here have whole numbers."""
-    height, width = image.shape[:2]
-    framed = jnp.pad(image, ((1, 1), (1, 1), (0, 0)))
-    # Beyond the frame all is black, as the frame is. Without the barriers XLA would compute the
-    # positions anew for each of the twelve numbers that a pixel is made of.
-    inside = jnp.clip(positions + 1, 0, jnp.array([width + 1, height + 1]))
-    inside = jax.lax.optimization_barrier(inside)
-    corner = jnp.minimum(jnp.floor(inside), jnp.array([width, height]))
-    windows = jax.lax.gather(
-        framed,
-        corner[:, ::-1].astype(jnp.int32),
-        jax.lax.GatherDimensionNumbers(
-            offset_dims=(1, 2, 3), collapsed_slice_dims=(), start_index_map=(0, 1)
-        ),
-        slice_sizes=(2, 2, 3),
-        mode='promise_in_bounds',
-    )
-    windows = jax.lax.optimization_barrier(windows).astype(jnp.float32)
-    x, y = jnp.split(inside - corner, 2, axis=1)
-    rows = windows[:, :, 0] * (1 - x[:, None]) + windows[:, :, 1] * x[:, None]
-    return rows[:, 0] * (1 - y) + rows[:, 1] * y
+def blend(lookups: Lookups) -> tuple[Float[Array, 'B size size'], ...]:
+    """The second step of `sample`: red, green and blue apart, 0..255."""
+    pixels, row, first, x, y = lookups
+
+    def corner(offset: Array | int) -> Array:
+        read = jax.vmap(lambda one, where: one.at[where].get(mode='promise_in_bounds'))
+        return jnp.asarray(read(pixels, first + offset))
+
+    corners = [corner(offset) for offset in (0, 1, row, row + 1)]
+
+    def colour(shift: int) -> Array:
+        a, b, c, d = ((one >> shift & 255).astype(jnp.float32) for one in corners)
+        return (a * (1 - x) + b * x) * (1 - y) + (c * (1 - x) + d * x) * y
+
+    return colour(0), colour(8), colour(16)

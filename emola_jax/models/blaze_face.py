@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from emola_jax.models.blaze_block import BlazeBlock, Block, FullConv, PointwiseConv
+from emola_jax.models.blaze_block import BlazeBlock, Block, HalvingConv, PointwiseConv
 
 KEYPOINTS = 6
 """Right eye, left eye (the subject's), nose tip, mouth, right ear, left ear."""
@@ -61,7 +61,7 @@ class BlazeFace(nn.Module):
           (score logits, `COORDINATES` of each anchor), anchors in the order of
           `emola_jax.landmarks.detection.anchor_centres`.
         """
-        x = nn.relu(FullConv(self.cfg.stem, 5, 2, 'SAME', name='stem')(images))
+        x = nn.relu(HalvingConv(self.cfg.stem, 5, name='stem')(images))
         maps = [x]
         for number, block in enumerate(self.cfg.blocks):
             maps.append(BlazeBlock(block.features, block.stride, name=f'block_{number}')(maps[-1]))

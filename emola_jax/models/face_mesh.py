@@ -11,10 +11,10 @@ from jaxtyping import Array, Float
 from emola_jax.models.blaze_block import (
     BlazeBlock,
     Block,
-    FullConv,
     HalvingConv,
     PointwiseConv,
     Rectifier,
+    WholeConv,
 )
 
 
@@ -72,7 +72,7 @@ class FaceMesh(nn.Module):
           (x, y and depth of each point in input pixels, logit of the presence of a face).
         """
         cfg = self.cfg
-        x = HalvingConv(cfg.stem, name='stem')(images)
+        x = HalvingConv(cfg.stem, 3, name='stem')(images)
         x = Rectifier(learned_slope=True, name='stem_act')(x)
         for number, block in enumerate(cfg.trunk):
             x = BlazeBlock(block.features, block.stride, True, name=f'block_{number}')(x)
@@ -95,5 +95,4 @@ class _Head(nn.Module):
         x = PointwiseConv(self.neck, name='neck')(x)
         x = Rectifier(learned_slope=True, name='neck_act')(x)
         x = BlazeBlock(self.neck, 1, True, name='last_block')(x)
-        x = FullConv(self.outputs, x.shape[1], x.shape[1], 'VALID', name='out')(x)
-        return x[:, 0, 0]
+        return WholeConv(self.outputs, name='out')(x)
