@@ -224,7 +224,7 @@ def split_first_axis(x: Any) -> list[Any]:
 def _is_shared(x: Any) -> bool:
     if not isinstance(x, jax.Array) or isinstance(x, jax.core.Tracer):
         return False
-    devices = x.sharding.device_set
+    devices: Any = x.sharding.device_set
     return (
         isinstance(x.sharding, NamedSharding)
         and x.is_fully_replicated
@@ -244,7 +244,7 @@ def platform() -> str:
     The mesh in scope says so, which may be of devices that aren't at hand; without one it is JAX's
     default.
     """
-    device = jax.sharding.get_abstract_mesh().abstract_device
+    device: Any = jax.sharding.get_abstract_mesh().abstract_device
     return jax.default_backend() if device is None else str(device.platform)
 
 

@@ -91,8 +91,8 @@ def empty(stream: Stream, params: Params, prompts: Batch, mesh: Mesh) -> State:
     rows, slots = stream.rows, stream.prompt + max(stream.room - 1, 1)
 
     def prefill(params: Params, prompts: Batch) -> Cache:
-        _, cache = stream.model.apply({'params': params}, prompts, method=Emola.prefill)
-        return cache
+        read: Any = stream.model.apply({'params': params}, prompts, method=Emola.prefill)
+        return read[1]
 
     def make() -> State:
         def blank(path: Any, leaf: Any) -> Array:
@@ -183,10 +183,11 @@ def advance(stream: Stream, params: Params, state: State, wanted: Array) -> Stat
       state: donated.
       wanted: i32; rows without a question count.
     """
+    apply: Any = stream.model.apply
 
     def step(state: State) -> State:
         slot = stream.prompt + state.time % (state.mask.shape[1] - stream.prompt)
-        logits, own = stream.model.apply(
+        logits, own = apply(
             {'params': params},
             state.newest,
             state.position,

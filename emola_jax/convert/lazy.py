@@ -132,7 +132,8 @@ def place(value: Any, dtype: Any, sharding: jax.sharding.Sharding) -> jax.Array:
     """
     lazy = of_array(value).astype(dtype)
     known: dict[tuple[tuple[int, int], ...], np.ndarray] = {}
-    on_host = any(device.platform == 'cpu' for device in sharding.device_set)
+    devices: Any = sharding.device_set
+    on_host = any(device.platform == 'cpu' for device in devices)
 
     def read(index: Index | None) -> np.ndarray:
         # Devices that hold the same piece ask for it one by one.
