@@ -26,13 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser, *, turns: int = 7) -> None:
     parser.add_argument(
         '--dtype', choices=DTYPES, default='float32', help='of weights and products'
     )
+    parser.add_argument('--devices', type=int, help='that we split a CPU into')
     parser.add_argument('--turns', type=int, default=turns, help='of each side; medians count')
     parser.add_argument('--out', type=Path, help='where to write the figures')
 
 
 def chosen(args: argparse.Namespace) -> Shapes:
     """The sizes that the arguments name."""
-    return PRESETS[args.preset].with_dtype(args.dtype)
+    sizes = PRESETS[args.preset].with_dtype(args.dtype)
+    return sizes.replace(devices=args.devices) if args.devices else sizes
 
 
 @contextlib.contextmanager

@@ -128,8 +128,9 @@ def bandwidth(spec: Mapping[str, Any]) -> Callable[[], Figures]:
 
 def start(devices: int) -> None:
     """Prepares the process as a run does; splits a CPU into virtual devices."""
-    host_memory.keep()
     jax.config.update('jax_num_cpu_devices', devices)
+    if devices == 1:
+        host_memory.keep()
 
 
 def write_weights(spec: Mapping[str, Any]) -> Callable[[], None]:

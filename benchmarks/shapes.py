@@ -90,7 +90,7 @@ _SMALL = Shapes(
     segments=1,
     prompt=96,
     new_tokens=64,
-    devices=2,
+    devices=1,
     unroll=True,
 )
 

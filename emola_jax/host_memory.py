@@ -24,9 +24,14 @@ _SPARE = 2**26
 
 
 def keep() -> None:
-    """Has the allocator keep what is freed, in one heap, for the next call."""
+    """Has the allocator keep what is freed, in one heap, for the next call.
+
+    For a process with one CPU device, which from now on runs a program before the call returns:
+    otherwise, or with more of them, the temporaries of two calls may overlap and need two gaps.
+    """
     library = _glibc()
     if library is not None:
+        jax.config.update('jax_cpu_enable_async_dispatch', False)
         for option, value in ((_ARENAS, 1), (_MAPPED_CHUNKS, 0), (_TRIM_ABOVE, -1)):
             library.mallopt(option, value)
 
