@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emola_jax.convert.foreign_config import CONFIG_FILE
-from emola_jax.convert.source import Source
+from emola_jax.convert.source import Source, beyond_one_prior
 from emola_jax.convert.weights import read_json
 from emola_jax.models.config import EmolaConfig
 from input_pipeline.records import TASKS
@@ -66,8 +66,9 @@ _LANDMARKS = (
 _WITHOUT_PRIOR = (
     'This is plain LLaVA: **the facial prior is dropped**. The model was trained with a token of '
     'landmarks that this format has no place for, so its answers differ from those that were '
-    'scored. The `hf` format keeps the prior.'
+    'scored.'
 )
+_PRIOR_ELSEWHERE = ' The `hf` format keeps the prior.'
 
 _RENDERED = (
     '> The model was trained and tested on **rendered** faces. Its figures say nothing about real '
@@ -104,6 +105,11 @@ class CardFacts:
     def prior(self) -> bool:
         """Whether the folder holds the facial prior."""
         return self.kind != 'llava-hf' and self.model.prior.enabled
+
+    @property
+    def drops_prior(self) -> bool:
+        """Whether the model has a prior that the folder lacks."""
+        return self.kind == 'llava-hf' and bool(self.model.priors)
 
 
 def facts_of(kind: str, source: Source, dtype: str) -> CardFacts:
@@ -145,7 +151,7 @@ def model_card(facts: CardFacts, use: str = '') -> str:
         'Answers questions about a face: which emotion it shows, which facial action units, and '
         'why. The method is that of Li et al., *Facial Affective Behavior Analysis with '
         f'Instruction Tuning*, ECCV 2024; written by emola_jax, {how}.',
-        _WITHOUT_PRIOR if facts.kind == 'llava-hf' else '',
+        _dropped_prior(facts),
         _RENDERED if rendered else '',
         '## Use',
         use or _use(facts),
@@ -159,6 +165,12 @@ def model_card(facts: CardFacts, use: str = '') -> str:
         note,
     ]
     return '\n\n'.join(part for part in parts if part) + '\n'
+
+
+def _dropped_prior(facts: CardFacts) -> str:
+    if not facts.drops_prior:
+        return ''
+    return _WITHOUT_PRIOR + ('' if beyond_one_prior(facts.model) else _PRIOR_ELSEWHERE)
 
 
 def _use(facts: CardFacts) -> str:
@@ -222,7 +234,7 @@ def _scores(facts: CardFacts) -> str:
         'script does; `control` is `strict` with a blank image and the landmarks of another face.',
         '\n'.join(['| task | scoring | S_re | S_ge (ROUGE-L) | REGE |', '| --- ' * 5 + '|', *rows]),
     ]
-    if facts.kind == 'llava-hf':
+    if facts.drops_prior:
         told.append('They were had **with** the facial prior, which this folder lacks.')
     return '\n\n'.join(told)
 

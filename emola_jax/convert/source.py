@@ -117,12 +117,8 @@ def _merge(kernel: Lazy, a: Lazy, b: Lazy, lora: LoraConfig) -> Lazy:
     return dataclasses.replace(kernel, read=read)
 
 
-def check_priors(model: EmolaConfig, to: str) -> None:
-    """Refuses priors that no format of other people has a place for; our own runs hold them all.
-
-    Raises:
-      UserError: names what is in the way of the format `to`.
-    """
+def beyond_one_prior(model: EmolaConfig) -> list[str]:
+    """What of a model's priors no format of other people has a place for."""
     found = []
     if any(prior.place != 'after' for prior in model.priors):
         found.append('has a prior token before the patches')
@@ -130,7 +126,16 @@ def check_priors(model: EmolaConfig, to: str) -> None:
         found.append(f'has further priors ({", ".join(name for name, _ in model.more_priors)})')
     if model.computes_landmarks:
         found.append('computes landmarks from the image')
-    if found:
+    return found
+
+
+def check_priors(model: EmolaConfig, to: str) -> None:
+    """Refuses priors that only our own runs hold.
+
+    Raises:
+      UserError: names what is in the way of the format `to`.
+    """
+    if found := beyond_one_prior(model):
         raise UserError(
             f'--to={to} cannot express this model, which {" and ".join(found)}; --to=llava-hf '
             'leaves the priors out'

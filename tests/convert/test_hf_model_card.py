@@ -1,5 +1,6 @@
 """The card of a written folder: its code runs, its figures are those of the run."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -57,6 +58,18 @@ def test_rendered_faces_and_a_dropped_prior_are_said_in_bold():
     assert '**the facial prior is dropped**' in plain
     assert 'had **with** the facial prior' in plain
     assert 'landmarks.npy' not in plain and 'trust_remote_code' not in plain
+
+
+def test_a_card_names_hf_only_where_hf_keeps_the_prior():
+    before = PLAIN.replace(prior=dataclasses.replace(PLAIN.prior, place='before'))
+    alone = PLAIN.replace(prior=dataclasses.replace(PLAIN.prior, enabled=False))
+    kept, lost, none = (
+        model_card(CardFacts('llava-hf', model, 'float32', 'x', ABOUT, SCORES))
+        for model in (PLAIN, before, alone)
+    )
+    assert 'The `hf` format keeps the prior' in kept
+    assert 'prior is dropped' in lost and '`hf` format' not in lost
+    assert 'facial prior' not in none
 
 
 def test_a_card_without_a_run_says_less():
