@@ -5,22 +5,27 @@
 Both on the embedded default's data and sizes, each in a process of its own, in turns: batches with
 0 (threads of one process), 1 and 2 worker processes, and the step on batches that are there.
 A turn takes `--batches` batches; what was read ahead before it is not counted twice, since the
-buffers are as full at its end.
+buffers are as full at its end. Then a training run of `--steps` steps says itself which share of
+its time it waited for batches.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import statistics
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks import measure
+from benchmarks import measure, start_up
 from benchmarks.measure import Figures, Side
 from benchmarks.shapes import PRESETS
+from emola_jax import assets
 from emola_jax.optim import OptimiserConfig
 
+CONFIG = 'configs/mini.py'
 WORKERS = (0, 1, 2)
 _OPTIMISER = dataclasses.asdict(OptimiserConfig(warmup_ratio=0.0))
 
@@ -31,8 +36,10 @@ def main() -> None:
     parser.add_argument('--batches', type=int, default=40, help='of a turn')
     parser.add_argument('--turns', type=int, default=5, help='of each; medians count')
     parser.add_argument('--out', type=Path, help='where to write the figures')
+    parser.add_argument('--steps', type=int, default=8, help='of the run')
     args = parser.parse_args()
-    measure.report('pipeline', compare(batches=args.batches, turns=args.turns), out=args.out)
+    found = compare(batches=args.batches, turns=args.turns)
+    measure.report('pipeline', {**found, 'data_wait': data_wait(args.steps)}, out=args.out)
 
 
 def compare(*, batches: int, turns: int) -> Figures:
@@ -52,7 +59,17 @@ def compare(*, batches: int, turns: int) -> Figures:
         samples = sizes.conversations if name == 'step' else row['samples']
         row['samples_per_second'] = samples / row['wall']
         row['times_what_a_step_eats'] = row['samples_per_second'] / eaten
-    return {'config': 'configs/mini.py', 'batches': batches, 'sides': found}
+    return {'config': CONFIG, 'batches': batches, 'sides': found}
+
+
+def data_wait(steps: int) -> float:
+    """Share of a run's time, from its first step on, that it waited for batches."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        start_up.stepping(CONFIG, Path(folder), assets.cache_dir()) as rows,
+    ):
+        waits = [next(rows)['data_wait'] for _ in range(steps)]
+    return statistics.mean(waits[1:])
 
 
 def reader(spec: Mapping[str, Any]) -> Callable[[int], Figures]:

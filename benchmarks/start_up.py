@@ -10,13 +10,15 @@ line of metrics.jsonl, which stands there once the first step's loss has been re
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import measure
@@ -48,37 +50,54 @@ def starts(config: str, folder: Path, turns: int, options: Sequence[str] = ()) -
       turns: how many warm starts.
       options: more flags of the command.
     """
-    cache = _cache_without_programs(folder / 'cache')
+    cache = cache_without_programs(folder / 'cache')
     cold = first_step(config, folder / 'cold', cache, options)
     warm = [first_step(config, folder / f'warm{n}', cache, options) for n in range(turns)]
     return {'config': config, 'cold': cold, 'warm': statistics.median(warm), 'warm_starts': warm}
 
 
 def first_step(config: str, workdir: Path, cache: Path, options: Sequence[str] = ()) -> float:
-    """Seconds until the first step of a new run is logged; the run is then stopped.
+    """Seconds until the first step of a new run is logged; the run is then stopped."""
+    started = time.perf_counter()
+    with stepping(config, workdir, cache, options) as rows:
+        next(rows)
+        return time.perf_counter() - started
+
+
+@contextlib.contextmanager
+def stepping(
+    config: str, workdir: Path, cache: Path, options: Sequence[str] = ()
+) -> Iterator[Iterator[Figures]]:
+    """A new run, as the rows of its metrics.jsonl while they come, one a step; stopped at the end.
 
     Raises:
-      RuntimeError: it ended or took half an hour without a step.
+      RuntimeError: it ended or took half an hour for a step.
     """
     command = [sys.executable, '-m', 'emola_jax.main', f'--config={config}', '--mode=train']
     command += [f'--workdir={workdir}', '--config.train.log_every=1', *options]
-    started = time.perf_counter()
     run = subprocess.Popen(command, env={**os.environ, 'EMOLA_CACHE': str(cache)})
-    log = workdir / METRICS_FILE
     try:
-        while not (log.is_file() and log.stat().st_size):
-            if run.poll() is not None and not (log.is_file() and log.stat().st_size):
-                raise RuntimeError(f'{" ".join(command)}: ended with status {run.returncode}')
-            if time.perf_counter() - started > _PATIENCE:
-                raise RuntimeError(f'{" ".join(command)}: no step in {_PATIENCE} s')
-            time.sleep(0.02)
-        return time.perf_counter() - started
+        yield _rows(run, workdir / METRICS_FILE)
     finally:
         run.kill()
         run.wait()
 
 
-def _cache_without_programs(folder: Path) -> Path:
+def _rows(run: subprocess.Popen[bytes], log: Path) -> Iterator[Figures]:
+    seen, asked = 0, time.perf_counter()
+    while True:
+        has_ended = run.poll() is not None
+        lines = log.read_text().splitlines(keepends=True) if log.is_file() else []
+        whole = [line for line in lines if line.endswith('\n')]
+        for line in whole[seen:]:
+            yield json.loads(line)
+            seen, asked = seen + 1, time.perf_counter()
+        if has_ended or time.perf_counter() - asked > _PATIENCE:
+            raise RuntimeError(f'{log}: no step {seen + 1} within {_PATIENCE} s, {run.args!r}')
+        time.sleep(0.02)
+
+
+def cache_without_programs(folder: Path) -> Path:
     """A cache folder that shares everything with the user's but the compiled programs."""
     folder.mkdir()
     for entry in assets.cache_dir().iterdir():

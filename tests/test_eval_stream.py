@@ -13,53 +13,47 @@ from tests.tiny_experiment import questions, tiny_experiment
 FACES = questions(13)
 
 
-def evaluated(
-    workdir, *, refill, batch_size=5, devices=1, temperature=0.0, faces=FACES, blind=False
-):
+def evaluated(workdir, *, refill, batch_size=5, devices=1, temperature=0.0, faces=FACES):
     """Lines of predictions.jsonl."""
     experiment = tiny_experiment(workdir, faces=faces, devices=devices, lively=True)
     settings = experiment.config.eval
     settings.batch_size, settings.refill = batch_size, refill
     settings.sampler.temperature = temperature
     settings.max_new_tokens = {'emotion': 5, 'au': 9}
-    evaluate.evaluate(experiment, experiment.trainable, step=0, blind=blind)
-    return read_jsonl((workdir / 'control' if blind else workdir) / 'predictions.jsonl')
+    evaluate.evaluate(experiment, experiment.trainable, step=0)
+    return read_jsonl(workdir / 'predictions.jsonl')
 
 
-@pytest.fixture(scope='module', params=[0.0, 1.0], ids=['greedy', 'sampled'])
-def one_by_one(request, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp('one')
-    rows = evaluated(workdir, refill=0, batch_size=1, temperature=request.param)
-    lengths = {len(row['prediction']) for row in rows}
+def one_by_one(workdir, temperature):
+    rows = evaluated(workdir, refill=0, batch_size=1, temperature=temperature)
     assert len({row['prediction'] for row in rows}) > 5
-    assert len(lengths) > 1  # else no row would end before another
-    return request.param, rows
+    assert len({len(row['prediction']) for row in rows}) > 1  # else none would end before another
+    return rows
 
 
-@pytest.mark.parametrize(
-    ('devices', 'batch_size', 'refill'), [(1, 5, 1), (1, 5, 3), (1, 13, 13), (8, 8, 8), (2, 6, 2)]
-)
+@pytest.fixture(scope='module')
+def greedy(tmp_path_factory):
+    return one_by_one(tmp_path_factory.mktemp('one'), 0.0)
+
+
+@pytest.mark.parametrize(('devices', 'batch_size', 'refill'), [(1, 5, 3), (8, 8, 8), (2, 6, 2)])
 def test_refilled_rows_write_what_one_at_a_time_writes(
-    one_by_one, devices, batch_size, refill, tmp_path
+    greedy, devices, batch_size, refill, tmp_path
 ):
-    temperature, expected = one_by_one
-    found = evaluated(
-        tmp_path, refill=refill, batch_size=batch_size, devices=devices, temperature=temperature
-    )
-    assert found == expected
+    found = evaluated(tmp_path, refill=refill, batch_size=batch_size, devices=devices)
+    assert found == greedy
 
 
-def test_the_control_is_the_same(tmp_path):
-    found = [evaluated(tmp_path / str(n), refill=n, blind=True) for n in (0, 2)]
-    assert found[0] == found[1]
+def test_so_they_do_where_tokens_are_drawn(tmp_path):
+    found = evaluated(tmp_path / 'refilled', refill=3, temperature=1.0)
+    assert found == one_by_one(tmp_path / 'one', 1.0)
 
 
 class Killed(BaseException):
     pass
 
 
-def test_a_killed_one_goes_on_behind_its_answers(tmp_path, monkeypatch):
-    expected = evaluated(tmp_path / 'calm', refill=2)
+def test_a_killed_one_goes_on_behind_its_answers(greedy, tmp_path, monkeypatch):
     advance, admitted = stream.advance, []
 
     def dying(*args):
@@ -70,7 +64,7 @@ def test_a_killed_one_goes_on_behind_its_answers(tmp_path, monkeypatch):
 
     monkeypatch.setattr(stream, 'advance', dying)
     with pytest.raises(Killed):
-        evaluated(tmp_path / 'killed', refill=2)
+        evaluated(tmp_path / 'killed', refill=3)
     monkeypatch.setattr(stream, 'advance', advance)
     written = read_jsonl(tmp_path / 'killed' / 'answers' / 'host0.jsonl')
     assert 0 < len(written) < len(FACES)
@@ -83,7 +77,7 @@ def test_a_killed_one_goes_on_behind_its_answers(tmp_path, monkeypatch):
             asked.extend(left) or answers(settings, params, left, *rest)
         ),
     )
-    assert evaluated(tmp_path / 'killed', refill=2) == expected
+    assert evaluated(tmp_path / 'killed', refill=3) == greedy
     assert len(asked) == len(FACES) - len(written)
 
 
