@@ -31,7 +31,6 @@ from emola_jax.facs import EMOTIONS
 from emola_jax.files import write_json
 from emola_jax.kept_rows import KeptRows
 from emola_jax.metrics import rege
-from emola_jax.metrics.probabilities import roc_auc
 from emola_jax.predict import calibration
 from emola_jax.predict.load import load, read_config
 from emola_jax.predict.model import Predictor
@@ -115,16 +114,14 @@ def measure_probabilities(
     """AUC by action unit, accuracy of the likeliest emotion, calibration errors."""
     scores = calibrate.score(model, records, kept)
     made = model.calibration
-    areas = {
-        f'AU{code}': roc_auc(scores.au_log_odds[:, i], scores.aus[:, i])
-        for i, code in enumerate(model.codes)
-    }
+    areas = calibration.au_areas(scores.au_log_odds, scores.aus, model.codes)
+    known = [area for area in areas.values() if area is not None]
     rows = np.flatnonzero(scores.emotions >= 0)
     right = scores.emotion_log_probs[rows].argmax(1) == scores.emotions[rows]
     return {
         'calibrated': made.fitted,
         'au_auc': areas,
-        'au_auc_mean': float(np.nanmean(list(areas.values()))),
+        'au_auc_mean': float(np.mean(known)) if known else None,
         'au_calibration': calibration.au_errors(scores.au_log_odds, scores.aus, made),
         'emotion_accuracy': float(right.mean()),
         'emotion_calibration': calibration.emotion_errors(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from emola_jax import command, data, runtime
+from emola_jax import command, data, report, runtime
 from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
 from emola_jax.kept_rows import KeptRows
@@ -31,8 +31,8 @@ from input_pipeline.records import UNLABELLED, Record
 _DESCRIPTION = """\
 Fits the probabilities of `python -m emola_jax.predict` on faces that the run was not trained on:
 one temperature for the emotions, slope and offset for the action units. Landmarks are computed from
-the pictures, as predict does. Writes calibration.json into RUN and prints the expected calibration
-error before and after. After a kill the same command goes on."""
+the pictures, as predict does. Writes calibration.json into RUN, prints the expected calibration
+error before and after, and shows both in RUN's report. After a kill the same command goes on."""
 
 ROWS_FOLDER = 'calibrate'
 """Beside the run, while the command works: scores that a kill shall not cost."""
@@ -152,13 +152,17 @@ def main(argv: Sequence[str]) -> None:
     fitted = calibration.fit(
         scores.emotion_log_probs, scores.emotions, scores.au_log_odds, scores.aus
     )
-    fitted = dataclasses.replace(
-        fitted, about=fitted.about | {'split': arguments.split, 'landmarks_not_found': kept}
-    )
-    path = calibration.save(workdir, fitted, identity(workdir))
+    about = fitted.about | {'split': arguments.split, 'landmarks_not_found': kept}
+    if 'au' in about:
+        areas = calibration.au_areas(scores.au_log_odds, scores.aus, model.codes)
+        about['au'] = about['au'] | {'roc_auc': areas}
+    fitted = dataclasses.replace(fitted, about=about)
+    written = [calibration.save(workdir, fitted, identity(workdir))]
     kept_rows.remove()
+    if (workdir / report.REPORT_FILE).exists():
+        written.append(report.write_report(workdir))
     print(describe(fitted))
-    print(f'written: {path}')
+    print(f'written: {", ".join(map(str, written))}')
 
 
 def describe(made: Calibration) -> str:

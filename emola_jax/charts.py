@@ -81,6 +81,55 @@ def _column_class(low: float, limit: float | None) -> str:
     return 'column' if limit is None or low < limit else 'column beyond'
 
 
+_SQUARE = 300
+
+
+def reliability_chart(
+    before: Sequence[tuple[float, float, int]],
+    after: Sequence[tuple[float, float, int]],
+    *,
+    label: str,
+) -> Markup:
+    """Draws how often probabilities came true against what they were.
+
+    Args:
+      before: (mean probability, share that came true, how many) of each bin; areas of the dots
+        are as how many.
+      after: the same of what replaces them.
+      label: of what, for readers that do not see the picture.
+
+    Returns:
+      An `<svg>` element; styled by the classes axis, grid, ideal, before and after.
+    """
+    place_x = _scale(0, 1, LEFT, _SQUARE - RIGHT)
+    place_y = _scale(0, 1, _SQUARE - BOTTOM, TOP)
+    parts = [
+        f'<svg class="chart square" viewBox="0 0 {_SQUARE} {_SQUARE}" role="img" '
+        f'aria-label="{escape(label)}">'
+    ]
+    for tick in (0, 0.25, 0.5, 0.75, 1):
+        x, y = place_x(tick), place_y(tick)
+        parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{_SQUARE - RIGHT}"/>')
+        parts.append(
+            f'<text class="axis" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>'
+        )
+        parts.append(
+            f'<text class="axis" x="{x:.1f}" y="{_SQUARE - 8}" text-anchor="middle">{tick:g}</text>'
+        )
+    parts.append(
+        f'<path class="ideal" d="M{place_x(0):.1f} {place_y(0):.1f}L{place_x(1):.1f} '
+        f'{place_y(1):.1f}"/>'
+    )
+    for kind, bins in (('before', before), ('after', after)):
+        most = max((count for *_, count in bins), default=1)
+        parts += [
+            f'<circle class="{kind}" cx="{place_x(given):.1f}" cy="{place_y(true):.1f}" '
+            f'r="{2.5 + 8 * math.sqrt(count / most):.1f}"/>'
+            for given, true, count in bins
+        ]
+    return Markup(''.join(parts) + '</svg>')
+
+
 _CELL, _HEAD_LEFT, _HEAD_TOP = 34, 84, 34
 
 

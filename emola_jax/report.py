@@ -19,6 +19,7 @@ from emola_jax import (
     report_gallery,
     table_text,
 )
+from emola_jax.facs import AU_NAMES
 from emola_jax.files import read_json_lines, write_text
 from emola_jax.report_data import Run
 
@@ -120,6 +121,14 @@ def render(run: Run) -> str:
                 title: charts.line_chart(xs, ys, label=title)
                 for title, (xs, ys) in report_data.curves(run).items()
             },
+            probabilities=report_data.probabilities(run),
+            reliability={
+                task: charts.reliability_chart(
+                    told['bins_before'], told['bins_after'], label=report_data.TASK_TITLES[task]
+                )
+                for task, told in report_data.probabilities(run).items()
+            },
+            au_names=AU_NAMES,
             cards=report_gallery.cards(run),
             settings=report_data.settings(run),
         )

@@ -31,6 +31,7 @@ class Run:
       metrics: lines of metrics.jsonl.
       scores: scores.json.
       predictions: lines of predictions.jsonl.
+      calibration: calibration.json; {} without it.
     """
 
     workdir: Path
@@ -39,6 +40,7 @@ class Run:
     metrics: list[dict[str, Any]]
     scores: dict[str, Any]
     predictions: list[dict[str, Any]]
+    calibration: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def tasks(self) -> list[str]:
@@ -118,6 +120,7 @@ def load(workdir: Path) -> Run:
         metrics=read_jsonl(workdir / 'metrics.jsonl'),
         scores=_read_json(workdir / 'scores.json'),
         predictions=predictions,
+        calibration=_read_json(fitted) if (fitted := workdir / 'calibration.json').exists() else {},
     )
 
 
@@ -281,6 +284,12 @@ def confusion(run: Run) -> dict[str, dict[str, int]]:
         for truth, counts in table['rows'].items()
         if any(counts)
     }
+
+
+def probabilities(run: Run) -> dict[str, dict[str, Any]]:
+    """Task -> how far its probabilities may be believed, as `calibrate` measured it."""
+    about = run.calibration.get('about', {})
+    return {task: about[task] for task in TASK_TITLES if 'bins_after' in about.get(task, {})}
 
 
 def curves(run: Run) -> dict[str, tuple[list[float], list[float]]]:

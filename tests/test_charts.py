@@ -104,3 +104,21 @@ def test_heatmap_places_every_value_and_leaves_gaps_empty():
     places = [(float(e.attrib['x']), float(e.attrib['y'])) for e in cells]
     assert places[0][0] == places[2][0] < places[1][0] == places[3][0] < places[4][0]
     assert places[0][1] == places[1][1] < places[2][1] == places[3][1] == places[4][1]
+
+
+def test_dots_of_believed_probabilities_lie_on_the_diagonal_when_they_hold():
+    svg = charts.reliability_chart([(0.2, 0.7, 4)], [(0.25, 0.25, 1), (0.75, 0.75, 4)], label='<p>')
+    root = xml.etree.ElementTree.fromstring(svg)
+    ideal = next(e.get('d') for e in root if e.get('class') == 'ideal')
+    (x0, y0), (x1, y1) = (tuple(map(float, p.split())) for p in ideal[1:].split('L'))
+    dots = [
+        (e.get('class'), *(float(e.get(name)) for name in ('cx', 'cy', 'r')))
+        for e in root
+        if e.tag.endswith('circle')
+    ]
+    assert [kind for kind, *_ in dots] == ['before', 'after', 'after']
+    for kind, x, y, _ in dots:
+        on_line = y0 + (x - x0) / (x1 - x0) * (y1 - y0)
+        assert (abs(y - on_line) < 0.2) == (kind == 'after')
+    assert dots[0][2] < dots[1][2]  # true more often: higher up
+    assert dots[2][3] > dots[1][3]

@@ -1,14 +1,17 @@
 import base64
+import dataclasses
 import io
 import json
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from emola_jax import report, report_data, report_differences, report_gallery
 from emola_jax.errors import UserError
 from emola_jax.metrics import rege
+from emola_jax.predict import calibration
 from tests import report_workdir
 
 VOID = {'meta', 'img', 'input', 'br', 'link'}
@@ -237,6 +240,22 @@ def test_intervals_and_googles_rouge_are_shown_where_there_are_any(workdir):
     whiskers = [v['style'] for tag, v in page.tags if tag == 'b' and 'style' in v]
     assert 'left:41.50%;width:1.00%' in whiskers and 'left:51.50%;width:1.00%' in whiskers
     assert len(whiskers) == 3  # AU4, AU9 and fear
+
+
+def test_how_far_probabilities_may_be_believed_is_shown_once_it_is_known(workdir):
+    assert 'may be believed' not in read(workdir).text
+    log_odds = np.array([[2.0, 1.0], [-1.0, 2.0], [1.0, 3.0]])
+    labels = np.array([[True, False], [False, False], [False, False]])
+    made = calibration.fit(np.zeros((0, 7)), np.zeros(0, int), log_odds, labels)
+    areas = calibration.au_areas(log_odds, labels, (4, 6))
+    about = {'au': made.about['au'] | {'roc_auc': areas}, 'split': 'validation'}
+    calibration.save(workdir, dataclasses.replace(made, about=about), {'step': 40})
+    page = read(workdir)
+    assert 'at step 40' in page.text and 'validation split' in page.text
+    assert {1.0, about['au']['ece_before'], about['au']['ece_after']} <= set(page.numbers)
+    dots = [v for tag, v in page.tags if tag == 'circle']
+    assert len(dots) == len(about['au']['bins_before']) + len(about['au']['bins_after'])
+    assert 'AU6 Cheek Raiser –' in page.text
 
 
 def test_published_figures_stand_apart_from_rendered_faces(workdir):

@@ -28,6 +28,28 @@ def roc_auc(scores: Float[np.ndarray, 'n'], labels: Bool[np.ndarray, 'n']) -> fl
     return float(above / (positives * negatives))
 
 
+def reliability(
+    confidences: Float[np.ndarray, 'n'], correct: Bool[np.ndarray, 'n'], bins: int = BINS
+) -> list[tuple[float, float, int]]:
+    """What a reliability diagram shows, for bins of equal width that are not empty.
+
+    Args:
+      confidences: probabilities that were given, in 0..1.
+      correct: whether what they were given to is true.
+      bins: over 0..1.
+
+    Returns:
+      (mean confidence, share that is true, how many) of each bin, from low to high.
+    """
+    place = np.minimum((confidences * bins).astype(int), bins - 1)
+    members = [place == i for i in range(bins)]
+    return [
+        (float(confidences[inside].mean()), float(correct[inside].mean()), int(inside.sum()))
+        for inside in members
+        if inside.any()
+    ]
+
+
 def calibration_error(
     confidences: Float[np.ndarray, 'n'], correct: Bool[np.ndarray, 'n'], bins: int = BINS
 ) -> float:
@@ -38,8 +60,5 @@ def calibration_error(
       correct: whether what they were given to is true.
       bins: of equal width; each counts by how many fall into it.
     """
-    place = np.minimum((confidences * bins).astype(int), bins - 1)
-    gaps = [
-        abs(float(confidences[place == i].sum() - correct[place == i].sum())) for i in range(bins)
-    ]
-    return sum(gaps) / max(len(confidences), 1)
+    shown = reliability(confidences, correct, bins)
+    return sum(n * abs(given - true) for given, true, n in shown) / max(len(confidences), 1)

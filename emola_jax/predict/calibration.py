@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from scipy import optimize, special
 
 from emola_jax.errors import UserError
 from emola_jax.files import write_json
-from emola_jax.metrics.probabilities import calibration_error
+from emola_jax.metrics.probabilities import calibration_error, reliability, roc_auc
 
 CALIBRATION_FILE = 'calibration.json'
+
+Json = dict[str, Any]
 
 _SLOPES = (0.02, 50.0)
 
@@ -78,25 +81,53 @@ def fit(
 
 def emotion_errors(
     log_probs: Float[np.ndarray, 'n C'], emotions: Int[np.ndarray, 'n'], made: Calibration
-) -> dict[str, float]:
-    """Faces, and calibration error of the likeliest emotion without and with `made`."""
+) -> Json:
+    """How far the likeliest emotion's probability may be believed, without and with `made`.
 
-    def error(calibration: Calibration) -> float:
-        given = calibration.emotions(log_probs)
-        return calibration_error(given.max(1), given.argmax(1) == emotions)
+    Returns:
+      'faces'; and with the ending _before and _after 'ece', the expected calibration error, and
+      'bins', of `probabilities.reliability`.
+    """
 
-    return {'faces': len(emotions), 'ece_before': error(UNCALIBRATED), 'ece_after': error(made)}
+    def given(calibration: Calibration) -> _Given:
+        probabilities = calibration.emotions(log_probs)
+        return probabilities.max(1), probabilities.argmax(1) == emotions
+
+    return {'faces': len(emotions), **_compared(given(UNCALIBRATED), given(made))}
 
 
 def au_errors(
     log_odds: Float[np.ndarray, 'm A'], aus: Bool[np.ndarray, 'm A'], made: Calibration
-) -> dict[str, float]:
+) -> Json:
     """The same of the action units, all of them together."""
 
-    def error(calibration: Calibration) -> float:
-        return calibration_error(calibration.aus(log_odds).ravel(), aus.ravel())
+    def given(calibration: Calibration) -> _Given:
+        return calibration.aus(log_odds).ravel(), aus.ravel()
 
-    return {'faces': len(aus), 'ece_before': error(UNCALIBRATED), 'ece_after': error(made)}
+    return {'faces': len(aus), **_compared(given(UNCALIBRATED), given(made))}
+
+
+def au_areas(
+    log_odds: Float[np.ndarray, 'm A'], aus: Bool[np.ndarray, 'm A'], codes: Sequence[int]
+) -> dict[str, float | None]:
+    """Action unit -> area under the ROC curve; None where it is shown by all faces or by none."""
+    areas = [roc_auc(log_odds[:, i], aus[:, i]) for i in range(len(codes))]
+    return {
+        str(code): None if np.isnan(area) else area for code, area in zip(codes, areas, strict=True)
+    }
+
+
+_Given = tuple[np.ndarray, np.ndarray]
+"""Probabilities, and whether what they were given to is true."""
+
+
+def _compared(before: _Given, after: _Given) -> Json:
+    return {
+        'ece_before': calibration_error(*before),
+        'ece_after': calibration_error(*after),
+        'bins_before': reliability(*before),
+        'bins_after': reliability(*after),
+    }
 
 
 def save(workdir: Path, calibration: Calibration, identity: dict[str, Any]) -> Path:

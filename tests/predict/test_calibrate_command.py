@@ -47,6 +47,21 @@ def test_it_writes_what_predict_uses_and_says_what_it_gained(run, fake, capsys):
     assert 'calibration error on 6 faces' in capsys.readouterr().out
 
 
+def test_the_report_of_the_run_is_written_anew(run, fake, monkeypatch, capsys):
+    page = run / calibrate.report.REPORT_FILE
+    written = []
+    monkeypatch.setattr(calibrate.report, 'write_report', lambda run: written.append(run) or page)
+    calibrate.main([str(run), '--batch=4'])
+    assert written == []
+    page.touch()
+    calibrate.main([str(run), '--batch=4'])
+    told = json.loads((run / calibration.CALIBRATION_FILE).read_text())['about']['au']
+    page.unlink()
+    (run / calibration.CALIBRATION_FILE).unlink()
+    assert written == [run] and str(page) in capsys.readouterr().out
+    assert all(code.isdecimal() for code in told['roc_auc'])
+
+
 def test_landmarks_are_those_of_the_picture_where_a_face_is_found():
     seen, blind = records(2)
     blind = dataclasses.replace(blind, image=png((0, 0, 0), 28))

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from scipy.special import expit, log_softmax
@@ -28,6 +30,18 @@ def test_slope_and_offset_are_found_again():
     assert made.offset == pytest.approx(1, abs=0.1)
     np.testing.assert_allclose(made.aus((honest - 1) / 0.5), expit(honest), atol=0.03)
     assert made.temperature == 1
+
+
+def test_what_a_report_shows_of_it_can_be_written_down():
+    log_odds = np.array([[2.0, 1.0, 0.0], [-1.0, 2.0, 1.0], [1.0, 3.0, 2.0]])
+    labels = np.array([[True, False, True], [False, False, False], [False, False, True]])
+    told = calibration.fit(*EMPTY, log_odds, labels).about['au']
+    assert sum(count for *_, count in told['bins_before']) == labels.size
+    gaps = sum(n * abs(given - true) for given, true, n in told['bins_after'])
+    assert told['ece_after'] == pytest.approx(gaps / labels.size)
+    areas = calibration.au_areas(log_odds, labels, (4, 6, 12))
+    assert areas == {'4': 1.0, '6': None, '12': 0.5}
+    assert json.loads(json.dumps([told, areas])) is not None
 
 
 def test_it_is_read_back_for_the_same_checkpoint_only(tmp_path):
