@@ -38,6 +38,8 @@ class EvalConfig:
       limit: only the first so many records of the split; 0 is all of them.
       merge: fold LoRA into the weights before, so that a token costs less; False keeps a quantised
         base small.
+      refill: 0 answers a batch to the end of its longest answer; else rows that have ended take the
+        next questions, of either task, so many at a time over all devices.
       unroll: decode without a compiled loop over layers, which is faster on a CPU.
       control: also answer with blank images and other faces' landmarks.
       checkpoint: of `CHECKPOINTS`, which one --mode=eval answers with; a training that ends is
@@ -53,6 +55,7 @@ class EvalConfig:
     unroll: bool = False
     control: bool = False
     checkpoint: str = 'newest'
+    refill: int = 0
 
     def __post_init__(self) -> None:
         if self.checkpoint not in CHECKPOINTS:
@@ -61,6 +64,8 @@ class EvalConfig:
             )
         if self.batch_size < 1:
             raise UserError(f'eval.batch_size is {self.batch_size}; expected 1 or more')
+        if self.refill < 0:
+            raise UserError(f'eval.refill is {self.refill}; expected 0 (none) or more rows')
         if self.limit < 0:
             raise UserError(f'eval.limit is {self.limit}; expected 0 (all records) or more')
         for task in TASKS:

@@ -1,14 +1,16 @@
 """Evaluation: batched generation over a split, and REGE scores from the texts.
 
 The batches are the same in every run and on every host, and each host answers the rows that lie on
-its devices. Answers are appended a batch at a time, so a run that was killed goes on behind its
-last whole batch. Scores are a function of predictions.jsonl alone.
+its devices; or rows take the next question as they end (`eval.refill`). Answers are appended as
+they come, so a run that was killed goes on behind them. Scores are a function of predictions.jsonl
+alone.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,15 @@ import numpy as np
 from jax.experimental import multihost_utils
 from tqdm import tqdm
 
-from emola_jax import answer_files, eval_plan, report_faces, runtime, sharding, train_state
+from emola_jax import (
+    answer_files,
+    eval_plan,
+    eval_stream,
+    report_faces,
+    runtime,
+    sharding,
+    train_state,
+)
 from emola_jax import experiment as experiments
 from emola_jax.eval_plan import Batch, EvalConfig, Question
 from emola_jax.experiment import Experiment
@@ -27,7 +37,7 @@ from emola_jax.generate import generate
 from emola_jax.metrics import action_units, emotions, rege
 from emola_jax.metrics.rouge import rouge_l
 from emola_jax.models.config import CLIP_MEAN
-from emola_jax.models.emola import unroll
+from emola_jax.models.emola import Emola, unroll
 from emola_jax.models.lora import merge_lora
 from emola_jax.sharding import HostRows
 from emola_jax.train_state import Params
@@ -62,9 +72,6 @@ def evaluate(
     folder.mkdir(parents=True, exist_ok=True)
     split = experiment.data.splits[config.split]
     questions = eval_plan.ask(split, experiment.data.encoder, config, blind=blind)
-    devices = sharding.batch_devices(experiment.mesh)
-    rows = -(-config.batch_size // devices) * devices
-    batches = eval_plan.plan(questions, config, rows=rows)
     is_first = jax.process_index() == 0
 
     answered: set[int] = set()
@@ -72,10 +79,20 @@ def evaluate(
         answered = answer_files.answered(folder, questions, _identity(experiment, step))
         if not blind:
             report_faces.save((split.source[question.index] for question in questions), folder)
-    left = _unanswered(batches, answered)
-    if left:
-        own = sharding.host_rows(rows, experiment.mesh)
-        _answer(experiment, trainable, config, left, own, folder, blind=blind)
+    asker = _Asker(experiment, config, blind)
+    rows = _batch_rows(experiment, config)
+    batches = [] if config.refill else eval_plan.plan(questions, config, rows=rows)
+    groups = [batch.questions for batch in batches] or [(question,) for question in questions]
+    left = _unanswered(groups, answered)
+    if any(left):
+        model, params = _to_answer_with(experiment, trainable, config)
+        if config.refill:
+            todo = list(itertools.compress(questions, left))
+            found = _streamed(asker, model, params, todo)
+        else:
+            found = _batched(asker, model, params, list(itertools.compress(batches, left)))
+        count = sum(len(group) for group in itertools.compress(groups, left))
+        _write(found, folder, count=count, what='evaluate (control)' if blind else 'evaluate')
         runtime.wait_for_hosts('answers are written')
     if not is_first:
         return {}
@@ -95,70 +112,124 @@ def score(rows: Sequence[dict[str, Any]], aus: Sequence[int]) -> dict[str, Any]:
     return scores
 
 
-def _unanswered(batches: Sequence[Batch], answered: AbstractSet[int]) -> list[Batch]:
-    """What is left to do: host 0 says so, and every host does the same batches."""
+def _batch_rows(experiment: Experiment, config: EvalConfig) -> int:
+    """`eval.batch_size`, rounded up to a multiple of the devices that share a batch."""
+    devices = sharding.batch_devices(experiment.mesh)
+    return -(-config.batch_size // devices) * devices
+
+
+def _unanswered(groups: Sequence[Sequence[Question]], answered: AbstractSet[int]) -> list[bool]:
+    """Which groups are left to do: host 0 says so, and every host does the same."""
     runtime.wait_for_hosts('questions are known')
-    left = [any(q.index not in answered for q in batch.questions) for batch in batches]
-    left = multihost_utils.broadcast_one_to_all(np.array(left))
-    return [batch for batch, is_left in zip(batches, left, strict=True) if is_left]
+    left = [any(q.index not in answered for q in group) for group in groups]
+    return [bool(one) for one in multihost_utils.broadcast_one_to_all(np.array(left))]
 
 
-def _answer(
-    experiment: Experiment,
-    trainable: Params,
-    config: EvalConfig,
-    batches: Sequence[Batch],
-    own: HostRows,
-    folder: Path,
-    *,
-    blind: bool,
-) -> None:
-    """Answers `batches`; this host writes the rows that it owns."""
+def _to_answer_with(
+    experiment: Experiment, trainable: Params, config: EvalConfig
+) -> tuple[Emola, Params]:
+    """Model and parameters in the form that writes fastest."""
     model, params = experiment.model, train_state.merge(experiment.frozen, trainable)
     if config.merge:
         model, params = merge_lora(model, params)
-    if config.unroll:
-        model, params = unroll(model, params)
-    source = experiment.data.splits[config.split].source
+        params = sharding.one_copy(params)
+    return unroll(model, params) if config.unroll else (model, params)
+
+
+Found = Iterator[tuple[int, dict[int, dict[str, Any]]]]
+"""How many questions were answered, and the lines of those that this host owns, by their index."""
+
+
+def _write(found: Found, folder: Path, *, count: int, what: str) -> None:
+    """Appends answers as they come, with a progress bar."""
     host = jax.process_index()
     with (
         answer_files.Part(folder, host) as part,
-        tqdm(
-            total=sum(len(batch.questions) for batch in batches),
-            desc='evaluate (control)' if blind else 'evaluate',
-            unit='answer',
-            dynamic_ncols=True,
-            disable=host != 0,
-        ) as bar,
+        tqdm(total=count, desc=what, unit='answer', dynamic_ncols=True, disable=host != 0) as bar,
     ):
-        for batch in batches:
-            records = {
-                row: _shown(source, question)
-                for row, question in enumerate(batch.questions)
-                if row in own.held
-            }
-            prompts = sharding.place_rows(
-                _prompts(experiment, batch, records, own, blind=blind), own, experiment.mesh
-            )
-            keys = jax.random.wrap_key_data(prompts.pop('keys'), impl='threefry2x32')
-            tokens = generate(
-                model,
-                params,
-                prompts,
-                max_new_tokens=batch.max_new_tokens,
-                eos_id=experiment.tokenizer.eos_id,
-                sampler=config.sampler,
-                rng=keys,
-            )
-            ids = sharding.fetch_rows(tokens, experiment.mesh)
-            part.append(
-                {
-                    batch.questions[row].index: _row(experiment, records[row], ids[row])
-                    for row in own.owned
-                    if row in records
-                }
-            )
-            bar.update(len(batch.questions))
+        for answers, rows in found:
+            part.append(rows)
+            bar.update(answers)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Asker:
+    """Makes prompts of questions."""
+
+    experiment: Experiment
+    config: EvalConfig
+    blind: bool
+
+    @property
+    def source(self) -> RecordSource:
+        return self.experiment.data.splits[self.config.split].source
+
+    def prompts(
+        self, questions: Mapping[int, Question], own: HostRows, length: int
+    ) -> dict[str, np.ndarray]:
+        """This host's rows: see `prompt_batch`, and 'keys' u32[rows, 2] to sample with.
+
+        Args:
+          questions: by row.
+          own: the rows of this host.
+          length: tokens that prompts are padded to.
+        """
+        here = [questions.get(row) for row in own.held]
+        shown = [None if q is None else _shown(self.source, q) for q in here]
+        arrays = prompt_batch(shown, self.experiment.data.encoder, length=length)
+        if self.blind:
+            arrays['images'] = _blank(arrays['images'])
+        arrays['keys'] = np.zeros((len(here), 2), np.uint32)
+        for place, question in enumerate(here):
+            if question is not None:
+                arrays['keys'][place] = eval_plan.key_words(question, self.experiment.config.seed)
+        return arrays
+
+    def line(self, question: Question, ids: np.ndarray) -> dict[str, Any]:
+        """The answer as a line of predictions.jsonl."""
+        return _row(self.experiment, self.source[question.index], ids)
+
+
+def _batched(asker: _Asker, model: Emola, params: Params, batches: Sequence[Batch]) -> Found:
+    """A batch after the other, each to the end of its longest answer."""
+    experiment, mesh = asker.experiment, asker.experiment.mesh
+    own = sharding.host_rows(_batch_rows(experiment, asker.config), mesh)
+    for batch in batches:
+        questions = dict(enumerate(batch.questions))
+        prompts = sharding.place_rows(asker.prompts(questions, own, batch.length), own, mesh)
+        keys = jax.random.wrap_key_data(prompts.pop('keys'), impl='threefry2x32')
+        tokens = generate(
+            model,
+            params,
+            prompts,
+            max_new_tokens=batch.max_new_tokens,
+            eos_id=experiment.tokenizer.eos_id,
+            sampler=asker.config.sampler,
+            rng=keys,
+        )
+        ids = sharding.fetch_rows(tokens, mesh)
+        lines = {
+            questions[row].index: asker.line(questions[row], ids[row])
+            for row in own.owned
+            if row in questions
+        }
+        yield len(questions), lines
+
+
+def _streamed(asker: _Asker, model: Emola, params: Params, questions: Sequence[Question]) -> Found:
+    """Rows that take the next question when they have ended."""
+    experiment = asker.experiment
+    settings = eval_stream.plan(
+        model, questions, asker.config, experiment.tokenizer.eos_id, experiment.mesh
+    )
+    found = eval_stream.answers(
+        settings, params, questions, asker.config.max_new_tokens, asker.prompts, experiment.mesh
+    )
+    for count, answers in found:
+        yield (
+            count,
+            {question.index: asker.line(question, ids) for question, ids in answers.items()},
+        )
 
 
 def _shown(source: RecordSource, question: Question) -> Record:
@@ -166,27 +237,6 @@ def _shown(source: RecordSource, question: Question) -> Record:
     if question.landmarks_of == question.index:
         return record
     return dataclasses.replace(record, landmarks=source[question.landmarks_of].landmarks)
-
-
-def _prompts(
-    experiment: Experiment,
-    batch: Batch,
-    records: Mapping[int, Record],
-    own: HostRows,
-    *,
-    blind: bool,
-) -> dict[str, np.ndarray]:
-    """This host's rows of a batch: see `prompt_batch`, and 'keys' u32[B, 2] to sample with."""
-    shown = [records.get(row) for row in own.held]
-    arrays = prompt_batch(shown, experiment.data.encoder, length=batch.length)
-    if blind:
-        arrays['images'] = _blank(arrays['images'])
-    arrays['keys'] = np.zeros((len(own.held), 2), np.uint32)
-    for place, row in enumerate(own.held):
-        if row in records:
-            question = batch.questions[row]
-            arrays['keys'][place] = eval_plan.key_words(question, experiment.config.seed)
-    return arrays
 
 
 def _row(experiment: Experiment, record: Record, ids: np.ndarray) -> dict[str, Any]:

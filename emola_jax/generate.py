@@ -105,8 +105,10 @@ def generate_jit(
             past_mask,
             method=Emola.decode_step,
         )
-        state = state._replace(cache=write_cache(state.cache, own, written))
-        return append(state, logits)
+        state = append(state, logits)
+        newest = jax.lax.dynamic_index_in_dim(state.answers, state.step - 1, 1)
+        place = after_reading(written, newest)
+        return state._replace(cache=write_cache(state.cache, own, place))
 
     def append(state: _State, logits: Array) -> _State:
         tokens = sampler(logits, jax.vmap(jax.random.fold_in, (0, None))(keys, state.step))
@@ -124,6 +126,15 @@ def generate_jit(
         cache=cache,
     )
     return jax.lax.while_loop(unfinished, decode, append(state, logits)).answers
+
+
+def after_reading(position: Int[Array, ''], tokens: Int[Array, '*rows']) -> Int[Array, '']:
+    """`position`, but known only once `tokens`, which were read off the cache's products, are.
+
+    What is written there is then written after all of the cache was read, and so in place; without
+    knowing the order XLA copies every layer's cache at every token.
+    """
+    return position + jnp.minimum(tokens.min(), 0)  # ids are not negative
 
 
 def _append(state: _State, tokens: Int[Array, 'B'], eos_id: int, pad_id: int) -> _State:

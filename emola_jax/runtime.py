@@ -22,7 +22,7 @@ import ml_collections
 import orbax.checkpoint as ocp
 from absl import logging
 
-from emola_jax import assets
+from emola_jax import assets, host_memory
 from emola_jax.errors import UserError
 
 HOST_VARIABLES = ('JAX_COORDINATOR_ADDRESS', 'JAX_NUM_PROCESSES', 'JAX_PROCESS_ID')
@@ -68,6 +68,8 @@ def start(config: ml_collections.ConfigDict, hosts: Hosts | None = None) -> None
     given = 'xla_force_host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
     if config.cpu_devices and not given:
         jax.config.update('jax_num_cpu_devices', config.cpu_devices)
+        if config.cpu_devices == 1:
+            host_memory.keep()
     join_hosts(hosts)
 
 

@@ -206,6 +206,48 @@ def mesh_of(tree: Any) -> AbstractContextManager[Any]:
     return contextlib.nullcontext()
 
 
+def one_copy(tree: Any) -> Any:
+    """The same arrays; virtual devices of a CPU that hold one each from now on share one."""
+    return jax.tree.map(
+        lambda x: jax.device_put(_shared(x), x.sharding) if _is_shared(x) else x, tree
+    )
+
+
+def split_first_axis(x: Any) -> list[Any]:
+    """x[0], x[1], …; views of one copy where virtual devices of a CPU hold x whole."""
+    if not _is_shared(x):
+        return [x[index] for index in range(x.shape[0])]
+    where = NamedSharding(x.sharding.mesh, PartitionSpec(*x.sharding.spec[1:]))
+    return [jax.device_put(part, where) for part in _shared(x)]
+
+
+def _is_shared(x: Any) -> bool:
+    if not isinstance(x, jax.Array) or isinstance(x, jax.core.Tracer):
+        return False
+    devices: Any = x.sharding.device_set
+    return (
+        isinstance(x.sharding, NamedSharding)
+        and x.is_fully_replicated
+        and x.is_fully_addressable
+        and all(device.platform == 'cpu' for device in devices)
+    )
+
+
+def _shared(x: jax.Array) -> np.ndarray:
+    """The memory of the first device; aligned, so that others take it over as it is."""
+    return np.asarray(x.addressable_data(0))
+
+
+def platform() -> str:
+    """What the program that is being traced will run on: 'cpu', 'gpu', 'tpu'.
+
+    The mesh in scope says so, which may be of devices that aren't at hand; without one it is JAX's
+    default.
+    """
+    device: Any = jax.sharding.get_abstract_mesh().abstract_device
+    return jax.default_backend() if device is None else str(device.platform)
+
+
 def batch_devices(mesh: Mesh) -> int:
     """Devices that share a batch: its rows must be a multiple of them."""
     return mesh.shape['data'] * mesh.shape['fsdp']

@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from emola_jax import experiment as experiments
-from emola_jax import optim, preemption, sharding, train_state, validation
+from emola_jax import host_memory, optim, preemption, sharding, train_state, validation
 from emola_jax.checkpoint import Checkpoints, abstract_state
 from emola_jax.errors import Preempted, UserError
 from emola_jax.experiment import Experiment
@@ -89,6 +89,8 @@ def train(experiment: Experiment) -> TrainState:
             on_mesh = sharding.place_rows(batch, own, mesh)
             key = jax.random.fold_in(dropout_key, step)
             with jax.set_mesh(mesh):
+                if step == start + 1:
+                    host_memory.compile_apart(do_step, state, frozen, on_mesh, key)
                 state, metrics = do_step(state, frozen, on_mesh, key)
             log.add(step, metrics, record_index, waited)
             leaving = is_told_to_leave(step) and step < steps

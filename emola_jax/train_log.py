@@ -12,7 +12,6 @@ from pathlib import Path
 import jax
 import numpy as np
 import optax
-from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from emola_jax.errors import UserError
@@ -56,6 +55,8 @@ class TrainLog:
           name_record: index of a record -> its id, for the message when the loss isn't finite.
           writes: False on hosts that only watch over their numbers.
         """
+        from tensorboardX import SummaryWriter  # it imports PyTorch where that is installed
+
         self._every, self._rate, self._name_record = every, rate, name_record
         self._steps, self._writes = steps, writes
         self._pending: _Step | None = None

@@ -123,6 +123,8 @@ def permute_rows(lazy: Lazy, rows: np.ndarray) -> Lazy:
 def place(value: Any, dtype: Any, sharding: jax.sharding.Sharding) -> jax.Array:
     """Puts a tensor where it belongs; each host reads the pieces of its own devices, once.
 
+    Virtual devices of a CPU that hold the same piece share its memory.
+
     Args:
       value: a `Lazy` or an array.
       dtype: of the result.
@@ -130,6 +132,8 @@ def place(value: Any, dtype: Any, sharding: jax.sharding.Sharding) -> jax.Array:
     """
     lazy = of_array(value).astype(dtype)
     known: dict[tuple[tuple[int, int], ...], np.ndarray] = {}
+    devices: Any = sharding.device_set
+    on_host = any(device.platform == 'cpu' for device in devices)
 
     def read(index: Index | None) -> np.ndarray:
         # Devices that hold the same piece ask for it one by one.
@@ -137,8 +141,21 @@ def place(value: Any, dtype: Any, sharding: jax.sharding.Sharding) -> jax.Array:
         spans = tuple(span.indices(size)[:2] for span, size in zip(index, lazy.shape, strict=True))
         if spans not in known:
             piece = lazy.piece([slice(*span) for span in spans])
-            # A view may be one of a mapped file, which a device on the host would go on using.
-            known[spans] = piece if piece.flags.owndata else piece.copy()
+            # A CPU device goes on using what it is given, and that may be a view of a mapped file.
+            known[spans] = aligned_copy(piece) if on_host else piece
         return known[spans]
 
     return jax.make_array_from_callback(lazy.shape, sharding, read, dtype=lazy.dtype)
+
+
+_ALIGNMENT = 64
+"""Bytes; a CPU device takes an array over as it is, without a copy, if it starts at a multiple."""
+
+
+def aligned_copy(array: np.ndarray) -> np.ndarray:
+    """A copy that the devices of a CPU can share."""
+    memory = np.empty(array.nbytes + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy

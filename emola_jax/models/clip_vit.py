@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, UInt8
 from emola_jax.models.config import QuantConfig, VisionConfig
 from emola_jax.models.layers import ATTENTION, Dense, logical_param, remat_layer
 from emola_jax.ops.attention import attention
+from emola_jax.ops.product import product
 from emola_jax.sharding import constrain
 
 
@@ -72,7 +73,7 @@ class ClipVit(nn.Module):
         p, grid = cfg.patch_size, cfg.grid
         kernel = param('patch_kernel', ('patch', None, None, 'vision_embed'), (p, p, 3, cfg.width))
         patches = images.astype(self.dtype).reshape(-1, grid, p, grid, p, 3).swapaxes(2, 3)
-        x = patches.reshape(-1, grid**2, p * p * 3) @ kernel.reshape(-1, cfg.width)
+        x = product(patches.reshape(-1, grid**2, p * p * 3), kernel.reshape(-1, cfg.width))
         token = param('class_embedding', ('vision_embed',), (cfg.width,))
         x = jnp.concatenate([jnp.broadcast_to(token, (x.shape[0], 1, cfg.width)), x], axis=1)
         x += param('position_embedding', ('position', 'vision_embed'), (grid**2 + 1, cfg.width))

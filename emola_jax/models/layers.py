@@ -11,6 +11,8 @@ from jaxtyping import Array, Float
 
 from emola_jax.errors import UserError
 from emola_jax.ops import quant
+from emola_jax.ops.product import product
+from emola_jax.sharding import split_first_axis
 
 
 def logical_param(
@@ -71,7 +73,7 @@ def dense(x: Float[Array, '*rows in'], kernel: Matrix) -> Float[Array, '*rows ou
     """X W in x's dtype."""
     if isinstance(kernel, quant.Quantized):
         return quant.matmul(x, kernel)
-    return x @ kernel.astype(x.dtype)
+    return product(x, kernel.astype(x.dtype))
 
 
 class Dense(nn.Module):
@@ -149,7 +151,9 @@ def stack_layers(layers: dict[str, Any]) -> dict[str, Any]:
 
 def unstack_layers(layers: dict[str, Any]) -> dict[str, Any]:
     """The inverse of `stack_layers`."""
+    parts = jax.tree.map(split_first_axis, layers)
     depth = jax.tree.leaves(layers)[0].shape[0]
     return {
-        str(index): jax.tree.map(lambda leaf, i=index: leaf[i], layers) for index in range(depth)
+        str(index): jax.tree.map(lambda _, split, i=index: split[i], layers, parts)
+        for index in range(depth)
     }

@@ -22,7 +22,12 @@ Cache = dict[str, Any]
 """{'k': [layers, B, K, H, P], 'v': [layers, B, K, P, H]}; unrolled, {'0': {'k', 'v'}, …} without
 the axis of layers. Both lie as the products with them read them."""
 
-_POSITION_AXIS = {'k': -1, 'v': -2}
+_AXES = {'k': {'rows': -4, 'positions': -1}, 'v': {'rows': -4, 'positions': -2}}
+
+
+def cache_axis(path: tuple[Any, ...], name: str) -> int:
+    """Which axis of the cache's leaf at `path` its 'rows' or 'positions' lie along; negative."""
+    return _AXES[path[-1].key][name]
 
 
 def grow_cache(cache: Cache, room: int) -> Cache:
@@ -30,7 +35,7 @@ def grow_cache(cache: Cache, room: int) -> Cache:
 
     def grow(path: tuple[Any, ...], leaf: Array) -> Array:
         widths = [(0, 0)] * leaf.ndim
-        widths[_POSITION_AXIS[path[-1].key]] = (0, room)
+        widths[cache_axis(path, 'positions')] = (0, room)
         return jnp.pad(leaf, widths)
 
     return jax.tree_util.tree_map_with_path(grow, cache)
@@ -40,7 +45,7 @@ def write_cache(cache: Cache, new: Cache, position: Int[Array, '']) -> Cache:
     """Puts the positions of `new` into `cache`, from `position` on."""
 
     def write(path: tuple[Any, ...], old: Array, part: Array) -> Array:
-        axis = _POSITION_AXIS[path[-1].key]
+        axis = cache_axis(path, 'positions')
         return jax.lax.dynamic_update_slice_in_dim(old, part, position, axis)
 
     return jax.tree_util.tree_map_with_path(write, cache, new)
@@ -50,7 +55,7 @@ def first_positions(cache: Cache, count: int) -> Cache:
     """The first `count` positions of a cache."""
 
     def cut(path: tuple[Any, ...], leaf: Array) -> Array:
-        return jax.lax.slice_in_dim(leaf, 0, count, axis=_POSITION_AXIS[path[-1].key] % leaf.ndim)
+        return jax.lax.slice_in_dim(leaf, 0, count, axis=cache_axis(path, 'positions') % leaf.ndim)
 
     return jax.tree_util.tree_map_with_path(cut, cache)
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from emola_jax.models.config import LoraConfig
 from emola_jax.models.layers import dense, frozen_matrix, logical_param
 from emola_jax.ops import quant
+from emola_jax.ops.product import product
 
 Module = TypeVar('Module', bound=nn.Module)
 
@@ -29,20 +30,20 @@ def low_rank(
     The derived one transposes x and the output's cotangent, which costs a CPU a fifth of a training
     step; this one transposes nothing that is wider than R.
     """
-    return (x @ a) @ b
+    return product(product(x, a), b)
 
 
 def _low_rank_forward(x: Array, a: Array, b: Array) -> tuple[Array, tuple[Array, ...]]:
-    low = x @ a
-    return low @ b, (x, low, a, b)
+    low = product(x, a)
+    return product(low, b), (x, low, a, b)
 
 
 def _low_rank_backward(saved: tuple[Array, ...], dy: Array) -> tuple[Array, Array, Array]:
     x, low, a, b = saved
-    d_low = dy @ b.T
-    d_a = jnp.einsum('nr,ni->ri', _rows(d_low), _rows(x)).T
-    d_b = jnp.einsum('nr,no->ro', _rows(low), _rows(dy))
-    return d_low @ a.T, d_a, d_b
+    d_low = product(dy, b.T)
+    d_a = product(_rows(d_low).T, _rows(x)).T
+    d_b = product(_rows(low).T, _rows(dy))
+    return product(d_low, a.T), d_a, d_b
 
 
 def _rows(x: Array) -> Float[Array, 'rows last']:

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from emola_jax.ops.product import wide_product
+
 # Finite, so that a query which may attend to nothing (padding) yields numbers and not NaN.
 MASKED = -1e30
 
@@ -66,14 +68,14 @@ def _attend_present(
     q = q.reshape(batch, length, kv_heads, groups, dim).transpose(0, 2, 3, 1, 4)
     q = q.reshape(batch, kv_heads, groups * length, dim) * dim**-0.5
     k, v = k.swapaxes(1, 2), v.swapaxes(1, 2)
-    scores = jnp.matmul(q, k.swapaxes(2, 3), preferred_element_type=jnp.float32)
+    scores = wide_product(q, k.swapaxes(2, 3))
     scores = scores.reshape(batch, kv_heads, groups, length, -1)
     if mask is not None:
         scores = jnp.where(mask[:, None, None], scores, MASKED)
     weights = jnp.exp(scores - jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True)))
     total = weights.sum(axis=-1).reshape(batch, kv_heads, groups * length, 1)
     weights = weights.astype(v.dtype).reshape(batch, kv_heads, groups * length, -1)
-    out = jnp.matmul(weights, v, preferred_element_type=jnp.float32) / total
+    out = wide_product(weights, v) / total
     out = out.reshape(batch, kv_heads, groups, length, dim).transpose(0, 3, 1, 2, 4)
     return out.reshape(batch, length, heads, dim).astype(q.dtype)
 

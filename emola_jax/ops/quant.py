@@ -21,6 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from emola_jax.ops.product import product
+
 KINDS = ('int8', 'nf4')
 
 NF4 = (
@@ -139,7 +141,7 @@ def matmul(x: Float[Array, '*rows in'], weights: Quantized) -> Float[Array, '*ro
     The backward pass keeps the codes and dequantises them again, so that at no time more than one
     matrix is there whole.
     """
-    return x @ dequantize(weights, x.dtype)
+    return product(x, dequantize(weights, x.dtype))
 
 
 def _matmul_forward(x: Array, weights: Quantized) -> tuple[Array, Quantized]:
@@ -150,7 +152,7 @@ def _matmul_backward(weights: Quantized, dy: Array) -> tuple[Array, Quantized]:
     # Without the barrier a compiler would see the same matrix twice and keep it from the forward
     # pass until here, for all layers.
     held, dy = jax.lax.optimization_barrier((weights, dy))
-    dx = dy @ dequantize(Quantized(*held), dy.dtype).T
+    dx = product(dy, dequantize(Quantized(*held), dy.dtype).T)
     return dx, Quantized(*map(_no_gradient, weights))
 
 

@@ -61,6 +61,7 @@ def load(
     # The paper's base is split over the devices; a small one lies on each of them whole.
     mesh = sharding.make_mesh({'fsdp' if config.base.kind == 'llava' else 'data': -1})
     model, params = merge_lora(Emola(source.model), _place(source, mesh))
+    params = sharding.one_copy(params)
     if config.eval.unroll:
         model, params = unroll(model, params)
     tokenizer = source.load_tokenizer()

@@ -1,0 +1,130 @@
+"""Holds the figures under benchmarks/results/ against what the project claims on two CPU cores.
+
+    python -m benchmarks.claims
+
+Prints a Markdown table, the one in docs/performance.md; exits with 1 if a claim does not hold.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import RESULTS
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """One figure and its limit.
+
+    Attributes:
+      what: in words.
+      file: under benchmarks/results/, without '.json'.
+      place: keys down to the figure.
+      limit: what it is held against.
+      at_most: whether it may not be above the limit, rather than below.
+    """
+
+    what: str
+    file: str
+    place: tuple[str, ...]
+    limit: float
+    at_most: bool = False
+
+    def measured(self, folder: Path) -> float:
+        """The figure in its file."""
+        found: Any = json.loads((folder / f'{self.file}.json').read_text())
+        for key in self.place:
+            found = found[key]
+        return float(found)
+
+    def holds(self, figure: float) -> bool:
+        """Whether `figure` keeps the limit."""
+        return figure <= self.limit if self.at_most else figure >= self.limit
+
+
+def _beside_torch() -> list[Claim]:
+    claims = []
+    for sizes, dtype, step, one in (
+        ('small', 'float32', 1.2, 2.0),
+        ('small', 'bfloat16', 1.2, 2.0),
+        ('smollm2', 'float32', 1.0, 1.5),
+    ):
+        name = f'{sizes}, {dtype}'
+        training, answers = f'train_step_{sizes}_{dtype}', f'generation_{sizes}_{dtype}'
+        claims += [
+            Claim(f'train step, {name}: times PEFT', training, ('ratios', 'torch', 'wall'), step),
+            Claim(
+                f"train step, {name}: memory in PEFT's",
+                training,
+                ('memory', 'torch', 'peak'),
+                0.8,
+                at_most=True,
+            ),
+            Claim(
+                f'64 tokens, {name}, batch 1: times `generate`',
+                answers,
+                ('batches', '1', 'ratio', 'wall'),
+                one,
+            ),
+        ]
+        if sizes == 'small':
+            claims.append(
+                Claim(
+                    f'64 tokens, {name}, batch 16: times one at a time',
+                    answers,
+                    ('batches', '16', 'ratio', 'wall'),
+                    8.0,
+                )
+            )
+    return claims
+
+
+CLAIMS: Sequence[Claim] = (
+    *_beside_torch(),
+    Claim(
+        'evaluation of 128 faces, both tasks: times the loop',
+        'evaluation',
+        ('times_the_loop', 'best'),
+        5.0,
+    ),
+    Claim(
+        'pipeline, two workers: times what a step eats',
+        'pipeline',
+        ('sides', '2 workers', 'times_what_a_step_eats'),
+        3.0,
+    ),
+    Claim(
+        "share of a run's time that waits for data",
+        'pipeline',
+        ('data_wait',),
+        0.02,
+        at_most=True,
+    ),
+    Claim('second start to first step, seconds', 'start_up', ('warm',), 25.0, at_most=True),
+)
+
+
+def main() -> None:
+    """Prints the table."""
+    print(table(RESULTS))
+    if not all(claim.holds(claim.measured(RESULTS)) for claim in CLAIMS):
+        raise SystemExit(1)
+
+
+def table(folder: Path) -> str:
+    """Claims, figures and limits as Markdown."""
+    lines = ['| claim | measured | limit | |', '| --- | --- | --- | --- |']
+    for claim in CLAIMS:
+        figure = claim.measured(folder)
+        sign = '≤' if claim.at_most else '≥'
+        verdict = 'holds' if claim.holds(figure) else 'missed'
+        lines.append(f'| {claim.what} | {figure:.3g} | {sign} {claim.limit:g} | {verdict} |')
+    return '\n'.join(lines)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,52 @@
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from emola_jax import host_memory
+
+COMPILED = '/jax/core/compile/backend_compile_duration'
+
+
+def test_the_call_finds_the_program_that_was_compiled_apart():
+    seen = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, *_, **__: seen.append(event) if event == COMPILED else None
+    )
+    function = jax.jit(lambda x: (x @ x).sum() - 3)
+    x = np.ones((17, 17), np.float32)
+    host_memory.compile_apart(function, x)
+    assert len(seen) == 1
+    assert float(function(x)) == 17**3 - 3
+    assert len(seen) == 1
+
+
+_STEPS = """
+import resource
+import jax
+jax.config.update('jax_num_cpu_devices', 1)
+from emola_jax import host_memory
+host_memory.keep()
+step = jax.jit(lambda x: (jax.numpy.sin(x) @ x[:, :16]).sum())
+x = jax.numpy.ones((4096, 4096))
+host_memory.compile_apart(step, x)
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    step(x).block_until_ready()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+first = faults()
+print(min(faults() for _ in range(4)), first)
+"""
+
+
+@pytest.mark.skipif(host_memory._glibc() is None, reason='another C library')
+def test_later_calls_map_no_memory_anew():
+    """The sines are 64 MB, 16384 pages."""
+    told = subprocess.run(
+        [sys.executable, '-c', _STEPS], capture_output=True, text=True, check=True, timeout=300
+    )
+    later, first = map(int, told.stdout.split())
+    assert first > 16384
+    assert later < 1000
