@@ -99,8 +99,7 @@ def get_config(argument: str = 'default') -> ConfigDict:
             'length': 320,
             'segments': 4,
             'packing_bins': 32,
-            # What `predict` finds in a photo; FaceMesh's points are no exact ones, so no noise.
-            'landmarks': 'computed',
+            'landmarks': 'computed',  # as `predict` will; noise is for exact ones
             'landmark_noise': 0.0,
             'label_weight': 5.0,  # few steps: most of them for what is scored
             'on_bad_record': 'drop',

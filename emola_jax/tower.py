@@ -25,7 +25,7 @@ from emola_jax.files import atomic_write
 from emola_jax.tower_alignment import WordTargets, align_projectors
 from emola_jax.tower_training import Faces, Params, Senses, TowerConfig, train_vision
 
-RECIPE_VERSION = 2
+RECIPE_VERSION = 3
 """Part of the cache key: raised whenever the code would make other weights."""
 
 

@@ -1,9 +1,9 @@
 """How both projectors learn to speak the language model's words, before LoRA is trained.
 
-What LLaVA's first stage does with captions, in seconds: the visual tokens of a face, on average,
-and its prior token come to point where the embeddings of its emotion's word and of its action
-units' names lie. Directions count, not lengths, since the language model normalises every token
-before it reads it.
+What LLaVA's first stage does with captions, in seconds: the visual tokens of a face, each alone and
+all on average, and its prior token come to point where the embeddings of its emotion's word and of
+its action units' names lie. Directions count, not lengths, since the language model normalises
+every token before it reads it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Float32
 
@@ -25,13 +24,13 @@ from emola_jax.facs import AU_NAMES, EMOTIONS
 from emola_jax.models.clip_vit import ClipVit, normalize_images
 from emola_jax.models.projector import Projector
 from emola_jax.tower_training import (
-    AU_LOSS_WEIGHT,
     Batch,
     Faces,
     Params,
     Senses,
     TowerConfig,
     fit,
+    label_loss,
 )
 from input_pipeline.landmarks import noisy_landmarks
 
@@ -106,8 +105,10 @@ def align_projectors(
             {'params': params['projectors']}, batch['features'], batch['landmarks']
         )
         visual, prior = (_directions(token) for token in tokens)
-        return _word_loss(visual.mean(axis=1), params['visual'], words, batch) + _word_loss(
-            prior, params['prior'], words, batch
+        return (
+            _word_loss(visual.mean(axis=1), params['visual'], words, batch)
+            + _word_loss(visual, params['token'], words, batch)
+            + _word_loss(prior, params['prior'], words, batch)
         )
 
     first = sample(rng)
@@ -118,7 +119,12 @@ def align_projectors(
     params = fit(
         'align projectors',
         loss,
-        {'projectors': sharding.unbox(start['params']), 'visual': heads, 'prior': heads},
+        {
+            'projectors': sharding.unbox(start['params']),
+            'visual': heads,
+            'token': heads,
+            'prior': heads,
+        },
         sample,
         steps=config.align_steps,
         lr=config.align_lr,
@@ -153,15 +159,15 @@ def _directions(tokens: Float[Array, '*rows D']) -> Float[Array, '*rows D']:
 
 
 def _word_loss(
-    token: Float[Array, 'B D'], heads: Params, words: WordTargets, batch: dict[str, Array]
+    token: Float[Array, 'B *tokens D'],
+    heads: Params,
+    words: WordTargets,
+    batch: dict[str, Array],
 ) -> Array:
     direction = _directions(token)
     emotion = heads['scale'][0] * direction @ words.emotions.T
     aus = heads['scale'][1] * direction @ words.aus.T + heads['bias']
-    return (
-        optax.softmax_cross_entropy_with_integer_labels(emotion, batch['emotion']).mean()
-        + AU_LOSS_WEIGHT * optax.sigmoid_binary_cross_entropy(aus, batch['aus']).mean()
-    )
+    return label_loss(emotion, aus, batch)
 
 
 def _scale_output(projector: Params, rms: float, token: Float[Array, '*rows D']) -> Params:

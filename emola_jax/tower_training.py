@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -127,23 +127,58 @@ class Faces:
         return len(self.emotion)
 
 
+class _Readings(NamedTuple):
+    """What the heads say; those of a token see that token alone.
+
+    Attributes:
+      emotion, aus: logits.
+      landmarks: standardised.
+      token_emotion, token_aus: logits of every token.
+    """
+
+    emotion: Float[Array, 'B C']
+    aus: Float[Array, 'B U']
+    landmarks: Float[Array, 'B 212']
+    token_emotion: Float[Array, 'B T C']
+    token_aus: Float[Array, 'B T U']
+
+
 class _Reader(nn.Module):
-    """A vision tower with linear heads on its flattened features; the heads are thrown away."""
+    """A vision tower with linear heads; the heads are thrown away.
+
+    Heads on all features together teach it to see. Heads on each token make it spread what it saw:
+    CLIP's tokens know of the whole picture too, and a language model reads such tokens far sooner
+    than ones that mean something only together.
+    """
 
     senses: Senses
     au_count: int
 
     @nn.compact
-    def __call__(
-        self, images: Float[Array, 'B H W 3']
-    ) -> tuple[Float[Array, 'B C'], Float[Array, 'B U'], Float[Array, 'B 212']]:
+    def __call__(self, images: Float[Array, 'B H W 3']) -> _Readings:
         features = ClipVit(self.senses.vision, name='vision')(images)
         flat = features.reshape(features.shape[0], -1)
-        return (
+        return _Readings(
             nn.Dense(len(EMOTIONS), name='emotion')(flat),
             nn.Dense(self.au_count, name='aus')(flat),
             nn.Dense(self.senses.prior.inputs, name='landmarks')(flat),
+            nn.Dense(len(EMOTIONS), name='token_emotion')(features),
+            nn.Dense(self.au_count, name='token_aus')(features),
         )
+
+
+def label_loss(
+    emotion: Float[Array, 'B *tokens C'], aus: Float[Array, 'B *tokens U'], batch: dict[str, Array]
+) -> Array:
+    """How badly logits, of a face or of each of its tokens, say what the face shows."""
+    tokens = emotion.shape[1:-1]
+    axes = tuple(range(1, 1 + len(tokens)))
+    labels = jnp.broadcast_to(jnp.expand_dims(batch['emotion'], axes), emotion.shape[:-1])
+    present = jnp.broadcast_to(jnp.expand_dims(batch['aus'], axes), aus.shape)
+    return (
+        optax.softmax_cross_entropy_with_integer_labels(emotion, labels).mean()
+        + AU_LOSS_WEIGHT * optax.sigmoid_binary_cross_entropy(aus, present).mean()
+    )
 
 
 def train_vision(
@@ -159,11 +194,11 @@ def train_vision(
 
     def loss(params: Params, batch: dict[str, Array]) -> Array:
         images = normalize_images(batch['pixels'], senses.vision)
-        emotion, aus, landmarks = reader.apply({'params': params}, images)  # type: ignore[misc]
+        seen: Any = reader.apply({'params': params}, images)
         return (
-            optax.softmax_cross_entropy_with_integer_labels(emotion, batch['emotion']).mean()
-            + AU_LOSS_WEIGHT * optax.sigmoid_binary_cross_entropy(aus, batch['aus']).mean()
-            + LANDMARK_LOSS_WEIGHT * jnp.square(landmarks - batch['landmarks']).mean()
+            label_loss(seen.emotion, seen.aus, batch)
+            + label_loss(seen.token_emotion, seen.token_aus, batch)
+            + LANDMARK_LOSS_WEIGHT * jnp.square(seen.landmarks - batch['landmarks']).mean()
         )
 
     def sample(rng: np.random.Generator) -> Batch:
@@ -267,13 +302,14 @@ def _augment(
 def _read_score(reader: _Reader, params: Params, senses: Senses, faces: Faces) -> dict[str, float]:
     """Emotion accuracy and mean F1 (AUs with five positives or more) of the heads, in percent."""
     images = normalize_images(jnp.asarray(faces.pixels), senses.vision)
-    emotion, aus, _ = jax.jit(reader.apply)({'params': params}, images)
-    hits = np.asarray(aus) > 0
+    seen: Any = jax.jit(reader.apply)({'params': params}, images)
+    hits = np.asarray(seen.aus) > 0
     truth = faces.aus > 0
     supported = truth.sum(0) >= 5
     f1 = 2 * (hits & truth).sum(0) / np.maximum(hits.sum(0) + truth.sum(0), 1)
     return {
         'faces': float(len(faces)),
-        'emotion_accuracy': 100 * float((np.asarray(emotion).argmax(-1) == faces.emotion).mean()),
+        'emotion_accuracy': 100
+        * float((np.asarray(seen.emotion).argmax(-1) == faces.emotion).mean()),
         'au_mean_f1': 100 * float(f1[supported].mean()) if supported.any() else 0.0,
     }
