@@ -68,7 +68,7 @@ def get_config(argument: str = 'default') -> ConfigDict:
             'vision': vision.to_dict(),
             'prior': prior.to_dict(),
             'tower': {
-                'steps': 1200,
+                'steps': 1800,
                 'batch_size': 32,
                 'lr': 1.2e-3,
                 'weight_decay': 0.05,
@@ -109,7 +109,7 @@ def get_config(argument: str = 'default') -> ConfigDict:
     )
     config.train = ConfigDict(
         {
-            'steps': 270,
+            'steps': 340,
             'batch_size': 2,
             'loss_chunk': 64,
             'unroll': True,  # a compiled loop over layers costs a CPU a tenth of its time
