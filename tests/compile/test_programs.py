@@ -74,12 +74,14 @@ def test_frozen_weights_are_gathered_a_layer_at_a_time(program, axes):
         if len(leaf.shape) == 3
     )
     one_layer = max(np.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(shapes['llm']['layers']))
-    gathers = [c for c in costs.collectives(module, 8) if c.kind == 'all-gather']
+    exchanged = costs.collectives(module, 8)
+    gathers = [c for c in exchanged if c.kind == 'all-gather']
     in_layers = [c for c in gathers if c.runs >= LAYERS]
     assert in_layers  # the kernels do come through gathers, inside the loop over layers
     assert max(array.size for c in in_layers for array in c.arrays) <= one_layer
-    of_layers = [a for c in gathers for a in c.arrays if a.dims[:1] == (LAYERS,)]
-    assert all(array.size < stack for array in of_layers)
+    # In whatever order of axes and by whatever kind: XLA also gathers by summing zeros.
+    assert max(a.size for c in exchanged if c.runs < LAYERS for a in c.arrays) < stack
+    assert all(a.size < stack for c in exchanged for a in c.arrays if LAYERS in a.dims)
 
 
 def test_the_frozen_base_gets_no_gradient():
