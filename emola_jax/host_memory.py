@@ -37,7 +37,7 @@ def keep() -> None:
 
 
 def compile_apart(function: Any, *args: Any) -> None:
-    """Compiles a jitted function for these arguments before it is called with them.
+    """Compiles a jitted function for a CPU before it is called with these arguments.
 
     What was freed before and what the compiler leaves behind are given back, so that they and the
     temporaries don't add up; and a gap is made for them, of addresses alone. The call finds the

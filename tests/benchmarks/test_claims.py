@@ -24,3 +24,9 @@ def test_a_figure_at_its_limit_holds_and_one_beyond_is_said_to_miss(share, verdi
     for claim, row in zip(CLAIMS, rows, strict=True):
         missed = verdicts == 'mixed' and claim.at_most == (share > 1)
         assert row.endswith('| missed |' if missed else '| holds |'), row
+
+
+def test_a_claim_without_a_file_is_not_measured(tmp_path):
+    rows = table(tmp_path).splitlines()[2:]
+    assert len(rows) == len(CLAIMS)
+    assert all(row.endswith('| not measured |') for row in rows)
