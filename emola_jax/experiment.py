@@ -16,7 +16,6 @@ from emola_jax.bases import Base
 from emola_jax.data import Data
 from emola_jax.errors import UserError
 from emola_jax.eval_plan import EvalConfig
-from emola_jax.models.config import EmolaConfig
 from emola_jax.models.emola import Emola
 from emola_jax.tokenizer import Tokenizer
 from emola_jax.train_state import Params
@@ -54,8 +53,7 @@ class Experiment:
 
 def prepare(config: ml_collections.ConfigDict, workdir: Path) -> Experiment:
     """Builds it all; what is at fault in config, data or weights is a UserError from here."""
-    model_config = EmolaConfig.from_config_dict(config.model)
-    model_config = model_config.replace(quantize=quantized_base.quantization(config))
+    model_config = quantized_base.model_config(config)
     EvalConfig.from_config_dict(config.eval)  # a fault in it must not show after hours of training
     missing = bases.missing(config) + data.missing(config)
     if missing:

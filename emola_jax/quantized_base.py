@@ -50,6 +50,15 @@ def quantization(config: ml_collections.ConfigDict) -> QuantConfig | None:
     return EmolaConfig.from_config_dict({'quantize': asked}).quantize
 
 
+def model_config(config: ml_collections.ConfigDict) -> EmolaConfig:
+    """The model of a config, with its base as `base.quantize` has it stored.
+
+    Raises:
+      UserError: a field or value of either that is none.
+    """
+    return EmolaConfig.from_config_dict(config.model).replace(quantize=quantization(config))
+
+
 def frozen_bytes(model: EmolaConfig) -> int:
     """Bytes of all that is frozen in a model."""
     frozen = {path: leaf for path, leaf in param_shapes(model).items() if group_of(path) is None}

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -75,6 +76,7 @@ def main(argv: list[str]) -> None:
     out = Path(given.out) if given.out else None
     config = json.loads(given.config.to_json_best_effort())
     before = results = sweep.known(out, config) if given.sweep else []
+    command_line = shlex.join(['python', '-m', 'emola_jax.compile', *sys.argv[1:]])
     hlo = Path(given.hlo) if given.hlo else None
     for new, results in sweep.run(
         given.config, wanted, before, given.programs, hlo=hlo, memory=given.memory
@@ -83,7 +85,7 @@ def main(argv: list[str]) -> None:
             raise UserError(new.get('error') or new['died'])
         print(table.describe(new), flush=True)
         if out is not None:
-            write_json(out, {'config': config, 'results': results})
+            write_json(out, {'command': command_line, 'config': config, 'results': results})
     if given.sweep:
         print(f'\n{table.markdown(results)}')
     if out is not None:

@@ -59,6 +59,19 @@ def chip_of(topology: str) -> Chip:
     return CHIPS[name]
 
 
+def check_libtpu() -> None:
+    """Nothing, where libtpu is installed.
+
+    Raises:
+      UserError: it isn't; says how to get it.
+    """
+    if importlib.util.find_spec('libtpu') is None:
+        raise UserError(
+            "libtpu is not installed: pip install 'emola_jax[tpu]' (into an environment of its "
+            'own, since with it plain runs look for a TPU)'
+        )
+
+
 def devices_of(topology: str) -> list[Any]:
     """The devices of a TPU topology, to compile for; no TPU is needed, only the extra `tpu`.
 
@@ -66,17 +79,13 @@ def devices_of(topology: str) -> list[Any]:
       UserError: libtpu isn't installed, or knows no such topology.
     """
     chip = chip_of(topology)
+    check_libtpu()
     # libtpu otherwise asks Google's metadata server, and locks the machine's TPU for itself.
     os.environ.setdefault('TPU_SKIP_MDS_QUERY', '1')
     os.environ.setdefault('ALLOW_MULTIPLE_LIBTPU_LOAD', '1')
     os.environ.setdefault('TPU_ACCELERATOR_TYPE', 'v5litepod-1')
     os.environ.setdefault('TPU_WORKER_HOSTNAMES', 'localhost')
     os.environ.setdefault('TPU_MIN_LOG_LEVEL', '3')
-    if importlib.util.find_spec('libtpu') is None:
-        raise UserError(
-            "libtpu is not installed: pip install 'emola_jax[tpu]' (into an environment of its "
-            'own, since with it plain runs look for a TPU)'
-        )
     from jax.experimental import topologies
 
     try:

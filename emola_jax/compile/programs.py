@@ -14,10 +14,11 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
-from emola_jax import bases, data, flops, optim, sharding, train
+from emola_jax import bases, data, flops, optim, quantized_base, sharding, train
 from emola_jax.compile import costs, hlo
 from emola_jax.compile.chips import Chip
 from emola_jax.errors import UserError
+from emola_jax.eval_plan import EvalConfig
 from emola_jax.generate import generate_jit
 from emola_jax.models.config import EmolaConfig
 from emola_jax.models.emola import Emola, unroll
@@ -36,6 +37,7 @@ class Lowered:
       lowered: of `jax.jit(…).lower`.
       dynamic_trips: rounds that are assumed of loops whose length depends on data.
       by_hand: operations over all chips.
+      round_by_hand: those of one round of such a loop, where a round is a token of every answer.
       arguments: bytes that parameters, optimiser and batch take on each chip.
       shape: rows and lengths, for the report.
     """
@@ -45,6 +47,7 @@ class Lowered:
     by_hand: flops.Flops
     arguments: int
     shape: Json
+    round_by_hand: flops.Flops | None = None
 
 
 def lower(config: ConfigDict, mesh: Mesh, program: str) -> Lowered:
@@ -57,7 +60,7 @@ def lower(config: ConfigDict, mesh: Mesh, program: str) -> Lowered:
 
 
 def _train(config: ConfigDict, mesh: Mesh) -> Lowered:
-    model = Emola(EmolaConfig.from_config_dict(config.model))
+    model = Emola(quantized_base.model_config(config))
     frozen, trainable = bases.shapes_on(model.cfg, mesh)
     # The number of steps is a constant of the schedule; it changes nothing here.
     optimiser = optim.make_optimiser(optim.OptimiserConfig(**config.train.optimiser), 1000)
@@ -92,10 +95,12 @@ def _train(config: ConfigDict, mesh: Mesh) -> Lowered:
 
 
 def _generate(config: ConfigDict, mesh: Mesh) -> Lowered:
-    model = Emola(EmolaConfig.from_config_dict(config.model).replace(lora=None))
+    model = Emola(quantized_base.model_config(config))
+    if config.eval.get('merge', EvalConfig.merge):
+        model = Emola(model.cfg.replace(lora=None, quantize=None))
     frozen, trainable = bases.shapes_on(model.cfg, mesh)
     params = train.train_state.merge(frozen, trainable)
-    if config.eval.unroll:
+    if config.eval.get('unroll', EvalConfig.unroll):
         model, params = unroll(model, params)
     new = max(config.eval.max_new_tokens.values())
     sharing = sharding.batch_devices(mesh)
@@ -106,9 +111,9 @@ def _generate(config: ConfigDict, mesh: Mesh) -> Lowered:
     with jax.set_mesh(mesh):
         keys = _key(mesh, rows)
         lowered = generate_jit.lower(model, params, batch, new, 2, 2, sampler, keys)
-    parts = [flops.prefill_flops(model.cfg, rows=rows, length=length)]
     # The cache has its full length from the first token on.
-    parts += [flops.decode_flops(model.cfg, rows=rows, context=length + new - 1)] * (new - 1)
+    each = flops.decode_flops(model.cfg, rows=rows, context=length + new - 1)
+    parts = [flops.prefill_flops(model.cfg, rows=rows, length=length), *[each] * (new - 1)]
     by_hand = flops.Flops(
         *(math.fsum(column) for column in zip(*map(dataclasses.astuple, parts), strict=True))
     )
@@ -118,6 +123,7 @@ def _generate(config: ConfigDict, mesh: Mesh) -> Lowered:
         by_hand,
         _bytes_a_chip((params, batch)),
         {'rows': rows, 'prompt': length, 'new_tokens': new},
+        each,
     )
 
 
@@ -136,9 +142,13 @@ def report(program: Lowered, chip: Chip, mesh: Mesh, *, fast: bool = False) -> t
         an upper bound, since less is kept near the cores.
 
     Returns:
-      ('fits', 'hbm' (bytes a chip), 'flops', 'hbm_bytes', 'collectives', 'xla_seconds', 'roofline',
-      or if XLA refuses only 'fits' and 'hbm', with what it says the program needs; the text of the
-      compiled program, empty if XLA refuses).
+      ('fits', 'hbm' (bytes a chip), 'flops', 'hbm_bytes', 'collectives', 'xla_seconds', 'roofline'
+      and of generation 'token_flops', of one token of every answer;
+      or if XLA refuses for want of memory only 'fits' and 'hbm', with what it says the program
+      needs; the text of the compiled program, empty if XLA refuses).
+
+    Raises:
+      UserError: XLA refuses the program for another reason.
     """
     chips, started = mesh.size, time.perf_counter()
     options = {'exec_time_optimization_effort': -1.0} if fast else None
@@ -147,7 +157,8 @@ def report(program: Lowered, chip: Chip, mesh: Mesh, *, fast: bool = False) -> t
     except jax.errors.JaxRuntimeError as error:
         needed = _needed(str(error), program.arguments)
         if needed is None:
-            raise
+            reason = str(error).strip().partition('\n')[0]
+            raise UserError(f'XLA cannot compile this program: {reason}') from error
         seconds = round(time.perf_counter() - started, 1)
         hbm = {'arguments': program.arguments, 'total': needed, 'chip': chip.hbm}
         return {'fits': False, 'hbm': hbm, 'compile_seconds': seconds}, ''
@@ -178,9 +189,7 @@ def report(program: Lowered, chip: Chip, mesh: Mesh, *, fast: bool = False) -> t
             'chip': chip.hbm,
         },
         'flops': {
-            'compiled': counted,
-            'by_hand': program.by_hand.total / chips,
-            'ratio': counted * chips / program.by_hand.total,
+            **_agreement(counted, program.by_hand.total / chips),
             'by_hand_parts': {
                 name: value / chips for name, value in dataclasses.asdict(program.by_hand).items()
             },
@@ -194,7 +203,15 @@ def report(program: Lowered, chip: Chip, mesh: Mesh, *, fast: bool = False) -> t
         ),
         'compile_seconds': round(seconds, 1),
     }
+    if program.round_by_hand is not None:
+        token = costs.flops(module, 1) - costs.flops(module, 0)
+        found['token_flops'] = _agreement(token, program.round_by_hand.total / chips)
     return found, text
+
+
+def _agreement(compiled: float, by_hand: float) -> Json:
+    """Operations a chip."""
+    return {'compiled': compiled, 'by_hand': by_hand, 'ratio': compiled / by_hand}
 
 
 def roofline(chip: Chip, operations: float, moved: float, sent: float) -> Json:

@@ -6,6 +6,7 @@ is given back before the next one starts.
 
 from __future__ import annotations
 
+import importlib.metadata
 import itertools
 import json
 import multiprocessing
@@ -48,14 +49,23 @@ def known(out: Path | None, config: Json) -> list[Json]:
     """What an earlier sweep left in its file, but for cases whose compiler died.
 
     Raises:
-      UserError: it is the sweep of another config.
+      UserError: it is no sweep's file, or that of a config which makes other programs.
     """
+    from emola_jax.compile import settings
+
     if out is None or not out.exists():
         return []
-    before = json.loads(out.read_text(encoding='utf-8'))
-    if before.get('config') != config:
-        raise UserError(f'{out}: holds the sweep of another config; name another --out')
-    return [result for result in before['results'] if 'died' not in result]
+    try:
+        before = json.loads(out.read_text(encoding='utf-8'))
+        results, differing = before['results'], settings.differing(before['config'], config)
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f'{out}: no file that a sweep wrote ({error}); name another') from error
+    if differing:
+        names = ', '.join(differing)
+        raise UserError(
+            f'{out}: holds the sweep of another config ({names} differ); name another --out'
+        )
+    return [result for result in results if 'died' not in result]
 
 
 def missing(case: Json, results: Sequence[Json], programs: Sequence[str]) -> list[str]:
@@ -98,8 +108,14 @@ def run(
         new = case | in_own_process(config, case, names, hlo, memory)
         same = [one for one in done if case == {key: one[key] for key in CASE}]
         done = [one for one in done if one not in same]
-        done.append({**(same[0] if same else {}), **new})
+        done.append(_joined(same[0], new) if same else new)
         yield new, done
+
+
+def _joined(before: Json, new: Json) -> Json:
+    """Results of one case, whose programs were compiled at two times."""
+    peaks = [one['peak_bytes'] for one in (before, new) if 'peak_bytes' in one]
+    return {**before, **new} | ({'peak_bytes': max(peaks)} if peaks else {})
 
 
 def in_own_process(
@@ -131,11 +147,12 @@ def compile_case(
     """Compiles programs of one case.
 
     Returns:
-      'chips', 'axes', 'peak_bytes' (of this process) and what `programs.report` found of each
-      program; or 'error' instead, if mesh and batch don't go together.
+      'versions', 'peak_bytes' (of this process), 'chips', 'axes' and what `programs.report` found
+      of each program; or 'error', one sentence, instead of what cannot be had: libtpu doesn't know
+      the topology, mesh and batch don't go together, XLA refuses the program.
 
     Raises:
-      UserError: a program's name is none, libtpu is missing or doesn't know the topology.
+      UserError: a program's name is none, or libtpu is missing.
     """
     # Not before --help and the flags are done: these imports take seconds.
     from emola_jax import sharding
@@ -144,13 +161,16 @@ def compile_case(
     for name in names:
         if name not in programs.PROGRAMS:
             raise UserError(f'--programs {name!r}: expected some of {programs.PROGRAMS}')
+    chips.check_libtpu()
     chip = chips.chip_of(case['topology'])
-    devices = chips.devices_of(case['topology'])
     config = config.copy_and_resolve_references()
     with config.unlocked():
         config.train.batch_size, config.data.length = case['batch'], case['length']
-    result: Json = {'chips': len(devices)}
+    versions = {name: importlib.metadata.version(name) for name in ('jax', 'libtpu')}
+    result: Json = {'versions': versions}
     try:
+        devices = chips.devices_of(case['topology'])
+        result['chips'] = len(devices)
         shape = mesh_shape(case['mesh'], len(devices), case['batch'] // config.train.accumulate)
         mesh = sharding.make_mesh(shape, devices)
         result['axes'] = dict(mesh.shape)

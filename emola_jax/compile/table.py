@@ -66,12 +66,24 @@ def _costs(found: dict[str, Any]) -> list[str]:
     return [
         f'    operations    {flops["compiled"] / 1e12:.2f} T a chip; by hand '
         f'{flops["by_hand"] / 1e12:.2f} T (ratio {flops["ratio"]:.3f})',
+        *_token(found),
         f'    memory traffic {found["hbm_bytes"] / 1e9:.1f} GB a chip',
         f'    between chips {kinds or "nothing"}',
         f'    at best       {roofline["seconds"]:.3f} s, bound by {roofline["bound"]} (compute '
         f'{roofline["compute"]:.3f}, memory {roofline["memory"]:.3f}, network '
         f'{roofline["network"]:.3f})',
         f'    XLA estimates {estimate}',
+    ]
+
+
+def _token(found: dict[str, Any]) -> list[str]:
+    """One token of every answer, where the program writes answers."""
+    if 'token_flops' not in found:
+        return []
+    token = found['token_flops']
+    return [
+        f'      of a token  {token["compiled"] / 1e9:.2f} G a chip; by hand '
+        f'{token["by_hand"] / 1e9:.2f} G (ratio {token["ratio"]:.3f})'
     ]
 
 
@@ -114,6 +126,7 @@ _COLUMNS = (
     ('all tokens at best (s)', '--:'),
     ('bound by', '---'),
     ('TFLOP a chip (count / by hand)', '--:'),
+    ('GFLOP of a token (count / by hand)', '--:'),
 )
 
 
@@ -146,6 +159,7 @@ def _cells(result: dict[str, Any]) -> list[str]:
         *_time(train),
         *_memory(generate),
         *_time(generate),
+        _token_cell(generate),
     ]
 
 
@@ -204,6 +218,23 @@ def _time(found: dict[str, Any] | None) -> list[str]:
     ]
 
 
+def _token_cell(found: dict[str, Any] | None) -> str:
+    token = (found or {}).get('token_flops')
+    return f'{token["compiled"] / 1e9:.1f} ({token["ratio"]:.3f})' if token else ''
+
+
+def largest_compiler(results: Sequence[dict[str, Any]]) -> str:
+    """What the compiler took of the machine that ran it, at most; '' if no result says it."""
+    known = [one for one in results if 'peak_bytes' in one]
+    if not known:
+        return ''
+    worst = max(known, key=lambda one: one['peak_bytes'])
+    return (
+        f'Largest compiler: {worst["peak_bytes"] / GIB:.1f} GiB, '
+        f'of {worst["topology"]}, {worst["batch"]} x {worst["length"]}'
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints what the module's docstring says."""
     parser = argparse.ArgumentParser(description='Prints the tables of a sweep.')
@@ -216,6 +247,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise UserError(f'{path}: no file that emola_jax.compile wrote ({error})') from error
         print(markdown(results))
         print(smallest(results))
+        print(largest_compiler(results))
 
 
 if __name__ == '__main__':

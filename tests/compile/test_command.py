@@ -7,8 +7,10 @@ import signal
 
 import pytest
 
-from emola_jax.compile import chips, sweep
+from configs import emola
+from emola_jax.compile import chips, settings, sweep
 from emola_jax.errors import UserError
+from emola_jax.models.config import LORA_TARGETS
 
 
 @pytest.mark.parametrize(
@@ -41,14 +43,70 @@ def test_without_libtpu_it_says_what_to_install():
 CASE = {'topology': 'v5e:2x2', 'batch': 64, 'length': 1024, 'mesh': 'auto', 'fast': True}
 
 
-def test_a_sweep_goes_on_in_its_file_and_in_no_other(tmp_path):
-    out, config = tmp_path / 'sweep.json', {'seed': 1}
-    assert sweep.known(out, config) == []
+def config_with(**changes):
+    config = emola.get_config()
+    config.update_from_flattened_dict(changes)
+    return json.loads(config.to_json_best_effort())
+
+
+@pytest.fixture
+def sweep_file(tmp_path):
+    """A sweep of the paper's config with one finished case and one whose compiler died."""
+    out = tmp_path / 'sweep.json'
     dead = CASE | {'batch': 256, 'died': 'of hunger'}
-    out.write_text(json.dumps({'config': config, 'results': [CASE, dead]}))
-    assert sweep.known(out, config) == [CASE]  # what died is tried again
-    with pytest.raises(UserError, match='holds the sweep of another config'):
-        sweep.known(out, {'seed': 2})
+    out.write_text(json.dumps({'config': config_with(), 'results': [CASE, dead]}))
+    return out
+
+
+def test_a_sweep_goes_on_in_its_file(sweep_file, tmp_path):
+    assert sweep.known(tmp_path / 'none.json', config_with()) == []
+    assert sweep.known(sweep_file, config_with()) == [CASE]  # what died is tried again
+
+
+@pytest.mark.parametrize(
+    ('field', 'value'),
+    [
+        ('data.root', 'elsewhere'),
+        ('base.llava', 'elsewhere'),
+        ('train.log_every', 7),
+        ('data.length', 99),  # each case names its own
+        ('train.batch_size', 99),
+    ],
+)
+def test_a_sweep_goes_on_after_a_change_that_no_program_reads(sweep_file, field, value):
+    assert sweep.known(sweep_file, config_with(**{field: value})) == [CASE]
+
+
+def test_a_sweep_goes_on_after_a_field_was_added_to_the_config(sweep_file):
+    newer = config_with()
+    newer['train']['new_field'] = newer['new_section'] = {'x': 1}
+    newer['model']['lora']['targets'] = list(LORA_TARGETS)  # its default
+    assert sweep.known(sweep_file, newer) == [CASE]
+
+
+@pytest.mark.parametrize(
+    ('field', 'value'),
+    [
+        ('model.lora.rank', 64),
+        ('model.remat', 'dots'),
+        ('base.quantize', 'nf4'),
+        ('train.accumulate', 2),
+        ('train.optimiser.clip_norm', 1.0),
+        ('eval.max_new_tokens.au', 1024),
+        ('eval.merge', False),
+    ],
+)
+def test_a_sweep_does_not_go_on_with_other_programs(sweep_file, field, value):
+    named = next(name for name in settings.READ if field.startswith(name))
+    with pytest.raises(UserError, match=rf'holds the sweep of another config \({named} differ'):
+        sweep.known(sweep_file, config_with(**{field: value}))
+
+
+def test_a_file_that_is_no_sweep_is_not_overwritten(tmp_path):
+    out = tmp_path / 'other.json'
+    out.write_text('[1]')
+    with pytest.raises(UserError, match=r'other\.json: no file that a sweep wrote'):
+        sweep.known(out, config_with())
 
 
 def test_only_what_is_missing_is_compiled(monkeypatch, capsys):
@@ -56,14 +114,15 @@ def test_only_what_is_missing_is_compiled(monkeypatch, capsys):
 
     def compiled(config, case, programs, hlo, memory):
         asked.append((case['topology'], case['fast'], *programs))
-        return {'chips': 4} | {name: {} for name in programs}
+        return {'chips': 4, 'peak_bytes': 1} | {name: {} for name in programs}
 
     monkeypatch.setattr(sweep, 'in_own_process', compiled)
     wanted = sweep.cases(['v5e:2x2', 'v5e:2x4'], [64], [1024], ['auto'], fast=True)
     assert wanted[0] == CASE
-    before = [CASE | {'train': {}}, CASE | {'fast': False, 'generate': {}}]
+    before = [CASE | {'train': {}, 'peak_bytes': 2}, CASE | {'fast': False, 'generate': {}}]
     *_, (_, results) = sweep.run(None, wanted, before, ['train', 'generate'])
     assert asked == [('v5e:2x2', True, 'generate'), ('v5e:2x4', True, 'train', 'generate')]
+    assert [one['peak_bytes'] for one in results if one['fast']] == [2, 1]
     assert len(results) == 3 and all('train' in one for one in results if one['fast'])
     assert '[2/2] v5e:2x4, 64 x 1024, train and generate; about' in capsys.readouterr().out
     assert not list(sweep.run(None, wanted, results, ['train', 'generate']))
