@@ -68,6 +68,14 @@ def known(out: Path | None, config: Json) -> list[Json]:
     return [result for result in results if 'died' not in result]
 
 
+def commands(out: Path | None, new: str) -> list[str]:
+    """The command lines that filled a sweep's file, which `known` has checked, and `new`."""
+    if out is None or not out.exists():
+        return [new]
+    before = json.loads(out.read_text(encoding='utf-8')).get('commands', [])
+    return list(dict.fromkeys([*before, new]))
+
+
 def missing(case: Json, results: Sequence[Json], programs: Sequence[str]) -> list[str]:
     """The programs of a case that no result has."""
     found = next((one for one in results if case == {key: one[key] for key in CASE}), None)

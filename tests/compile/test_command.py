@@ -63,6 +63,14 @@ def test_a_sweep_goes_on_in_its_file(sweep_file, tmp_path):
     assert sweep.known(sweep_file, config_with()) == [CASE]  # what died is tried again
 
 
+def test_every_command_that_filled_a_sweep_is_kept(tmp_path):
+    out = tmp_path / 'sweep.json'
+    assert sweep.commands(None, 'first') == sweep.commands(out, 'first') == ['first']
+    out.write_text(json.dumps({'commands': ['first', 'second']}))
+    assert sweep.commands(out, 'third') == ['first', 'second', 'third']
+    assert sweep.commands(out, 'first') == ['first', 'second']
+
+
 @pytest.mark.parametrize(
     ('field', 'value'),
     [
