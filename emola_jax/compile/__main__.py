@@ -64,8 +64,8 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
     wanted = sweep.cases(
         given.topology or (),
-        [int(batch) for batch in given.batch or [given.config.train.batch_size]],
-        [int(length) for length in given.length or [given.config.data.length]],
+        sweep.numbers('batch', given.batch or [given.config.train.batch_size]),
+        sweep.numbers('length', given.length or [given.config.data.length]),
         given.mesh.split(';'),
         fast=given.fast,
     )

@@ -32,6 +32,18 @@ CASE = ('topology', 'batch', 'length', 'mesh', 'fast')
 GIB = 2.0**30
 
 
+def numbers(flag: str, texts: Sequence[str | int]) -> list[int]:
+    """The values of --batch or --length.
+
+    Raises:
+      UserError: one of them is no number above 0.
+    """
+    for text in texts:
+        if not str(text).isdecimal() or not int(text):
+            raise UserError(f'--{flag} {text!r}: expected numbers above 0, for example 64,256')
+    return [int(text) for text in texts]
+
+
 def cases(
     topologies: Sequence[str],
     batches: Sequence[int],
