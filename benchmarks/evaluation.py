@@ -23,6 +23,7 @@ from benchmarks import measure
 from benchmarks.measure import Figures, Side
 
 QUESTIONS = 256
+WAYS = ('batches', 'refilled', 'loop')
 
 
 def main() -> None:
@@ -31,32 +32,35 @@ def main() -> None:
     parser.add_argument('--config', default='configs/mini.py', help='the experiment')
     parser.add_argument('--run', type=Path, help='a trained run of this config')
     parser.add_argument('--questions', type=int, default=QUESTIONS, help='how many to answer')
-    parser.add_argument('--loop', type=int, default=16, help='of them, how many the loop answers')
+    parser.add_argument('--loop', type=int, default=8, help='of them, how many the loop answers')
     parser.add_argument('--refill', type=int, default=8, help='rows that are refilled together')
+    parser.add_argument('--ways', nargs='+', choices=WAYS, default=WAYS, help='which of them')
     parser.add_argument('--turns', type=int, default=3, help='of each; medians count')
     parser.add_argument('--out', type=Path, help='where to write the figures')
     args = parser.parse_args()
+    if 'loop' not in args.ways or len(args.ways) < 2:
+        parser.error('--ways needs the loop and another one to hold against it')
     measure.report('evaluation', compare(args), out=args.out)
 
 
 def compare(args: argparse.Namespace) -> Figures:
     """Seconds of each way, and how many times as fast as the loop it is."""
-    ways = {
-        'batches': {'limit': args.questions},
-        'refilled': {'limit': args.questions, 'refill': args.refill},
-        'loop': {'limit': args.loop, 'batch_size': 1},
-    }
     spec = {'config': args.config, 'run': args.run}
     whole = Side('benchmarks.evaluation:evaluator', {**spec, 'devices': None})
     loop = Side('benchmarks.evaluation:evaluator', {**spec, 'devices': 1})
+    every = {'limit': args.questions}
     calls = {
-        name: functools.partial((loop if name == 'loop' else whole).turn, changes)
-        for name, changes in ways.items()
+        'batches': functools.partial(whole.turn, every),
+        'refilled': functools.partial(whole.turn, {**every, 'refill': args.refill}),
+        'loop': functools.partial(loop.turn, {'limit': args.loop, 'batch_size': 1}),
     }
-    found = measure.alternate(calls, warm_up=1, turns=args.turns)
+    # Prompts of every length are another program, so a warm-up asks all that a turn asks.
+    found = measure.alternate({n: calls[n] for n in args.ways}, warm_up=1, turns=args.turns)
     answers = {name: row.pop('answers') for name, row in found.items()}
     one = found['loop']['wall'] / args.loop
-    times = {name: one * args.questions / found[name]['wall'] for name in ('batches', 'refilled')}
+    times = {
+        name: one * args.questions / row['wall'] for name, row in found.items() if name != 'loop'
+    }
     return {
         'trained': args.run is not None,
         'questions': args.questions,
@@ -64,8 +68,7 @@ def compare(args: argparse.Namespace) -> Figures:
         'loop_seconds_an_answer': one,
         'times_the_loop': {**times, 'best': max(times.values())},
         'same_answers': {
-            name: sum(map(str.__eq__, answers[name], answers['batches'])) / len(answers[name])
-            for name in ('refilled', 'loop')
+            name: sum(map(str.__eq__, answers['loop'], answers[name])) / args.loop for name in times
         },
         'peaks': {'whole': whole.end()['peak'], 'loop': loop.end()['peak']},
     }

@@ -146,7 +146,8 @@ def report(name: str, figures: Figures, *, out: Path | None = None) -> None:
     With them go command, versions and device.
     """
     path = out or RESULTS / f'{name}.json'
-    command = ' '.join(['python', '-m', f'benchmarks.{Path(sys.argv[0]).stem}', *sys.argv[1:]])
+    asked = [argument for argument in sys.argv[1:] if not argument.startswith('--out=')]
+    command = ' '.join(['python', '-m', f'benchmarks.{Path(sys.argv[0]).stem}', *asked])
     whole = rounded({'command': command, 'machine': machine(), **figures})
     print(json.dumps(whole, indent=2))
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -37,15 +37,17 @@ def keep() -> None:
 
 
 def compile_apart(function: Any, *args: Any) -> None:
-    """Compiles a jitted function for these arguments before it is called with them.
+    """Compiles a jitted function for a CPU before it is called with these arguments.
 
-    What the compiler leaves behind is given back, so that it and the temporaries don't add up; and
-    a gap is made for them, of addresses alone. The call finds the compiled program.
+    What was freed before and what the compiler leaves behind are given back, so that they and the
+    temporaries don't add up; and a gap is made for them, of addresses alone. The call finds the
+    compiled program.
     """
-    program = function.lower(*args).compile()
     library = _glibc()
     if library is None or jax.default_backend() != 'cpu':
         return
+    library.malloc_trim(0)
+    program = function.lower(*args).compile()
     library.malloc_trim(0)
     temporaries = getattr(program.memory_analysis(), 'temp_size_in_bytes', 0)
     gap = library.malloc((temporaries + _SPARE) * jax.local_device_count())

@@ -7,6 +7,7 @@ import pytest
 
 from emola_jax import host_memory
 
+pytestmark = pytest.mark.skipif(host_memory._glibc() is None, reason='another C library')
 COMPILED = '/jax/core/compile/backend_compile_duration'
 
 
@@ -41,7 +42,6 @@ print(min(faults() for _ in range(4)), first)
 """
 
 
-@pytest.mark.skipif(host_memory._glibc() is None, reason='another C library')
 def test_later_calls_map_no_memory_anew():
     """The sines are 64 MB, 16384 pages."""
     told = subprocess.run(

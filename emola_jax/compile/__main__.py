@@ -64,8 +64,8 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
     wanted = sweep.cases(
         given.topology or (),
-        [int(batch) for batch in given.batch or [given.config.train.batch_size]],
-        [int(length) for length in given.length or [given.config.data.length]],
+        sweep.numbers('batch', given.batch or [given.config.train.batch_size]),
+        sweep.numbers('length', given.length or [given.config.data.length]),
         given.mesh.split(';'),
         fast=given.fast,
     )
@@ -76,7 +76,8 @@ def main(argv: list[str]) -> None:
     out = Path(given.out) if given.out else None
     config = json.loads(given.config.to_json_best_effort())
     before = results = sweep.known(out, config) if given.sweep else []
-    command_line = shlex.join(['python', '-m', 'emola_jax.compile', *sys.argv[1:]])
+    line = shlex.join(['python', '-m', 'emola_jax.compile', *sys.argv[1:]])
+    commands = sweep.commands(out, line) if given.sweep else [line]
     hlo = Path(given.hlo) if given.hlo else None
     for new, results in sweep.run(
         given.config, wanted, before, given.programs, hlo=hlo, memory=given.memory
@@ -85,7 +86,7 @@ def main(argv: list[str]) -> None:
             raise UserError(new.get('error') or new['died'])
         print(table.describe(new), flush=True)
         if out is not None:
-            write_json(out, {'command': command_line, 'config': config, 'results': results})
+            write_json(out, {'commands': commands, 'config': config, 'results': results})
     if given.sweep:
         print(f'\n{table.markdown(results)}')
     if out is not None:

@@ -113,6 +113,21 @@ def flops(module: Module, dynamic_trips: int = 1) -> float:
     )
 
 
+def flops_of_round(module: Module, rounds: int) -> float:
+    """Operations of one round of the loop that runs `rounds` times, or as often as data says.
+
+    If several do, of the one that has most to do; 0 if none does.
+    """
+    bodies = [
+        instruction.attribute('body').lstrip('%')
+        for computation in module.computations.values()
+        for instruction in computation.values()
+        if instruction.opcode == 'while'
+        and module.trips(instruction, computation) in (None, rounds)
+    ]
+    return max((flops(dataclasses.replace(module, entry=body)) for body in bodies), default=0.0)
+
+
 def _flops(instruction: Instruction, computation: Computation) -> float:
     left, right = (array.dims for array in _operands(instruction, computation)[:2])
     output = instruction.arrays[0]

@@ -204,7 +204,7 @@ def report(program: Lowered, chip: Chip, mesh: Mesh, *, fast: bool = False) -> t
         'compile_seconds': round(seconds, 1),
     }
     if program.round_by_hand is not None:
-        token = costs.flops(module, 1) - costs.flops(module, 0)
+        token = costs.flops_of_round(module, program.dynamic_trips)
         found['token_flops'] = _agreement(token, program.round_by_hand.total / chips)
     return found, text
 

@@ -32,6 +32,18 @@ CASE = ('topology', 'batch', 'length', 'mesh', 'fast')
 GIB = 2.0**30
 
 
+def numbers(flag: str, texts: Sequence[str | int]) -> list[int]:
+    """The values of --batch or --length.
+
+    Raises:
+      UserError: one of them is no number above 0.
+    """
+    for text in texts:
+        if not str(text).isdecimal() or not int(text):
+            raise UserError(f'--{flag} {text!r}: expected numbers above 0, for example 64,256')
+    return [int(text) for text in texts]
+
+
 def cases(
     topologies: Sequence[str],
     batches: Sequence[int],
@@ -66,6 +78,14 @@ def known(out: Path | None, config: Json) -> list[Json]:
             f'{out}: holds the sweep of another config ({names} differ); name another --out'
         )
     return [result for result in results if 'died' not in result]
+
+
+def commands(out: Path | None, new: str) -> list[str]:
+    """The command lines that filled a sweep's file, which `known` has checked, and `new`."""
+    if out is None or not out.exists():
+        return [new]
+    before = json.loads(out.read_text(encoding='utf-8')).get('commands', [])
+    return list(dict.fromkeys([*before, new]))
 
 
 def missing(case: Json, results: Sequence[Json], programs: Sequence[str]) -> list[str]:

@@ -109,19 +109,25 @@ def _failure(result: dict[str, Any]) -> str:
     return str(result.get('error') or result.get('died') or '')
 
 
-_COLUMNS = (
-    ('topology', '---'),
-    ('chips', '--:'),
-    ('mesh (data x fsdp x tensor)', '---'),
+_SLICE = (('topology', '---'), ('chips', '--:'), ('mesh (data x fsdp x tensor)', '---'))
+_TRAINING = (
+    *_SLICE,
     ('batch', '--:'),
     ('length', '--:'),
     ('search', '---'),
-    ('train: HBM', '--:'),
+    ('HBM', '--:'),
     ('fits', '---'),
     ('step at best (s)', '--:'),
     ('bound by', '---'),
     ('TFLOP a chip (count / by hand)', '--:'),
-    ('generate: HBM', '--:'),
+)
+_GENERATION = (
+    *_SLICE,
+    ('answers', '--:'),
+    ('prompt', '--:'),
+    ('new tokens', '--:'),
+    ('search', '---'),
+    ('HBM', '--:'),
     ('fits', '---'),
     ('all tokens at best (s)', '--:'),
     ('bound by', '---'),
@@ -131,10 +137,24 @@ _COLUMNS = (
 
 
 def markdown(results: Sequence[dict[str, Any]]) -> str:
-    """The table of a sweep, smallest slices first; GiB a chip, times in seconds at best."""
-    rows = [_cells(result) for result in sorted(results, key=_place)]
-    shown = [at for at in range(len(_COLUMNS)) if any(row[at] for row in rows)]
-    lines = [[name for name, _ in _COLUMNS], [align for _, align in _COLUMNS], *rows]
+    """The tables of a sweep, smallest slices first; GiB a chip, times in seconds at best."""
+    ordered = sorted(results, key=_place)
+    # What failed asked for a batch and a length, so it stands with the training.
+    training = [_trains(one) for one in ordered if 'train' in one or 'generate' not in one]
+    generation = [_generates(one) for one in ordered if 'generate' in one]
+    parts = [
+        _table(_TRAINING, training) if training else '',
+        _table(_GENERATION, generation) if generation else '',
+        smallest(results) if any('train' in one for one in results) else '',
+        largest_compiler(results),
+    ]
+    return '\n'.join(part for part in parts if part)
+
+
+def _table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> str:
+    """Without the columns that no row fills."""
+    shown = [at for at in range(len(columns)) if any(row[at] for row in rows)]
+    lines = [[name for name, _ in columns], [align for _, align in columns], *rows]
     return ''.join(f'| {" | ".join(line[at] for at in shown)} |\n' for line in lines)
 
 
@@ -143,24 +163,30 @@ def _place(result: dict[str, Any]) -> tuple[Any, ...]:
     return (list(CHIPS).index(chip), result.get('chips', 0), result['batch'], result['length'])
 
 
-def _cells(result: dict[str, Any]) -> list[str]:
-    """One row with a cell for each of `_COLUMNS`."""
-    failure = _failure(result).replace('|', '/')
+def _slice(result: dict[str, Any]) -> list[str]:
+    """Cells of `_SLICE`; what failed says why in the place of its mesh."""
     mesh = ' x '.join(str(size) for size in result['axes'].values()) if 'axes' in result else ''
-    train, generate = result.get('train'), result.get('generate')
-    return [
-        result['topology'],
-        str(result.get('chips', '')),
-        failure or mesh,
-        str(result['batch']),
-        str(result['length']),
-        'fast' if result['fast'] else 'full',
-        *_memory(train),
-        *_time(train),
-        *_memory(generate),
-        *_time(generate),
-        _token_cell(generate),
-    ]
+    failure = _failure(result).replace('|', '/')
+    return [result['topology'], str(result.get('chips', '')), failure or mesh]
+
+
+def _search(result: dict[str, Any]) -> str:
+    return 'fast' if result['fast'] else 'full'
+
+
+def _trains(result: dict[str, Any]) -> list[str]:
+    """One row with a cell for each of `_TRAINING`."""
+    found, shape = result.get('train'), [str(result['batch']), str(result['length'])]
+    return [*_slice(result), *shape, _search(result), *_memory(found), *_time(found)]
+
+
+def _generates(result: dict[str, Any]) -> list[str]:
+    """One row with a cell for each of `_GENERATION`."""
+    found = result['generate']
+    shape = [str(found[name]) for name in ('rows', 'prompt', 'new_tokens')]
+    token = found.get('token_flops')
+    of_token = f'{token["compiled"] / 1e9:.1f} ({token["ratio"]:.3f})' if token else ''
+    return [*_slice(result), *shape, _search(result), *_memory(found), *_time(found), of_token]
 
 
 def smallest(results: Sequence[dict[str, Any]]) -> str:
@@ -218,11 +244,6 @@ def _time(found: dict[str, Any] | None) -> list[str]:
     ]
 
 
-def _token_cell(found: dict[str, Any] | None) -> str:
-    token = (found or {}).get('token_flops')
-    return f'{token["compiled"] / 1e9:.1f} ({token["ratio"]:.3f})' if token else ''
-
-
 def largest_compiler(results: Sequence[dict[str, Any]]) -> str:
     """What the compiler took of the machine that ran it, at most; '' if no result says it."""
     known = [one for one in results if 'peak_bytes' in one]
@@ -230,8 +251,8 @@ def largest_compiler(results: Sequence[dict[str, Any]]) -> str:
         return ''
     worst = max(known, key=lambda one: one['peak_bytes'])
     return (
-        f'Largest compiler: {worst["peak_bytes"] / GIB:.1f} GiB, '
-        f'of {worst["topology"]}, {worst["batch"]} x {worst["length"]}'
+        f'The compiler took at most {worst["peak_bytes"] / GIB:.1f} GiB of its own machine '
+        f'({worst["topology"]}, {worst["batch"]} x {worst["length"]}).\n'
     )
 
 
@@ -246,8 +267,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f'{path}: no file that emola_jax.compile wrote ({error})') from error
         print(markdown(results))
-        print(smallest(results))
-        print(largest_compiler(results))
 
 
 if __name__ == '__main__':

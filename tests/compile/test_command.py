@@ -28,6 +28,13 @@ def test_a_mesh_is_read_or_refused():
         sweep.mesh_shape('4x2', 8, 8)
 
 
+def test_numbers_are_read_or_refused():
+    assert sweep.numbers('batch', ['64', '256']) == sweep.numbers('batch', [64, 256]) == [64, 256]
+    for text in ('many', '0', '-1', '1.5', ''):
+        with pytest.raises(UserError, match=f"--batch '{text}': expected numbers above 0"):
+            sweep.numbers('batch', ['64', text])
+
+
 @pytest.mark.parametrize('topology', ['v9:2x2', 'v5e', 'v5e:2xtwo'])
 def test_a_topology_that_is_none_is_refused(topology):
     with pytest.raises(UserError, match=r'expected CHIP:SIZES, for example v4:2x2x1'):
@@ -61,6 +68,14 @@ def sweep_file(tmp_path):
 def test_a_sweep_goes_on_in_its_file(sweep_file, tmp_path):
     assert sweep.known(tmp_path / 'none.json', config_with()) == []
     assert sweep.known(sweep_file, config_with()) == [CASE]  # what died is tried again
+
+
+def test_every_command_that_filled_a_sweep_is_kept(tmp_path):
+    out = tmp_path / 'sweep.json'
+    assert sweep.commands(None, 'first') == sweep.commands(out, 'first') == ['first']
+    out.write_text(json.dumps({'commands': ['first', 'second']}))
+    assert sweep.commands(out, 'third') == ['first', 'second', 'third']
+    assert sweep.commands(out, 'first') == ['first', 'second']
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,8 @@ def test_a_body_counts_as_often_as_it_runs():
     assert costs.flops(module(once, X, W)) == 7 * PRODUCT
     nested = repeated(5, once)
     assert costs.flops(module(nested, X, W)) == 35 * PRODUCT
+    assert costs.flops_of_round(module(nested, X, W), 5) == 7 * PRODUCT
+    assert costs.flops_of_round(module(nested, X, W), 6) == 0
     assert compiled(nested, X, W).cost_analysis()['flops'] < 2 * PRODUCT  # why this exists
 
 
@@ -54,6 +56,7 @@ def test_a_loop_that_depends_on_data_runs_as_often_as_assumed():
     program = module(loop, X, W, jax.ShapeDtypeStruct((), jnp.int32))
     assert costs.flops(program) == PRODUCT
     assert costs.flops(program, dynamic_trips=3) == 3 * PRODUCT
+    assert costs.flops_of_round(program, 3) == PRODUCT
 
 
 def test_a_slice_of_a_stack_counts_as_what_it_takes():

@@ -59,6 +59,7 @@ def test_operations_of_a_step_are_those_counted_by_hand(axes, remat):
 def test_operations_of_generation_are_those_counted_by_hand(axes):
     found, _ = compiled('generate', axes)
     assert found['flops']['ratio'] == pytest.approx(1, abs=0.01)
+    assert found['token_flops']['ratio'] == pytest.approx(1, abs=0.01)
 
 
 @pytest.mark.parametrize('axes', [(1, 8, 1), (1, 4, 2), (2, 2, 2)])

@@ -40,11 +40,32 @@ def test_weights_that_do_not_fit_need_more_chips_and_nothing_else_helps():
 
 def test_a_row_that_cannot_be_had_says_why_in_the_table():
     text = table.markdown([{**CASE, 'error': 'no | such mesh'}, refused(2, 20)])
-    lines = text.splitlines()
+    lines = text.split('\n\n')[0].splitlines()
     assert len({line.count('|') for line in lines}) == 1
     assert 'no / such mesh' in lines[2]
     assert '| 1 x 8 x 1 | 64 | 2048 | fast | 20.0 of 16 | no |' in lines[3]
     assert 'generate' not in text  # a column that no row fills
+
+
+def generated(**found):
+    whole = refused(2, 20)['train'] | {'rows': 32, 'prompt': 704, 'new_tokens': 512, **found}
+    return {**CASE, 'axes': AXES, 'generate': whole}
+
+
+def test_what_only_writes_answers_has_a_table_of_its_own():
+    token = {'compiled': 5e9, 'by_hand': 4e9, 'ratio': 1.25}
+    text = table.markdown([generated(token_flops=token), refused(2, 20)])
+    training, generation, *_ = text.split('\n\n')
+    assert '| 64 | 2048 | fast | 20.0 of 16 | no |' in training and '704' not in training
+    assert '| 32 | 704 | 512 | fast | 20.0 of 16 | no | 5.0 (1.250) |' in generation
+    assert '2048' not in generation
+
+
+def test_the_largest_compiler_is_named():
+    small, large = {**CASE, 'peak_bytes': GIB}, {**CASE, 'batch': 256, 'peak_bytes': 2.5 * GIB}
+    said = table.largest_compiler([small, large, CASE])
+    assert '2.5 GiB' in said and '256 x 2048' in said
+    assert table.largest_compiler([CASE]) == ''
 
 
 def trained(topology, chips, *, fits, batch=64, fast=True):
