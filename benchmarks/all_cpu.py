@@ -1,6 +1,6 @@
 """Every figure of docs/performance.md that a CPU gives, one claim after the other.
 
-    python -m benchmarks.all_cpu                     about ten minutes on two idle cores
+    python -m benchmarks.all_cpu                     needs two idle cores
     python -m benchmarks.all_cpu --run=runs/mini     evaluates a trained run, whose answers end
     python -m benchmarks.all_cpu --only train_small pipeline
 

@@ -12,6 +12,7 @@ scaled; nothing else is. Programs are compiled before. All ways have to write th
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import json
 from collections.abc import Callable, Mapping
@@ -47,18 +48,14 @@ def compare(args: argparse.Namespace) -> Figures:
     spec = {'config': args.config, 'run': args.run}
     whole = Side('benchmarks.evaluation:evaluator', {**spec, 'devices': None})
     loop = Side('benchmarks.evaluation:evaluator', {**spec, 'devices': 1})
-
-    def way(side: Side, limit: int, **changes: int) -> Callable[..., Figures]:
-        return lambda limit=limit: side.turn({'limit': limit, **changes})
-
+    every = {'limit': args.questions}
     calls = {
-        'batches': way(whole, args.questions),
-        'refilled': way(whole, args.questions, refill=args.refill),
-        'loop': way(loop, args.loop, batch_size=1),
+        'batches': functools.partial(whole.turn, every),
+        'refilled': functools.partial(whole.turn, {**every, 'refill': args.refill}),
+        'loop': functools.partial(loop.turn, {'limit': args.loop, 'batch_size': 1}),
     }
-    for name in args.ways:  # compiles: as many questions as make a whole batch, or two
-        calls[name](limit=args.questions // 2 if name == 'refilled' else 2)
-    found = measure.alternate({n: calls[n] for n in args.ways}, warm_up=0, turns=args.turns)
+    # Prompts of every length are another program, so a warm-up asks all that a turn asks.
+    found = measure.alternate({n: calls[n] for n in args.ways}, warm_up=1, turns=args.turns)
     answers = {name: row.pop('answers') for name, row in found.items()}
     one = found['loop']['wall'] / args.loop
     times = {
