@@ -189,14 +189,18 @@ def _traffic(instruction: Instruction, computation: Computation, module: Module)
     if instruction.opcode == 'fusion':
         body = module.computations[instruction.called[0]]
         reads = [
-            _read_share(body, index, full) if full else 0.0 for index, full in enumerate(reads)
+            _read_share(body, index, full, module) if full else 0.0
+            for index, full in enumerate(reads)
         ]
         written = min(written, _written(body, written))
     return sum(reads) + written
 
 
-def _read_share(body: Computation, index: int, full: float) -> float:
-    """What a kernel reads of its parameter: all, unless it only slices it or writes into it."""
+def _read_share(body: Computation, index: int, full: float, module: Module) -> float:
+    """What a kernel reads of its parameter: all, unless it only slices it or writes into it.
+
+    A TPU's kernels hold kernels in turn, of which one may do the slicing.
+    """
     parameter = next(
         (
             one.name
@@ -211,6 +215,13 @@ def _read_share(body: Computation, index: int, full: float) -> float:
             continue
         if user.opcode in _SLICES and user.operands[0] == parameter:
             total += sum(array.nbytes for array in user.arrays)
+        elif user.opcode == 'fusion':
+            inner = module.computations[user.called[0]]
+            total += sum(
+                _read_share(inner, place, full, module)
+                for place, name in enumerate(user.operands)
+                if name == parameter
+            )
         elif not (user.opcode == 'dynamic-update-slice' and user.operands[0] == parameter):
             return full
     return min(total, full)

@@ -146,6 +146,36 @@ def test_the_program_of_a_tpu_is_read():
     assert costs.hbm_bytes(program) == 3 * (2 * x + 3 * wide + 32 * 8 * 2 + x - wide)
 
 
+def test_a_slice_inside_of_a_kernel_in_a_kernel_counts_as_what_it_takes():
+    text = """
+HloModule m
+
+%inner (s: bf16[32,64,16], i: s32[]) -> bf16[64,16] {
+  %s = bf16[32,64,16]{2,1,0} parameter(0)
+  %i = s32[] parameter(1)
+  %zero = s32[] constant(0)
+  %cut = bf16[1,64,16]{2,1,0} dynamic-slice(%s, %i, %zero, %zero), dynamic_slice_sizes={1,64,16}
+  ROOT %w = bf16[64,16]{1,0} bitcast(%cut)
+}
+
+%outer (x: bf16[8,64], t: bf16[32,64,16], j: s32[]) -> bf16[8,16] {
+  %x = bf16[8,64]{1,0} parameter(0)
+  %t = bf16[32,64,16]{2,1,0} parameter(1)
+  %j = s32[] parameter(2)
+  %k = bf16[64,16]{1,0} fusion(%t, %j), kind=kLoop, calls=%inner
+  ROOT %y = bf16[8,16]{1,0} convolution(%x, %k), dim_labels=bf_io->bf
+}
+
+ENTRY %main (a: bf16[8,64], b: bf16[32,64,16], n: s32[]) -> bf16[8,16] {
+  %a = bf16[8,64]{1,0} parameter(0)
+  %b = bf16[32,64,16]{2,1,0} parameter(1)
+  %n = s32[] parameter(2)
+  ROOT %f = bf16[8,16]{1,0} fusion(%a, %b, %n), kind=kOutput, calls=%outer
+}
+"""
+    assert costs.hbm_bytes(hlo.parse(text)) == 2 * (8 * 64 + 64 * 16 + 8 * 16)
+
+
 def test_padding_of_a_convolution_is_no_work():
     text = """
 HloModule m
