@@ -62,7 +62,7 @@ def main() -> None:
     )
     result: dict[str, Any] = {
         'records': len(exact),
-        'landmarks_not_found': kept,
+        'landmarks_not_found': int(kept.sum()),
         'probabilities': measure_probabilities(model, computed, kept_rows),
     }
     if arguments.text:
