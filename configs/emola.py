@@ -160,6 +160,7 @@ def get_config(argument: str = '') -> ConfigDict:
             'on_bad_record': 'stop',
             'processes': 1,
             'read_threads': 16,
+            'workers': 0,  # reading processes; 0 leaves it to those threads
         }
     )
     config.train = ConfigDict(

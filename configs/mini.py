@@ -105,6 +105,7 @@ def get_config(argument: str = 'default') -> ConfigDict:
             'on_bad_record': 'drop',
             'processes': 2,
             'read_threads': 2,
+            'workers': 0,  # reading processes; 0 leaves it to those threads
         }
     )
     config.train = ConfigDict(

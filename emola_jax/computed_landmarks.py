@@ -17,6 +17,7 @@ from absl import logging
 from jaxtyping import Bool, Float32
 from tqdm import tqdm
 
+from emola_jax.errors import UserError
 from emola_jax.files import atomic_write
 from emola_jax.kept_rows import KeptRows
 from emola_jax.landmarks.finder import FaceFinder
@@ -62,20 +63,23 @@ def given(source: RecordSource) -> RecordSource:
     return source.source if isinstance(source, WithLandmarks) else source
 
 
-def in_pictures(pictures: Sequence[bytes], finder: FaceFinder) -> Float32[np.ndarray, 'n 212']:
+def in_pictures(records: Sequence[Record], finder: FaceFinder) -> Float32[np.ndarray, 'n 212']:
     """The landmarks of the largest face of each picture, over the picture padded to a square.
 
     Args:
-      pictures: encoded.
+      records: whose pictures are looked at.
       finder: finds faces and their 106 points.
 
     Returns:
       f32[n, 212] in [-1, 1]; a row of NaN where there is no face.
+
+    Raises:
+      UserError: a picture cannot be read; names the record.
     """
-    found = np.full((len(pictures), 2 * POINTS), np.nan, np.float32)
+    found = np.full((len(records), 2 * POINTS), np.nan, np.float32)
     pixels = [
-        np.asarray(images.pad_to_square(images.decode(picture, name='a record')))
-        for picture in pictures
+        np.asarray(images.pad_to_square(images.decode(record.image, name=record.id)))
+        for record in records
     ]
     for row, (photo, faces) in enumerate(zip(pixels, finder.find(pixels), strict=True)):
         if faces:
@@ -99,6 +103,9 @@ def with_computed(
       load_finder: called only when nothing is cached.
       folder: of the cache.
       name: tells the data set with its settings, and the split.
+
+    Raises:
+      UserError: a picture cannot be read, or the cached file is damaged.
     """
     path = folder / f'{name}-{EXPERT}.npy'
     folder.mkdir(parents=True, exist_ok=True)
@@ -111,7 +118,7 @@ def with_computed(
             with atomic_write(path) as partial, partial.open('wb') as file:
                 np.save(file, landmarks)
             kept.remove()
-    landmarks = np.load(path)
+    landmarks = _read(path, len(source))
     blank = int(np.isnan(landmarks).any(axis=1).sum())
     if blank:
         logging.warning(
@@ -124,6 +131,18 @@ def with_computed(
     return WithLandmarks(source, landmarks)
 
 
+def _read(path: Path, count: int) -> np.ndarray:
+    try:
+        landmarks = np.load(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f'{path}: damaged ({error}); remove it') from error
+    if landmarks.shape != (count, 2 * POINTS):
+        raise UserError(
+            f'{path}: holds {list(landmarks.shape)}, expected [{count}, {2 * POINTS}]; remove it'
+        )
+    return np.asarray(landmarks, np.float32)
+
+
 def _compute(source: RecordSource, finder: FaceFinder, kept: KeptRows) -> np.ndarray:
     first_with: dict[bytes, int] = {}
     picture_of = [
@@ -133,7 +152,7 @@ def _compute(source: RecordSource, finder: FaceFinder, kept: KeptRows) -> np.nda
     chosen = list(first_with.values())
 
     def work(indices: Sequence[int]) -> list[list[float] | None]:
-        rows = in_pictures([source[index].image for index in indices], finder)
+        rows = in_pictures([source[index] for index in indices], finder)
         return [None if np.isnan(row).any() else [float(x) for x in row] for row in rows]
 
     rows = kept.map('landmarks', chosen, _GROUP, work, unit='picture')
@@ -151,11 +170,12 @@ def of_records(
     Returns:
       Records in their order, and which of them kept theirs, because no face was found.
     """
-    pictures = list(dict.fromkeys(record.image for record in records))
+    different = list({record.image: record for record in records}.values())
     found: dict[bytes, np.ndarray] = {}
-    for first in tqdm(range(0, len(pictures), _GROUP), desc='landmarks', unit='batch'):
-        group = pictures[first : first + _GROUP]
-        found |= dict(zip(group, in_pictures(group, finder), strict=True))
+    for first in tqdm(range(0, len(different), _GROUP), desc='landmarks', unit='batch'):
+        group = different[first : first + _GROUP]
+        rows = in_pictures(group, finder)
+        found |= {record.image: row for record, row in zip(group, rows, strict=True)}
     source = WithLandmarks(records, np.stack([found[record.image] for record in records]))
     kept = np.isnan(source.landmarks).any(axis=1)
     return [source[index] for index in range(len(records))], kept

@@ -107,18 +107,13 @@ def load(
       UserError: an unknown template, bad records under the policy 'stop', or no landmarks for a
         model that needs them.
     """
-    chosen = config.data.get('landmarks', computed_landmarks.CHOICES[0])
-    if chosen not in computed_landmarks.CHOICES:
-        raise UserError(
-            f'data.landmarks is {chosen!r}; expected one of {list(computed_landmarks.CHOICES)}'
-        )
     if config.data.template not in TEMPLATES:
         raise UserError(
             f'data.template is {config.data.template!r}; expected one of {sorted(TEMPLATES)}'
         )
     encoder = Encoder(pipeline_config(config, model), tokenizer, TEMPLATES[config.data.template])
     opened = _open(config, model)
-    if chosen == 'computed':
+    if _computes_landmarks(config):
         opened = _with_computed_landmarks(opened)
     splits = {}
     for name, source in opened.sources.items():
@@ -139,6 +134,15 @@ def load(
         splits[name] = Split(source, selection)
     rendered = config.data.dataset == registry.RENDERED
     return Data(splits, encoder, opened.known_aus, opened.scored_aus, opened.key, rendered)
+
+
+def _computes_landmarks(config: ml_collections.ConfigDict) -> bool:
+    chosen = config.data.get('landmarks', 'given')  # runs made before there was a choice lack it
+    if chosen not in computed_landmarks.CHOICES:
+        raise UserError(
+            f'data.landmarks is {chosen!r}; expected one of {list(computed_landmarks.CHOICES)}'
+        )
+    return str(chosen) == 'computed'
 
 
 def _with_computed_landmarks(opened: _Opened) -> _Opened:
@@ -195,8 +199,8 @@ def image_size(config: ml_collections.ConfigDict, model: EmolaConfig) -> int:
 def _open(config: ml_collections.ConfigDict, model: EmolaConfig) -> _Opened:
     if registry.full_name(config.data.dataset) == registry.RENDERED:
         return _open_synthetic_faces(config)
-    given = config.data.get('landmarks', 'given') == 'given'
-    return _open_brought(config, needs_landmarks=model.reads_landmarks and given)
+    reads_given = model.reads_landmarks and not _computes_landmarks(config)
+    return _open_brought(config, needs_landmarks=reads_given)
 
 
 def _open_brought(config: ml_collections.ConfigDict, *, needs_landmarks: bool) -> _Opened:

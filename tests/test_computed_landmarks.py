@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from emola_jax import computed_landmarks
+from emola_jax.errors import UserError
 from tests.fake_finder import FOUND, Finder
 from tests.input_pipeline.fakes import png
 from tests.tiny_experiment import records
@@ -65,6 +66,25 @@ def test_a_picture_is_looked_at_once_and_never_again(tmp_path):
     other = computed_landmarks.with_computed(source, lambda: finder, tmp_path, 'other')
     np.testing.assert_array_equal(other.landmarks, made.landmarks)
     assert len(finder.seen) == 12
+
+
+@pytest.mark.parametrize('content', [b'', b'no array', np.zeros((3, 212), np.float32)])
+def test_a_damaged_file_is_named(tmp_path, content):
+    computed_landmarks.with_computed(records(4), Finder, tmp_path, 'set')
+    (path,) = tmp_path.glob('*.npy')
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        np.save(path, content)
+    with pytest.raises(UserError, match=rf'{path}: .*; remove it'):
+        computed_landmarks.with_computed(records(4), never, tmp_path, 'set')
+
+
+def test_a_broken_picture_is_named_by_its_record(tmp_path):
+    source = records(2)
+    source[1] = dataclasses.replace(source[1], image=b'no picture')
+    with pytest.raises(UserError, match=source[1].id):
+        computed_landmarks.with_computed(source, Finder, tmp_path, 'set')
 
 
 def test_a_killed_search_goes_on_behind_its_last_batch(tmp_path, monkeypatch):

@@ -117,10 +117,7 @@ class HalvingConv(nn.Module):
         frame = (before, 2 * (reach - 1) - before)
         cells = jnp.pad(x, ((0, 0), frame, frame, (0, 0)))
         cells = cells.reshape(batch, height + reach - 1, 2, width + reach - 1, 2, channels)
-        # Made once: several slices of them are read.
-        cells = jax.lax.optimization_barrier(
-            cells.swapaxes(2, 3).reshape(*cells.shape[:2], cells.shape[3], 4 * channels)
-        )
+        cells = cells.swapaxes(2, 3).reshape(*cells.shape[:2], cells.shape[3], 4 * channels)
         # All that a row of cells gives to any row of the result, by one product: laid side by side
         # are the cells of a row only, not those of several.
         wide = jnp.concatenate([cells[:, :, j : j + width] for j in range(reach)], axis=-1)
@@ -128,7 +125,7 @@ class HalvingConv(nn.Module):
         blocks = jnp.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0)))
         blocks = blocks.reshape(reach, 2, reach, 2, channels, self.features)
         matrix = blocks.transpose(2, 1, 3, 4, 0, 5).reshape(-1, reach * self.features)
-        given = jax.lax.optimization_barrier(full_precision_dot(wide, matrix))
+        given = full_precision_dot(wide, matrix)
         y = expert_param(self, 'bias', (self.features,))
         for i, part in enumerate(jnp.split(given, reach, axis=-1)):
             y = y + part[:, i : i + height]
