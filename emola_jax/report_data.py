@@ -120,7 +120,7 @@ def load(workdir: Path) -> Run:
         metrics=read_jsonl(workdir / 'metrics.jsonl'),
         scores=_read_json(workdir / 'scores.json'),
         predictions=predictions,
-        calibration=_read_json(fitted) if (fitted := workdir / 'calibration.json').exists() else {},
+        calibration=_read_calibration(workdir / 'calibration.json'),
     )
 
 
@@ -187,6 +187,15 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise UserError(f'{path}: missing; train and evaluate the run first') from error
     except ValueError as error:
         raise UserError(f'{path}: not JSON ({error})') from error
+
+
+def _read_calibration(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    found = _read_json(path)
+    if not isinstance(found, dict) or not {'identity', 'temperature', 'about'} <= found.keys():
+        raise UserError(f'{path}: not what `python -m emola_jax.calibrate` writes; remove it')
+    return found
 
 
 def score_rows(run: Run, task: str) -> list[ScoreRow]:

@@ -258,6 +258,13 @@ def test_how_far_probabilities_may_be_believed_is_shown_once_it_is_known(workdir
     assert 'AU6 Cheek Raiser –' in page.text
 
 
+@pytest.mark.parametrize('content', ['{', '[]', '{"about": {}}'])
+def test_a_damaged_calibration_is_named(workdir, content):
+    (workdir / 'calibration.json').write_text(content)
+    with pytest.raises(UserError, match=r'calibration\.json: not '):
+        report.write_report(workdir)
+
+
 def test_published_figures_stand_apart_from_rendered_faces(workdir):
     page = read(workdir)
     assert 'its scores do not compare' in page.text
