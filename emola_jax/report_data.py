@@ -199,7 +199,11 @@ def _read_calibration(path: Path) -> dict[str, Any]:
 
 
 def score_rows(run: Run, task: str) -> list[ScoreRow]:
-    """Both scorings of a task, beside the control and two scores of not looking."""
+    """Both scorings of a task, beside the control and scores of not looking.
+
+    The control is held against its own chance: with the face hidden the lists of action units are
+    of another length, and so are worth another score by luck.
+    """
     scores = run.scores[task]
     rows = [
         _row('strict', scores['strict'], 'read as a person would; every answer counts'),
@@ -208,8 +212,9 @@ def score_rows(run: Run, task: str) -> list[ScoreRow]:
     control = run.scores.get('control', {}).get(task)
     if control:
         rows.append(_row('control', control['strict'], 'blank image, another face’s landmarks'))
-    rows += [_chance(scores['strict']), _guess(run, task)]
-    return rows
+        rows.append(_chance('control-chance', control['strict'], 'its answers dealt at random'))
+    rows += [_chance('chance', scores['strict'], 'the same answers dealt at random')]
+    return [*rows, _guess(run, task)]
 
 
 def ablation_rows(run: Run) -> dict[str, list[ScoreRow]]:
@@ -228,8 +233,8 @@ def _row(name: str, scores: Mapping[str, Any], note: str = '') -> ScoreRow:
     return ScoreRow(name, scores['s_re'], scores['s_ge'], scores['s_rege'], note, known)
 
 
-def _chance(strict: Mapping[str, Any]) -> ScoreRow:
-    return ScoreRow('chance', strict['chance'], None, None, 'the same answers dealt at random')
+def _chance(name: str, strict: Mapping[str, Any], note: str) -> ScoreRow:
+    return ScoreRow(name, strict['chance'], None, None, note)
 
 
 def _guess(run: Run, task: str) -> ScoreRow:

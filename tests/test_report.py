@@ -88,7 +88,9 @@ def test_every_picture_is_a_face_of_the_run(workdir):
 def test_numbers_are_those_of_scores_json(workdir):
     scores = report_workdir.add_to_scores(
         workdir,
-        control={'emotion': {'strict': {'s_re': 11.25, 's_ge': 21.5, 's_rege': 32.75}}},
+        control={
+            'emotion': {'strict': {'s_re': 11.25, 's_ge': 21.5, 's_rege': 32.75, 'chance': 9.875}}
+        },
         ablation={
             'prior only': {
                 task: {'strict': {'s_re': 1.125, 's_ge': 2.25, 's_rege': 3.375}}
@@ -102,7 +104,7 @@ def test_numbers_are_those_of_scores_json(workdir):
             for measure in ('s_re', 's_ge', 's_rege'):
                 value = scores[task][scoring][measure]
                 assert value is None or value in numbers, (task, scoring, measure)
-    assert {11.25, 21.5, 32.75, 1.125, 2.25, 3.375} <= set(numbers)
+    assert {11.25, 21.5, 32.75, 9.875, 1.125, 2.25, 3.375} <= set(numbers)
     assert set(scores['au']['strict']['per_au'].values()) - {None} <= set(numbers)
 
 

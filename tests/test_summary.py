@@ -5,13 +5,15 @@ from tests import report_workdir
 def test_summary_shows_scores_baselines_and_files(tmp_path, capsys):
     workdir = report_workdir.write(tmp_path / 'run')
     scores = report_workdir.add_to_scores(
-        workdir, control={'au': {'strict': {'s_re': 12.34, 's_ge': 1.0, 's_rege': 13.34}}}
+        workdir,
+        control={'au': {'strict': {'s_re': 12.34, 's_ge': 1.0, 's_rege': 13.34, 'chance': 9.87}}},
     )
     summary.print_summary(workdir)
     shown = capsys.readouterr().out
     lines = {line.split()[0]: line.split() for line in shown.splitlines() if line.strip()}
     assert f'{scores["au"]["strict"]["s_rege"]:.1f}' in lines['strict'][3:]  # the last task's
     assert lines['control'][1:4] == ['12.3', '1.0', '13.3']
+    assert lines['control-chance'][1:3] == ['9.9', '–']
     assert lines['answers'] == ['answers', str(workdir / 'predictions.jsonl')]
     assert 'report' not in lines  # not written yet
     assert 'rendered' in shown

@@ -142,7 +142,9 @@ class FaceFinder:
         found = []
         for group in _groups(views, self.batch):
             pixels = [squares.cut(photos[i], s, SHORT_RANGE.size, squares.BLACK) for i, s in group]
-            faces = mesh.detect_jit(self.params, _filled(pixels, self.batch), self.max_faces)
+            faces = mesh.detect_jit(
+                self.params, jnp.asarray(_filled(pixels, self.batch)), self.max_faces
+            )
             for (photo, square), scores, boxes, keypoints in zip(
                 group, *(np.asarray(part)[: len(group)] for part in faces), strict=True
             ):

@@ -22,13 +22,21 @@ from emola_jax.landmarks.region import (
     region_of,
     sample,
 )
+from emola_jax.landmarks.side_by_side import SideBySide
 from emola_jax.models.blaze_face import SHORT_RANGE, BlazeFace
 from emola_jax.models.face_mesh import MESH_468, FaceMesh
 
 PASSES = 2
 """Times that FaceMesh looks: at the detected region, then at the region of the points it found."""
 
-_CPU_PART = 4
+_CPU_PART = 1
+
+_CPU_OPTIONS = {
+    # XLA asks LLVM for vectors of 256 bits where a CPU has wider ones, too.
+    'xla_cpu_prefer_vector_width': 512,
+    # YNNPACK would hand parts of each product to other cores, which have shares of their own.
+    'xla_cpu_experimental_ynn_fusion_type': '',
+}
 
 Params = dict[str, Any]
 """{'detector': BlazeFace's parameters, 'mesh': FaceMesh's}."""
@@ -112,34 +120,46 @@ def landmarks_of_crops(
     return (select_points(mesh) * (2 / width) - 1).reshape(batch, -1)
 
 
-@functools.partial(jax.jit, static_argnames='faces')
 def detect_jit(params: Params, images: UInt8[Array, 'B 128 128 3'], faces: int) -> Detections:
     """`detect`, compiled once a shape."""
-    found: Detections = _by_parts(lambda part: detect(params, part, faces), images)
+    found: Detections = _detector(faces)(params, images)
     return found
 
 
 def locate_jit(
     params: Params, images: UInt8[Array, 'B H W 3'], region: Region, passes: int = PASSES
 ) -> tuple[Float[Array, 'B 106 2'], Float[Array, 'B']]:
-    """The 106 points in pixels and the presence of a face, compiled once a shape.
+    """The 106 points in pixels and the presence of a face, compiled once a shape."""
+    points, presence = _locator(passes)(params, images, region)
+    return points, presence
 
-    Both steps of the crop and the net are programs of their own: in one, XLA on CPU would crop
-    again for each of the slices that the net's first layer reads.
+
+@functools.cache
+def _detector(faces: int) -> SideBySide:
+    def found(params: Params, images: Array) -> Detections:
+        return cast(Detections, _by_parts(lambda part: detect(params, part, faces), images))
+
+    return SideBySide(_compiled(found))
+
+
+@functools.cache
+def _locator(passes: int) -> SideBySide:
+    """Both steps of the crop and the net are programs of their own.
+
+    In one, XLA on CPU would crop again for each of the slices that the net's first layer reads.
     """
-    for _ in range(passes):
-        colours = _blend_jit(_look_up_jit(images, region))
-        points, presence, region = _look_jit(params, colours, region)
-    return _select_jit(points), presence
+    read = _compiled(lambda images, region: look_up(images, region, MESH_468.size))
+    mix, look, select = _compiled(blend), _compiled(_look_closer), _compiled(select_points)
+
+    def located(params: Params, images: Array, region: Region) -> tuple[Array, Array]:
+        for _ in range(passes):
+            points, presence, region = look(params, mix(read(images, region)), region)
+        return select(points), presence
+
+    return SideBySide(located)
 
 
-_select_jit = jax.jit(select_points)
-_look_up_jit = jax.jit(lambda images, region: look_up(images, region, MESH_468.size))
-_blend_jit = jax.jit(blend)
-
-
-@jax.jit
-def _look_jit(
+def _look_closer(
     params: Params, colours: tuple[Array, ...], region: Region
 ) -> tuple[Array, Array, Region]:
     """(468 points, presence, the region around the points)."""
@@ -152,10 +172,16 @@ def _look_jit(
     return points, jax.nn.sigmoid(presence), region_around(points, *MESH_EYE_CORNERS)
 
 
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    options = _CPU_OPTIONS if jax.default_backend() == 'cpu' else None
+    return cast(Callable[..., Any], jax.jit(function, compiler_options=options))
+
+
 def _by_parts(function: Callable[[Any], Any], rows: Any) -> Any:
     """Applies a function of a batch, on CPU to a few rows at a time.
 
-    Their maps then stay in a core's cache, which is faster than a whole batch at once.
+    Their maps then stay in a core's cache, and operations are too small for XLA to hand parts of
+    them to other cores, which have shares of their own (`SideBySide`).
     """
     count = len(jax.tree.leaves(rows)[0])
     if jax.default_backend() != 'cpu' or count <= _CPU_PART:

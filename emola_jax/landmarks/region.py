@@ -29,6 +29,7 @@ class Region(NamedTuple):
     angle: Array
 
 
+@jax.jit
 def region_of(boxes: Float[Array, '*n 4'], keypoints: Float[Array, '*n 6 2']) -> Region:
     """The region of a detected face: on its box, `SCALE` times its longer side, eyes level."""
     eyes = keypoints[..., 1, :] - keypoints[..., 0, :]
