@@ -173,8 +173,22 @@ def _look_closer(
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    options = _CPU_OPTIONS if jax.default_backend() == 'cpu' else None
+    options = _known_options() if jax.default_backend() == 'cpu' else None
     return cast(Callable[..., Any], jax.jit(function, compiler_options=options))
+
+
+@functools.cache
+def _known_options() -> dict[str, Any]:
+    """Those of `_CPU_OPTIONS` that this XLA has: they only save time, and come and go with it."""
+    return {name: value for name, value in _CPU_OPTIONS.items() if _is_known(name, value)}
+
+
+def _is_known(name: str, value: Any) -> bool:
+    try:
+        jax.jit(lambda x: x + 1, compiler_options={name: value}).lower(0.0).compile()
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
 
 
 def _by_parts(function: Callable[[Any], Any], rows: Any) -> Any:

@@ -28,7 +28,15 @@ class SideBySide:
         self._threads: ThreadPoolExecutor | None = None
 
     def __call__(self, params: Any, *rows: Any) -> Any:
-        """What the function gives for all rows, in their order; as NumPy's where it was shared."""
+        """What the function gives for all rows, in their order.
+
+        Args:
+          params: handed on as they are.
+          *rows: trees of arrays [B, …].
+
+        Returns:
+          The function's tree of arrays [B, …], NumPy's where the rows were dealt to several cores.
+        """
         count = len(jax.tree.leaves(rows)[0])
         shares = most_shares(count, os.cpu_count() or 1)
         if jax.default_backend() != 'cpu' or shares == 1:
