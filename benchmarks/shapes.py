@@ -107,7 +107,7 @@ PRESETS: dict[str, Shapes] = {
         segments=4,
         prompt=64,
         new_tokens=64,
-        devices=2,
+        devices=1,
         unroll=True,
     ),
     '7b': Shapes(

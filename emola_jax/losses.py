@@ -36,11 +36,12 @@ def next_token_loss(
 
 def chunked_next_token_loss(
     hidden: Float[Array, 'B L D'],
-    head: Float[Array, 'D V'],
+    head: Float[Array, 'D V'] | Float[Array, 'V D'],
     targets: Int[Array, 'B L'],
     weights: Float[Array, 'B L'],
     *,
     chunk: int,
+    vocab_axis: int = 1,
 ) -> Float[Array, '']:
     """`next_token_loss(hidden @ head, …)` from logits of `chunk` positions a row at a time.
 
@@ -49,10 +50,11 @@ def chunked_next_token_loss(
 
     Args:
       hidden: what the head maps to logits.
-      head: output head; logits are computed in float32.
+      head: output head, or an embedding table in its place; logits are computed in float32.
       targets: as above.
       weights: as above.
       chunk: positions of every row that are mapped at the same time.
+      vocab_axis: of the head; 0 if it is a table [V, D], which is read as it lies.
 
     Raises:
       UserError: `chunk` is below 1.
@@ -60,23 +62,28 @@ def chunked_next_token_loss(
     if chunk < 1:
         raise UserError(f'train.loss_chunk is {chunk}; expected 1 position or more')
     share = weights / jnp.maximum(weights.sum(), 1.0)
-    return _weighted_loss(hidden, jax.lax.stop_gradient(head), targets, share, chunk)
+    head = jax.lax.stop_gradient(head)
+    return _weighted_loss(hidden, head, targets, share, chunk, vocab_axis)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
-def _weighted_loss(hidden: Array, head: Array, targets: Array, weights: Array, chunk: int) -> Array:
-    return _loss_and_gradient(hidden, head, targets, weights, chunk)[0]
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+def _weighted_loss(
+    hidden: Array, head: Array, targets: Array, weights: Array, chunk: int, vocab_axis: int
+) -> Array:
+    return _loss_and_gradient(hidden, head, targets, weights, chunk, vocab_axis)[0]
 
 
 def _forward(
-    hidden: Array, head: Array, targets: Array, weights: Array, chunk: int
+    hidden: Array, head: Array, targets: Array, weights: Array, chunk: int, vocab_axis: int
 ) -> tuple[Array, tuple[Array, ...]]:
-    loss, gradient = _loss_and_gradient(hidden, head, targets, weights, chunk)
+    loss, gradient = _loss_and_gradient(hidden, head, targets, weights, chunk, vocab_axis)
     return loss, (gradient, head, targets, weights)
 
 
-def _backward(chunk: int, saved: tuple[Array, ...], upstream: Array) -> tuple[Any, ...]:
-    del chunk
+def _backward(
+    chunk: int, vocab_axis: int, saved: tuple[Array, ...], upstream: Array
+) -> tuple[Any, ...]:
+    del chunk, vocab_axis
     gradient, head, targets, weights = saved
     none = np.zeros(targets.shape, jax.dtypes.float0)
     scaled = (gradient * upstream).astype(gradient.dtype)
@@ -88,10 +95,11 @@ _weighted_loss.defvjp(_forward, _backward)
 
 def _loss_and_gradient(
     hidden: Float[Array, 'B L D'],
-    head: Float[Array, 'D V'],
+    head: Array,
     targets: Int[Array, 'B L'],
     weights: Float[Array, 'B L'],
     chunk: int,
+    vocab_axis: int,
 ) -> tuple[Float[Array, ''], Float[Array, 'B L D']]:
     """The weighted sum of losses and its gradient with respect to `hidden`.
 
@@ -112,16 +120,16 @@ def _loss_and_gradient(
             jax.lax.dynamic_slice_in_dim(array, index * chunk, chunk, axis=1)
             for array in (front, targets, weights)
         )
-        logits = jnp.matmul(x, head, preferred_element_type=jnp.float32)
+        logits = _product(x, head, 1 - vocab_axis)
         highest = logits.max(axis=-1, keepdims=True)
         likelihood = jnp.exp(logits - highest)
         normaliser = likelihood.sum(axis=-1, keepdims=True)
         chosen = jnp.take_along_axis(logits, target[..., None], axis=-1)
         losses = (jnp.log(normaliser) + highest - chosen)[..., 0]
         # d loss / d logits = probabilities - one-hot target, here still times the normaliser
-        slope = jnp.where(jnp.arange(head.shape[1]) == target[..., None], -normaliser, 0.0)
+        slope = jnp.where(jnp.arange(head.shape[vocab_axis]) == target[..., None], -normaliser, 0.0)
         slope = (likelihood + slope).astype(head.dtype)
-        own = jnp.matmul(slope, head.T, preferred_element_type=jnp.float32)
+        own = _product(slope, head, vocab_axis)
         own *= weight[..., None] / normaliser
         gradient = jax.lax.dynamic_update_slice_in_dim(
             gradient, own.astype(gradient.dtype), index * chunk, axis=1
@@ -132,3 +140,11 @@ def _loss_and_gradient(
     total, gradient = jax.lax.fori_loop(0, chunks, one_chunk, start)
     back = jnp.argsort(order, axis=1)
     return total, jnp.take_along_axis(gradient[:, :length], back[..., None], axis=1)
+
+
+def _product(
+    x: Float[Array, '*rows n'], matrix: Float[Array, '_ _'], axis: int
+) -> Float[Array, '*rows other']:
+    """Sums over the last axis of x and that axis of the matrix, in float32."""
+    axes = (((x.ndim - 1,), (axis,)), ((), ()))
+    return jax.lax.dot_general(x, matrix, axes, preferred_element_type=jnp.float32)

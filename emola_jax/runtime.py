@@ -54,7 +54,7 @@ def start(config: ml_collections.ConfigDict, hosts: Hosts | None = None) -> None
     """Joins the other processes of a run, splits the CPU, opens the compilation cache.
 
     `config.cpu_devices` virtual devices share a machine without an accelerator: the batch is split
-    over them, which uses the cores better than threads inside one device.
+    over them. One of them uses all cores for every product, which is mostly faster.
 
     Args:
       config: the experiment.

@@ -21,7 +21,7 @@ from emola_jax.errors import Preempted, UserError
 from emola_jax.experiment import Experiment
 from emola_jax.files import write_json
 from emola_jax.losses import chunked_next_token_loss
-from emola_jax.models.emola import Emola, unroll, unroll_params
+from emola_jax.models.emola import Emola, restack_params, unroll, unroll_params
 from emola_jax.train_log import TrainLog
 from emola_jax.train_state import Params, TrainState
 from input_pipeline.pipeline import plan_rows, train_batches
@@ -171,8 +171,6 @@ def train_step(
     """
 
     def loss_of(trainable: Params, rows: dict[str, jax.Array], key: jax.Array) -> jax.Array:
-        if unroll_trainable:
-            trainable = unroll_params(trainable)
         outputs: Any = model.apply(
             {'params': train_state.merge(frozen, trainable)},
             rows,
@@ -182,10 +180,23 @@ def train_step(
         )
         hidden, head = outputs
         return chunked_next_token_loss(
-            hidden, head, rows['targets'], rows['loss_weights'], chunk=loss_chunk
+            hidden,
+            head,
+            rows['targets'],
+            rows['loss_weights'],
+            chunk=loss_chunk,
+            vocab_axis=0 if model.cfg.llm.tied_embeddings else 1,
         )
 
-    run = jax.value_and_grad(loss_of)
+    def run(
+        trainable: Params, rows: dict[str, jax.Array], key: jax.Array
+    ) -> tuple[jax.Array, Params]:
+        if not unroll_trainable:
+            return jax.value_and_grad(loss_of)(trainable, rows, key)
+        # The gradient of taking a stack apart would be a sum of as many whole stacks.
+        loss, gradients = jax.value_and_grad(loss_of)(unroll_params(trainable), rows, key)
+        return loss, restack_params(gradients)
+
     if accumulate == 1:
         loss, gradients = run(state.trainable, batch, dropout_key)
     else:

@@ -28,8 +28,9 @@ def test_a_batch_without_any_trained_token_has_loss_zero_and_not_nan():
     assert float(loss) == 0.0
 
 
+@pytest.mark.parametrize('vocab_axis', [0, 1])
 @pytest.mark.parametrize('chunk', [3, 4, 64])
-def test_chunks_give_the_loss_and_the_gradient_of_all_logits(chunk):
+def test_chunks_give_the_loss_and_the_gradient_of_all_logits(chunk, vocab_axis):
     rng = np.random.default_rng(1)
     hidden = jnp.asarray(rng.normal(size=(3, 10, 8)), jnp.float32)
     head = jnp.asarray(rng.normal(size=(8, 21)), jnp.float32)
@@ -40,7 +41,10 @@ def test_chunks_give_the_loss_and_the_gradient_of_all_logits(chunk):
         return next_token_loss(x @ head, targets, weights)
 
     def chunked(x):
-        return chunked_next_token_loss(x, head, targets, weights, chunk=chunk)
+        stored = head if vocab_axis else head.T
+        return chunked_next_token_loss(
+            x, stored, targets, weights, chunk=chunk, vocab_axis=vocab_axis
+        )
 
     expected, slope = jax.value_and_grad(whole)(hidden)
     loss, gradient = jax.jit(jax.value_and_grad(chunked))(hidden)

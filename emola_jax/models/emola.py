@@ -16,7 +16,7 @@ from emola_jax.models.clip_vit import ClipVit, normalize_images
 from emola_jax.models.config import VISUAL_TOKEN, EmolaConfig
 from emola_jax.models.face_prior import FacePrior, MorePriors
 from emola_jax.models.landmark_expert import LandmarkExpert
-from emola_jax.models.layers import unstack_layers
+from emola_jax.models.layers import stack_layers, unstack_layers
 from emola_jax.models.llama import Cache, Llama
 from emola_jax.models.projector import Projector
 from emola_jax.ops.attention import packed_mask
@@ -78,8 +78,8 @@ class Emola(nn.Module):
 
     def hidden_and_head(
         self, batch: Batch, deterministic: bool = True
-    ) -> tuple[Float[Array, 'B L D'], Float[Array, 'D V']]:
-        """`hidden`, and the matrix that maps it to logits: for a loss that makes few of them."""
+    ) -> tuple[Float[Array, 'B L D'], Float[Array, 'D V'] | Float[Array, 'V D']]:
+        """`hidden`, and `Llama.output_head`: for a loss that makes few logits."""
         return self.hidden(batch, deterministic), self.llm.output_head()
 
     def embed(self, batch: Batch) -> Float[Array, 'B L D']:
@@ -208,6 +208,12 @@ def unroll(model: Emola, params: dict[str, Any]) -> tuple[Emola, dict[str, Any]]
 def unroll_params(params: dict[str, Any]) -> dict[str, Any]:
     """The parameters, or some of them, with one subtree a language layer instead of a stack."""
     llm = {**params['llm'], 'layers': unstack_layers(params['llm']['layers'])}
+    return {**params, 'llm': llm}
+
+
+def restack_params(params: dict[str, Any]) -> dict[str, Any]:
+    """The inverse of `unroll_params`."""
+    llm = {**params['llm'], 'layers': stack_layers(params['llm']['layers'])}
     return {**params, 'llm': llm}
 
 

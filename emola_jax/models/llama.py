@@ -111,15 +111,17 @@ class Llama(nn.Module):
 
     def logits(self, x: Float[Array, '*rows D']) -> Float[Array, '*rows V']:
         """Normed hidden states -> float32 logits."""
-        return jnp.matmul(x, self.output_head(), preferred_element_type=jnp.float32)
+        head = self.output_head()
+        if self.cfg.llm.tied_embeddings:
+            head = head.T
+        return jnp.matmul(x, head, preferred_element_type=jnp.float32)
 
-    def output_head(self) -> Float[Array, 'D V']:
-        """The matrix from normed hidden states to logits, in `dtype`."""
-        tied = self.cfg.llm.tied_embeddings
-        table = self.embedding if tied else self.head
-        if isinstance(table, quant.Quantized):
-            table = quant.dequantize(table, self.cfg.dtype)
-        return (table.T if tied else table).astype(self.cfg.dtype)
+    def output_head(self) -> Float[Array, 'D V'] | Float[Array, 'V D']:
+        """What maps normed hidden states to logits, in `dtype`: head, or if tied the table."""
+        matrix = self.embedding if self.cfg.llm.tied_embeddings else self.head
+        if isinstance(matrix, quant.Quantized):
+            matrix = quant.dequantize(matrix, self.cfg.dtype)
+        return matrix.astype(self.cfg.dtype)
 
     def __call__(
         self,
@@ -147,7 +149,9 @@ class Llama(nn.Module):
         Returns:
             (hidden states [B, L, D], cache of the present tokens).
         """
-        tables = rope_tables(positions, self.cfg.llm.head_dim, self.cfg.llm.rope_theta)
+        # Positions count a row's own tokens, so none is beyond what the row and its past hold.
+        limit = positions.shape[1] + (0 if past_mask is None else past_mask.shape[1])
+        tables = rope_tables(positions, self.cfg.llm.head_dim, self.cfg.llm.rope_theta, limit)
         x, cache = self.layers(x, past, past_mask, mask, tables, deterministic, with_cache)
         return self.norm(x), cache or {}
 
