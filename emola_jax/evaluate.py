@@ -24,6 +24,7 @@ from emola_jax import (
     answer_files,
     eval_plan,
     eval_stream,
+    host_memory,
     report_faces,
     runtime,
     sharding,
@@ -213,6 +214,7 @@ def _batched(asker: _Asker, model: Emola, params: Params, batches: Sequence[Batc
             for row in own.owned
             if row in questions
         }
+        host_memory.give_back()  # the next batch may be of another shape
         yield len(questions), lines
 
 

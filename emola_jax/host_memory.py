@@ -4,6 +4,8 @@ XLA allocates a program's temporaries anew at every call. By default glibc maps 
 by page each time, a fifth of what a training step of a small model costs. Told to keep what is
 freed, it needs a gap that fits them again, or else the process grows by them once more.
 
+Between programs, and now and then within a run of one, `give_back` undoes what that costs.
+
 Nothing here does anything with another C library, or changes a number.
 """
 
@@ -46,13 +48,20 @@ def compile_apart(function: Any, *args: Any) -> None:
     library = _glibc()
     if library is None or jax.default_backend() != 'cpu':
         return
-    library.malloc_trim(0)
+    give_back()
     program = function.lower(*args).compile()
-    library.malloc_trim(0)
+    give_back()
     temporaries = getattr(program.memory_analysis(), 'temp_size_in_bytes', 0)
     gap = library.malloc((temporaries + _SPARE) * jax.local_device_count())
     library.malloc(_SPARE)  # stays, and so the gap is one; neither is touched or takes memory
     library.free(gap)
+
+
+def give_back() -> None:
+    """Returns all freed memory to the system; what is needed again is mapped anew."""
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)
 
 
 @functools.cache

@@ -99,6 +99,7 @@ def train(experiment: Experiment) -> TrainState:
                 log.flush()  # a state that isn't finite is never saved
                 score = validation.score(experiment, state.trainable, step) if validates else None
                 log.saved(checkpoints.save(state, plan.fingerprint(), score))
+                host_memory.give_back()  # a gap that validating or saving broke, and all at the end
             if leaving:
                 break
 

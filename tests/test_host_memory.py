@@ -50,3 +50,29 @@ def test_later_calls_map_no_memory_anew():
     later, first = map(int, told.stdout.split())
     assert first > 16384
     assert later < 1000
+
+
+_KEPT = """
+import jax
+jax.config.update('jax_num_cpu_devices', 1)
+from emola_jax import host_memory
+host_memory.keep()
+def resident():
+    pages = int(open('/proc/self/statm').read().split()[1])
+    return pages * 4096 >> 20
+step = jax.jit(lambda x: (jax.numpy.sin(x) @ x[:, :16]).sum())
+x = jax.numpy.ones((4096, 4096))
+step(x).block_until_ready()
+kept = resident()
+host_memory.give_back()
+print(kept, resident())
+"""
+
+
+def test_kept_memory_is_given_back():
+    """The sines are 64 MB."""
+    told = subprocess.run(
+        [sys.executable, '-c', _KEPT], capture_output=True, text=True, check=True, timeout=300
+    )
+    kept, left = map(int, told.stdout.split())
+    assert left < kept - 48
