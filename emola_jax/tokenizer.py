@@ -12,7 +12,7 @@ from typing import Any
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
-from emola_jax.convert.gguf import open_gguf, read_field
+from emola_jax.convert.gguf import GGUFReader, open_gguf, read_field
 from emola_jax.errors import UserError
 
 # Values of tokenizer.ggml.token_type (llama.cpp's llama_token_type).
@@ -59,16 +59,20 @@ class Tokenizer:
         return self.backend.decoder.decode(_join_bytes(tokens))
 
     @classmethod
-    def from_gguf(cls, path: Path) -> Tokenizer:
+    def from_gguf(cls, path: Path, reader: GGUFReader | None = None) -> Tokenizer:
         """Builds the byte-level BPE of SmolLM2 from a GGUF file's metadata.
+
+        Args:
+            path: of the file.
+            reader: of the same file, if it is open: to open one takes seconds.
 
         Raises:
             UserError: another kind of tokenizer.
         """
-        reader = open_gguf(path)
+        opened = reader or open_gguf(path)
 
         def field(name: str, default: Any = None) -> Any:
-            return read_field(reader, path, f'tokenizer.ggml.{name}', default)
+            return read_field(opened, path, f'tokenizer.ggml.{name}', default)
 
         kind = (field('model'), field('pre'))
         if kind != ('gpt2', 'smollm'):

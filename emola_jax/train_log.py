@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -29,7 +30,10 @@ class _Step:
 
 
 class TrainLog:
-    """Logs each step one step late, so that fetching its numbers never stalls the device."""
+    """Logs each step when its numbers are there, at the latest one step on.
+
+    So fetching them never stalls the device.
+    """
 
     def __init__(
         self,
@@ -79,7 +83,7 @@ class TrainLog:
         record_index: np.ndarray,
         waited: float,
     ) -> None:
-        """Takes the step that was just dispatched and reports the one before it.
+        """Takes the step that was just dispatched and reports the one before it, if not both.
 
         Args:
           step: its number, from 1.
@@ -88,11 +92,13 @@ class TrainLog:
           waited: seconds that the loop waited for the batch.
 
         Raises:
-          UserError: the step before has a loss or gradient norm that isn't finite.
+          UserError: a reported step has a loss or gradient norm that isn't finite.
         """
-        previous, self._pending = self._pending, _Step(step, metrics, record_index, waited)
-        if previous is not None:
-            self._report(previous)
+        self.flush()
+        self._pending = _Step(step, metrics, record_index, waited)
+        there: Any = metrics.values()  # jax.Array does not declare is_ready
+        if all(value.is_ready() for value in there):
+            self.flush()
 
     def saved(self, seconds: float) -> None:
         """Takes how long a checkpoint held up the loop (its files are written beside it)."""

@@ -41,8 +41,14 @@ def llama_rules(config: LlamaConfig) -> tuple[Rule, ...]:
     )
 
 
-def read_gguf_llama(path: Path) -> tuple[LlamaConfig, dict[str, Any]]:
+def read_gguf_llama(
+    path: Path, reader: GGUFReader | None = None
+) -> tuple[LlamaConfig, dict[str, Any]]:
     """Reads configuration and weights, dequantised to float32.
+
+    Args:
+        path: of the file.
+        reader: of the same file, if it is open: to open one takes seconds.
 
     Returns:
         (configuration, parameters of `Llama`: nested dict of np.float32, layers stacked on axis 0,
@@ -52,7 +58,7 @@ def read_gguf_llama(path: Path) -> tuple[LlamaConfig, dict[str, Any]]:
         UserError: not a GGUF file, not a LLaMA, or tensors that are missing, left over or of
             another shape than the configuration says (all of them are listed).
     """
-    reader = open_gguf(path)
+    reader = reader or open_gguf(path)
     config = _read_config(reader, path)
     tensors = {tensor.name: _lazy(tensor) for tensor in reader.tensors}
     params, faults = to_ours(llama_rules(config), tensors, _shapes(config))
