@@ -30,9 +30,9 @@ class _Step:
 
 
 class TrainLog:
-    """Logs each step when its numbers are there, at the latest one step on.
+    """Logs each step when its numbers are there, or else one step late.
 
-    So fetching them never stalls the device.
+    Waiting for the newest ones would stall the device.
     """
 
     def __init__(
@@ -83,7 +83,9 @@ class TrainLog:
         record_index: np.ndarray,
         waited: float,
     ) -> None:
-        """Takes the step that was just dispatched and reports the one before it, if not both.
+        """Takes the step that was just dispatched.
+
+        Reports it if its numbers are there, and the one before it in any case.
 
         Args:
           step: its number, from 1.
