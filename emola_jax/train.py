@@ -14,8 +14,16 @@ from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from emola_jax import (
+    cpu_compiler,
+    host_memory,
+    optim,
+    preemption,
+    sharding,
+    train_state,
+    validation,
+)
 from emola_jax import experiment as experiments
-from emola_jax import host_memory, optim, preemption, sharding, train_state, validation
 from emola_jax.checkpoint import Checkpoints, abstract_state
 from emola_jax.errors import Preempted, UserError
 from emola_jax.experiment import Experiment
@@ -137,7 +145,9 @@ def jitted_step(
         unroll_trainable=config.unroll,
         accumulate=_micro_batches(config, mesh),
     )
-    return jax.jit(step, donate_argnums=0)
+    on_cpu = mesh.devices.flat[0].platform == 'cpu'
+    options = cpu_compiler.known(cpu_compiler.KEEPS_BARRIERS) if on_cpu else None
+    return jax.jit(step, donate_argnums=0, compiler_options=options)
 
 
 def train_step(

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from emola_jax.errors import UserError
 from emola_jax.files import write_json
+from input_pipeline.conversation import prompt_tokens
 from input_pipeline.pipeline import Encoder
 from input_pipeline.records import Record, RecordSource
 from input_pipeline.validate import Problem, problems
@@ -61,6 +62,7 @@ def select(
     """
     if policy not in POLICIES:
         raise UserError(f'data.on_bad_record is {policy!r}; expected one of {POLICIES}')
+    counter = _Counter.of(encoder)
     kept: list[int] = []
     lengths: list[int] = []
     dropped: list[Problem] = []
@@ -74,8 +76,9 @@ def select(
             decodes=decodes,
         )
         if not found:
-            length = len(encoder.conversation(record).tokens)
-            found = _end_problem(record, encoder) or _length_problem(record, length, encoder)
+            length, ends = counter.count(record)
+            found = _end_problem(record, encoder) if ends > counter.ends else []
+            found = found or _length_problem(record, length, encoder)
         dropped.extend(found)
         if not found:
             kept.append(index)
@@ -94,6 +97,34 @@ def select(
     if not kept:
         raise UserError(f'split {split}: no usable record is left of {len(source)}; see {report}')
     return selection
+
+
+@dataclasses.dataclass(frozen=True)
+class _Counter:
+    """Counts the tokens of conversations.
+
+    Attributes:
+      encoder: without label weights, which cost as much as the tokens and are of no use here.
+      ends: end tokens of a conversation whose texts spell out none.
+    """
+
+    encoder: Encoder
+    ends: int
+
+    @classmethod
+    def of(cls, encoder: Encoder) -> _Counter:
+        """A counter of the conversations that `encoder` makes."""
+        tokenizer = encoder.tokenizer
+        prompt = prompt_tokens(tokenizer, encoder.template, '', encoder.config.visual_tokens)
+        plain = dataclasses.replace(encoder.config, label_weight=1.0)
+        return cls(dataclasses.replace(encoder, config=plain), prompt.count(tokenizer.eos_id) + 1)
+
+    def count(self, record: Record) -> tuple[int, int]:
+        """How long the record's conversation is, and how many end tokens its text has."""
+        made = self.encoder.conversation(record)
+        # The last end token is no input.
+        ends = int(np.count_nonzero(made.tokens == self.encoder.tokenizer.eos_id)) + 1
+        return len(made.tokens), ends
 
 
 def _end_problem(record: Record, encoder: Encoder) -> list[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,25 @@ def read_gguf_llama(
     params, faults = to_ours(llama_rules(config), tensors, _shapes(config))
     if faults:
         raise UserError(f'{path}: tensors do not fit a LLaMA:\n  ' + '\n  '.join(faults))
-    arrays = {name: np.ascontiguousarray(value.whole()) for name, value in params.items()}
-    return config, unflatten_dict(arrays)
+    with ThreadPoolExecutor() as pool:  # NumPy lets go of the interpreter while it copies
+        arrays = pool.map(lambda value: np.ascontiguousarray(value.whole()), params.values())
+        return config, unflatten_dict(dict(zip(params, arrays, strict=True)))
+
+
+class _Reader(GGUFReader):
+    """Slices the file as a plain array: a memmap's slices cost several times as much.
+
+    There are some hundred thousand, one or two for each token of a vocabulary.
+    """
+
+    @property
+    def data(self) -> Any:
+        """The file's bytes, mapped."""
+        return self._data
+
+    @data.setter
+    def data(self, mapped: Any) -> None:
+        self._data = mapped.view(np.ndarray)
 
 
 def open_gguf(path: Path) -> GGUFReader:
@@ -77,7 +95,7 @@ def open_gguf(path: Path) -> GGUFReader:
     if not Path(path).is_file():
         raise UserError(f'{path}: no such file; expected a GGUF model.')
     try:
-        return GGUFReader(path)
+        return _Reader(path)
     except (ValueError, IndexError) as error:
         raise UserError(f'{path}: not a readable GGUF file ({error}).') from error
 

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
+from emola_jax import cpu_compiler
 from emola_jax.landmarks.detection import Detections, decode, suppress
 from emola_jax.landmarks.mesh_subset import MESH_EYE_CORNERS, select_points
 from emola_jax.landmarks.region import (
@@ -31,7 +32,7 @@ PASSES = 2
 
 _CPU_PART = 1
 
-_CPU_OPTIONS = {
+_CPU_OPTIONS: cpu_compiler.Options = {
     # XLA asks LLVM for vectors of 256 bits where a CPU has wider ones, too.
     'xla_cpu_prefer_vector_width': 512,
     # YNNPACK would hand parts of each product to other cores, which have shares of their own.
@@ -173,22 +174,8 @@ def _look_closer(
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    options = _known_options() if jax.default_backend() == 'cpu' else None
+    options = cpu_compiler.known(_CPU_OPTIONS) if jax.default_backend() == 'cpu' else None
     return cast(Callable[..., Any], jax.jit(function, compiler_options=options))
-
-
-@functools.cache
-def _known_options() -> dict[str, Any]:
-    """Those of `_CPU_OPTIONS` that this XLA has: they only save time, and come and go with it."""
-    return {name: value for name, value in _CPU_OPTIONS.items() if _is_known(name, value)}
-
-
-def _is_known(name: str, value: Any) -> bool:
-    try:
-        jax.jit(lambda x: x + 1, compiler_options={name: value}).lower(0.0).compile()
-    except jax.errors.JaxRuntimeError:
-        return False
-    return True
 
 
 def _by_parts(function: Callable[[Any], Any], rows: Any) -> Any:

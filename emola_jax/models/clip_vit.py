@@ -46,7 +46,7 @@ class ClipVit(nn.Module):
         """
         cfg = self.cfg
         x = self._embed(images)
-        layer = remat_layer(VitLayer, self.remat, ())
+        layer = remat_layer(VitLayer, self.remat, (), in_loop=True)
         scanned = nn.scan(
             layer,
             variable_axes={'params': 0},

@@ -136,11 +136,19 @@ REMAT: dict[str, Any] = {
 """
 
 
-def remat_layer(layer: type[nn.Module], remat: str, static_argnums: tuple[int, ...]) -> Any:
-    """Wraps a layer so that its backward pass keeps what the policy `remat` names."""
+def remat_layer(
+    layer: type[nn.Module], remat: str, static_argnums: tuple[int, ...], *, in_loop: bool
+) -> Any:
+    """Wraps a layer so that its backward pass keeps what the policy `remat` names.
+
+    Outside a loop XLA would merge what is computed anew with what it was computed from; there,
+    barriers are set.
+    """
     if remat == 'none':
         return layer
-    return nn.remat(layer, policy=REMAT[remat], static_argnums=static_argnums, prevent_cse=False)
+    return nn.remat(
+        layer, policy=REMAT[remat], static_argnums=static_argnums, prevent_cse=not in_loop
+    )
 
 
 def stack_layers(layers: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from emola_jax.models.layers import ATTENTION, RmsNorm, frozen_matrix, remat_lay
 from emola_jax.models.lora import LoraDense
 from emola_jax.ops import quant
 from emola_jax.ops.attention import attention
+from emola_jax.ops.gate import swiglu
 from emola_jax.ops.rope import apply_rope, rope_tables
 from emola_jax.sharding import constrain
 
@@ -166,7 +167,7 @@ class _UnrolledLayers(nn.Module):
         self, x: Float[Array, 'B L D'], past: Cache | None, *shared: Any
     ) -> tuple[Float[Array, 'B L D'], Cache]:
         """Same arguments and results as the scanned `LlamaLayer`, but caches come by name."""
-        layer = remat_layer(LlamaLayer, self.cfg.remat, _STATIC)
+        layer = remat_layer(LlamaLayer, self.cfg.remat, _STATIC, in_loop=False)
         cache = {}
         for name in map(str, range(self.cfg.llm.layers)):
             own = None if past is None else past[name]
@@ -176,7 +177,7 @@ class _UnrolledLayers(nn.Module):
 
 def _scanned_layers(config: EmolaConfig) -> Any:
     scanned = nn.scan(
-        remat_layer(LlamaLayer, config.remat, _STATIC),
+        remat_layer(LlamaLayer, config.remat, _STATIC, in_loop=True),
         variable_axes={'params': 0},
         split_rngs={'params': True, 'dropout': True},
         in_axes=(0,) + (nn.broadcast,) * 5,
@@ -220,7 +221,7 @@ class LlamaLayer(nn.Module):
         h = self._norm('mlp_norm')(x)
         gate = self._dense('gate', cfg.mlp, ('embed', 'mlp'))(h, deterministic)
         up = self._dense('up', cfg.mlp, ('embed', 'mlp'))(h, deterministic)
-        h = constrain(jax.nn.silu(gate) * up, 'batch', 'length', 'mlp')
+        h = constrain(swiglu(gate, up), 'batch', 'length', 'mlp')
         x += self._dense('down', cfg.width, ('mlp', 'embed'))(h, deterministic)
         x = constrain(x, 'batch', 'length', 'width')
         if not with_cache:

@@ -9,7 +9,7 @@ import torch
 from transformers import LlamaConfig as HfConfig
 from transformers import LlamaForCausalLM
 
-from emola_jax import train_state
+from emola_jax import cpu_compiler, train_state
 from emola_jax.errors import UserError
 from emola_jax.losses import next_token_loss
 from emola_jax.models.config import LORA_TARGETS, REMAT_POLICIES, LoraConfig
@@ -171,6 +171,24 @@ def test_policies_keep_less_or_more_for_the_backward_pass():
 
     assert residuals('full') < residuals('attention') < residuals('dots')
     assert residuals('dots') < residuals('all_dots') < residuals('none')
+
+
+def test_policies_keep_less_of_unrolled_layers_in_a_program_for_cpus():
+    """XLA does not merge what is computed anew with what it was computed from."""
+    llm = dataclasses.replace(TEXT_ONLY.llm, layers=6)
+    cfg = TEXT_ONLY.replace(llm=llm, scan=False)
+    batch = conversation(cfg, 200, seed=3)
+    params = random_params(cfg)
+
+    def temporaries(remat):
+        gradient = jax.jit(
+            jax.grad(lambda p: loss(cfg.replace(remat=remat), p, batch)),
+            compiler_options=cpu_compiler.known(cpu_compiler.KEEPS_BARRIERS),
+        )
+        return gradient.lower(params).compile().memory_analysis().temp_size_in_bytes
+
+    none, dots, full = map(temporaries, ('none', 'dots', 'full'))
+    assert dots < 0.8 * none and full < 0.5 * none, (none, dots, full)
 
 
 def test_unroll_then_stack_is_the_identity():
