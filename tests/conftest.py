@@ -15,7 +15,7 @@ os.environ['MPLBACKEND'] = 'Agg'
 os.environ['HF_MODULES_CACHE'] = tempfile.mkdtemp(prefix='emola_jax_modules_')
 # Many tests compile the same tiny programs; workers and later runs share them.
 os.environ['JAX_COMPILATION_CACHE_DIR'] = str(Path(tempfile.gettempdir()) / 'emola_jax_tests')
-os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.2'
+os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
 
 from absl import flags
 

