@@ -38,23 +38,28 @@ def keep() -> None:
             library.mallopt(option, value)
 
 
-def compile_apart(function: Any, *args: Any) -> None:
+def compile_apart(function: Any, *args: Any) -> int:
     """Compiles a jitted function for a CPU before it is called with these arguments.
 
     What was freed before and what the compiler leaves behind are given back, so that they and the
     temporaries don't add up; and a gap is made for them, of addresses alone. The call finds the
     compiled program.
+
+    Returns:
+      Bytes of the program's temporaries on a device; 0 elsewhere than on a CPU, where nothing is
+      compiled ahead.
     """
     library = _glibc()
     if library is None or jax.default_backend() != 'cpu':
-        return
+        return 0
     give_back()
     program = function.lower(*args).compile()
     give_back()
-    temporaries = getattr(program.memory_analysis(), 'temp_size_in_bytes', 0)
+    temporaries = int(getattr(program.memory_analysis(), 'temp_size_in_bytes', 0))
     gap = library.malloc((temporaries + _SPARE) * jax.local_device_count())
     library.malloc(_SPARE)  # stays, and so the gap is one; neither is touched or takes memory
     library.free(gap)
+    return temporaries
 
 
 def give_back() -> None:

@@ -18,8 +18,9 @@ def test_the_call_finds_the_program_that_was_compiled_apart():
     )
     function = jax.jit(lambda x: (x @ x).sum() - 3)
     x = np.ones((17, 17), np.float32)
-    host_memory.compile_apart(function, x)
+    temporaries = host_memory.compile_apart(function, x)
     assert len(seen) == 1
+    assert x.nbytes <= temporaries < 64 * x.nbytes  # the product
     assert float(function(x)) == 17**3 - 3
     assert len(seen) == 1
 
