@@ -24,6 +24,7 @@ PARTS = {
     'evaluation': 'evaluation --turns=1',
     'pipeline': 'pipeline --turns=3',
     'start_up': 'start_up --turns=2',
+    'growth': 'growth --turns=3',
 }
 
 
