@@ -128,7 +128,7 @@ REMAT: dict[str, Any] = {
 }
 """What the backward pass finds kept of a layer; all else it computes anew:
 
-    none        everything: fastest, largest
+    none        everything but the inside of a gate: fastest, largest
     full        the layer's input
     attention   the input and what attention returns, which is the dearest to compute again
     dots        products with weights
