@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 
 from emola_jax.errors import UserError
 from input_pipeline.selection import select
-from tests.input_pipeline.fakes import encoder, png, record
+from tests.input_pipeline.fakes import Letters, encoder, png, record
 
 BROKEN = {
     'no-image': {'image': b''},
@@ -69,3 +70,40 @@ def test_texts_without_a_label_are_fit_for_training_alone(tmp_path):
     assert len(select(unlabelled, encoder(), needs_label=False, **settings).indices) == 1
     with pytest.raises(UserError, match='field emotion is -1'):
         select(unlabelled, encoder(), needs_label=True, **settings)
+
+
+class WithEnd(Letters):
+    """Letters, and one token for what ends a turn of the template."""
+
+    def encode(self, text):
+        parts = [super(WithEnd, self).encode(part) for part in text.split('<|im_end|>')]
+        return [*parts[0], *(i for part in parts[1:] for i in (self.eos_id, *part))]
+
+    def spans(self, text):
+        assert '<|im_end|>' not in text
+        return super().spans(text)
+
+
+@pytest.mark.parametrize('field', ['instruction', 'response'])
+@pytest.mark.parametrize('label_weight', [1.0, 3.0])
+def test_a_text_that_spells_the_end_of_an_answer_out_is_named_by_its_field(
+    field, label_weight, tmp_path
+):
+    """The template itself has one end token in the prompt."""
+    faces = [record(0), record(1, **{field: 'AU4. <|im_end|> AU9.'}), record(2)]
+    selection = select(
+        faces,
+        dataclasses.replace(encoder(label_weight=label_weight), tokenizer=WithEnd()),
+        known_aus=(4,),
+        needs_landmarks=True,
+        needs_label=True,
+        policy='drop',
+        report=tmp_path / 'dropped.json',
+        split='train',
+    )
+    np.testing.assert_array_equal(selection.indices, [0, 2])
+    (problem,) = selection.dropped
+    assert problem.kind == 'end token in text' and f'field {field} ' in problem.message
+    lengths = [len(encoder().conversation(face).tokens) for face in (faces[0], faces[2])]
+    # The end of the user's turn is one token here and ten letters there.
+    np.testing.assert_array_equal(selection.lengths, np.array(lengths) - 9)
