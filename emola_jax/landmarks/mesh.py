@@ -16,8 +16,6 @@ from emola_jax.landmarks.detection import Detections, decode, suppress
 from emola_jax.landmarks.mesh_subset import MESH_EYE_CORNERS, select_points
 from emola_jax.landmarks.region import (
     Region,
-    blend,
-    look_up,
     place_points,
     region_around,
     region_of,
@@ -37,6 +35,7 @@ _CPU_OPTIONS: cpu_compiler.Options = {
     'xla_cpu_prefer_vector_width': 512,
     # YNNPACK would hand parts of each product to other cores, which have shares of their own.
     'xla_cpu_experimental_ynn_fusion_type': '',
+    **cpu_compiler.KEEPS_BARRIERS,
 }
 
 Params = dict[str, Any]
@@ -145,32 +144,14 @@ def _detector(faces: int) -> SideBySide:
 
 @functools.cache
 def _locator(passes: int) -> SideBySide:
-    """Both steps of the crop and the net are programs of their own.
-
-    In one, XLA on CPU would crop again for each of the slices that the net's first layer reads.
-    """
-    read = _compiled(lambda images, region: look_up(images, region, MESH_468.size))
-    mix, look, select = _compiled(blend), _compiled(_look_closer), _compiled(select_points)
-
     def located(params: Params, images: Array, region: Region) -> tuple[Array, Array]:
-        for _ in range(passes):
-            points, presence, region = look(params, mix(read(images, region)), region)
-        return select(points), presence
+        def of_part(part: tuple[Array, Region]) -> tuple[Array, Array]:
+            points, presence = locate(params, *part, passes)
+            return select_points(points), presence
 
-    return SideBySide(located)
+        return cast(tuple[Array, Array], _by_parts(of_part, (images, region)))
 
-
-def _look_closer(
-    params: Params, colours: tuple[Array, ...], region: Region
-) -> tuple[Array, Array, Region]:
-    """(468 points, presence, the region around the points)."""
-
-    def look(part: tuple[tuple[Array, ...], Region]) -> tuple[Array, Array]:
-        colours, region = part
-        return _look(params, jnp.stack(colours, axis=-1), region)
-
-    points, presence = _by_parts(look, (colours, region))
-    return points, jax.nn.sigmoid(presence), region_around(points, *MESH_EYE_CORNERS)
+    return SideBySide(_compiled(located))
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:

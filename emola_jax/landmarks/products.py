@@ -45,9 +45,9 @@ def _mesh(net: FaceMeshConfig) -> int:
 
 
 def _stem(side: int, kernel: int, channels: int) -> int:
-    """One product of rows of cells of 2 x 2 pixels (`HalvingConv`)."""
+    """One product of rows of cells of 2 x 2 pixels, `kernel` columns at a time (`HalvingConv`)."""
     reach = (kernel + 1) // 2
-    return (side + reach - 1) * side * reach * 4 * 3 * reach * channels
+    return (side + reach - 1) * side * 2 * kernel * 3 * reach * channels
 
 
 def _run(blocks: Iterable[Block], side: int, channels: int) -> tuple[int, int, int]:

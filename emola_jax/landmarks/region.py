@@ -72,66 +72,67 @@ def place_points(
 def sample(
     images: UInt8[Array, 'B H W 3'], region: Region, size: int
 ) -> Float[Array, 'B size size 3']:
-    """The region's pixels, bilinear; outside of the picture there is black.
+    """The region's pixels, bilinear, 0..255; outside of the picture there is black.
 
     Args:
       images: of any size.
       region: one a picture.
       size: pixels a side of the result.
     """
-    return jnp.stack(blend(look_up(images, region, size)), axis=-1)
+    missing = [(0, max(0, 2 - side)) for side in images.shape[1:3]]
+    images = jnp.pad(images, ((0, 0), *missing, (0, 0)))
+    return jax.vmap(lambda image, square: _sample(image, square, size))(images, region)
 
 
-class Lookups(NamedTuple):
-    """What `sample` reads, and how it weighs it.
+def _sample(image: Array, region: Region, size: int) -> Array:
+    """One picture of at least 2 x 2 pixels.
 
-    Two steps, since XLA on CPU fuses them when they are one program, and then computes places again
-    for each of the pixels that are read there, and those again for each colour.
-
-    Attributes:
-      pixels: u32[B, (H+2) * (W+2)], a framed picture; red, green and blue are one number, so that
-        four are looked up for a place and not twelve.
-      row: i32[], numbers in a row of it.
-      first: i32[B, size, size], where the upper left of the four pixels around each place is.
-      x, y: f32[B, size, size], how far right of and below it the place is.
+    Each barrier has what stands before it made once. XLA on CPU would otherwise fuse all of it into
+    what reads it, and compute places again for each pixel that is read there, and those again for
+    each colour.
     """
-
-    pixels: Array
-    row: Array
-    first: Array
-    x: Array
-    y: Array
-
-
-def look_up(images: UInt8[Array, 'B H W 3'], region: Region, size: int) -> Lookups:
-    """The first step of `sample`."""
-    batch, height, width, _ = images.shape
-    middle = (jnp.arange(size) + 0.5) / size
-    grid = jnp.stack(jnp.meshgrid(middle, middle), axis=-1).reshape(-1, 2)
-    places = place_points(jnp.broadcast_to(grid, (batch, *grid.shape)), region) - 0.5
-    # Beyond the frame all is black, as the frame is.
-    x, y = (jnp.clip(places[..., i] + 1, 0, side + 1) for i, side in enumerate((width, height)))
-    column, row = jnp.minimum(jnp.floor(x), width), jnp.minimum(jnp.floor(y), height)
-    first = (row * (width + 2) + column).astype(jnp.int32)
-    rows = images.reshape(batch, height, 3 * width).astype(jnp.uint32)
-    red, green, blue = (rows[..., i::3] for i in range(3))
-    framed = jnp.pad(red | green << 8 | blue << 16, ((0, 0), (1, 1), (1, 1)))
-    squares = (one.reshape(batch, size, size) for one in (first, x - column, y - row))
-    return Lookups(framed.reshape(batch, -1), jnp.int32(width + 2), *squares)
-
-
-def blend(lookups: Lookups) -> tuple[Float[Array, 'B size size'], ...]:
-    """The second step of `sample`: red, green and blue apart, 0..255."""
-    pixels, row, first, x, y = lookups
-
-    def corner(offset: Array | int) -> Array:
-        read = jax.vmap(lambda one, where: one.at[where].get(mode='promise_in_bounds'))
-        return jnp.asarray(read(pixels, first + offset))
-
-    corners = [corner(offset) for offset in (0, 1, row, row + 1)]
+    height, width, _ = image.shape
+    x, y = _places(region, size)
+    column = jnp.clip(jnp.floor(x), 0, width - 2)
+    row = jnp.clip(jnp.floor(y), 0, height - 2)
+    first = row.astype(jnp.int32) * width + column.astype(jnp.int32)
+    # Beyond the picture's edges both neighbours may be more than a pixel off, and have no share.
+    shares = (_share(x, column), _share(x, column + 1), _share(y, row), _share(y, row + 1))
+    first, left, right, upper, lower = jax.lax.optimization_barrier((first, *shares))
+    # A pixel is one number: two reads for a place, of two neighbours each, and not twelve.
+    weights = jnp.asarray([1, 1 << 8, 1 << 16], jnp.uint32)
+    packed = jnp.sum(image.astype(jnp.uint32) * weights, axis=-1)
+    pixels = jax.lax.optimization_barrier(packed.reshape(-1))
+    pairs = jax.lax.optimization_barrier((_pairs(pixels, first), _pairs(pixels, first + width)))
 
     def colour(shift: int) -> Array:
-        a, b, c, d = ((one >> shift & 255).astype(jnp.float32) for one in corners)
-        return (a * (1 - x) + b * x) * (1 - y) + (c * (1 - x) + d * x) * y
+        a, b, c, d = (
+            (pair[..., i] >> shift & 255).astype(jnp.float32) for pair in pairs for i in (0, 1)
+        )
+        return (a * left + b * right) * upper + (c * left + d * right) * lower
 
-    return colour(0), colour(8), colour(16)
+    return jnp.stack(jax.lax.optimization_barrier([colour(shift) for shift in (0, 8, 16)]), axis=-1)
+
+
+def _places(region: Region, size: int) -> tuple[Array, Array]:
+    """(x, y) f32[size, size] of the square's pixels; the picture's first pixel is at (0, 0)."""
+    offset = ((jnp.arange(size) + 0.5) / size - 0.5) * region.side
+    across, down = jnp.cos(region.angle) * offset, jnp.sin(region.angle) * offset
+    x, y = region.centre[0] - 0.5, region.centre[1] - 0.5
+    # Each is the sum of a row and a column.
+    terms = (x + across, -down, y + down, across)
+    row_x, column_x, row_y, column_y = jax.lax.optimization_barrier(terms)
+    return row_x[None, :] + column_x[:, None], row_y[None, :] + column_y[:, None]
+
+
+def _share(place: Array, pixel: Array) -> Array:
+    """How much of a place's colour is the pixel's, 0..1, along one axis."""
+    return jnp.maximum(1 - jnp.abs(place - pixel), 0)
+
+
+def _pairs(pixels: Array, first: Array) -> Array:
+    """The pixels numbered `first` and those behind them: [..., 2]."""
+    numbers = jax.lax.GatherDimensionNumbers(
+        offset_dims=(first.ndim,), collapsed_slice_dims=(), start_index_map=(0,)
+    )
+    return jax.lax.gather(pixels, first[..., None], numbers, (2,), mode='promise_in_bounds')

@@ -117,15 +117,17 @@ class HalvingConv(nn.Module):
         frame = (before, 2 * (reach - 1) - before)
         cells = jnp.pad(x, ((0, 0), frame, frame, (0, 0)))
         cells = cells.reshape(batch, height + reach - 1, 2, width + reach - 1, 2, channels)
-        cells = cells.swapaxes(2, 3).reshape(*cells.shape[:2], cells.shape[3], 4 * channels)
+        cells = cells.transpose(0, 1, 3, 4, 2, 5).reshape(*cells.shape[:2], -1, 4 * channels)
         # All that a row of cells gives to any row of the result, by one product: laid side by side
-        # are the cells of a row only, not those of several.
-        wide = jnp.concatenate([cells[:, :, j : j + width] for j in range(reach)], axis=-1)
-        # The kernel's last row and column, which meet a cell's second pixel, are zero.
-        blocks = jnp.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0)))
-        blocks = blocks.reshape(reach, 2, reach, 2, channels, self.features)
-        matrix = blocks.transpose(2, 1, 3, 4, 0, 5).reshape(-1, reach * self.features)
-        given = full_precision_dot(wide, matrix)
+        # are the cells of a row only, not those of several. Of the last cell's two columns the
+        # kernel meets the first.
+        used = [*[4 * channels] * (reach - 1), 2 * channels]
+        wide = [cells[:, :, j : j + width, :count] for j, count in enumerate(used)]
+        # The row of the kernel that would meet a cell's second row of pixels at the end is zero.
+        blocks = jnp.pad(kernel, ((0, 1), (0, 0), (0, 0), (0, 0)))
+        blocks = blocks.reshape(reach, 2, self.size, channels, self.features)
+        matrix = blocks.transpose(2, 1, 3, 0, 4).reshape(-1, reach * self.features)
+        given = full_precision_dot(jnp.concatenate(wide, axis=-1), matrix)
         y = expert_param(self, 'bias', (self.features,))
         for i, part in enumerate(jnp.split(given, reach, axis=-1)):
             y = y + part[:, i : i + height]

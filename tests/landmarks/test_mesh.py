@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from jax.sharding import NamedSharding, PartitionSpec
+from scipy import ndimage
 
 from emola_jax import assets
 from emola_jax.landmarks import mesh, mesh_weights
@@ -136,3 +137,19 @@ def test_sampling_equals_opencv(angle):
     expected = cv2.warpAffine(image.astype(np.float32), matrix, (96, 96))
     difference = np.abs(ours - expected)
     assert difference.max() < 4 and difference.mean() < 0.2
+
+
+@pytest.mark.parametrize('shape', [(40, 30), (1, 1), (2, 7)])
+@pytest.mark.parametrize('centre', [(15.0, 20.0), (-3.3, 41.0), (29.6, -0.4), (500.0, 500.0)])
+def test_sampling_beyond_the_edges_fades_into_black(shape, centre):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    region = Region(jnp.array([centre]), jnp.array([50.0]), jnp.array([0.4]))
+    ours = np.asarray(sample(jnp.asarray(image[None]), region, 64))[0]
+    shares = (np.arange(64) + 0.5) / 64 - 0.5
+    right, down = np.meshgrid(50 * shares, 50 * shares)
+    x = centre[0] - 0.5 + np.cos(0.4) * right - np.sin(0.4) * down
+    y = centre[1] - 0.5 + np.sin(0.4) * right + np.cos(0.4) * down
+    for colour in range(3):
+        plane = image[..., colour].astype(np.float64)
+        expected = ndimage.map_coordinates(plane, [y, x], order=1, mode='grid-constant')
+        np.testing.assert_allclose(ours[..., colour], expected, atol=0.02)
