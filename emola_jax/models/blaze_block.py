@@ -33,16 +33,26 @@ class BlazeBlock(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, 'B H W C']) -> Float[Array, 'B h w features']:
         """Height and width must be even where the stride is 2."""
-        y = DepthwiseConv(self.stride, name='depthwise')(x)
+        height, width, channels = x.shape[1:]
+        # 'Same' padding as TensorFlow's: at stride 2 the odd row and column are at the end.
+        before = 1 if self.stride == 1 else 0
+        # Behind the barrier the framed map stands in memory; else it is made nine times. The skip
+        # reads it, too, so that no other is written.
+        framed = jax.lax.optimization_barrier(
+            jnp.pad(x, ((0, 0), (before, 1), (before, 1), (0, 0)))
+        )
+        y = DepthwiseConv(self.stride, name='depthwise')(framed)
         y = PointwiseConv(self.features, name='pointwise')(y)
-        skip = max_pool_2x2(x) if self.stride == 2 else x
-        widen = self.features - x.shape[-1]
+        skip = framed[:, before : before + height, before : before + width]
+        if self.stride == 2:
+            skip = max_pool_2x2(skip)
+        widen = self.features - channels
         skip = jnp.pad(skip, ((0, 0), (0, 0), (0, 0), (0, widen)))
         return Rectifier(self.learned_slope, name='act')(skip + y)
 
 
 class DepthwiseConv(nn.Module):
-    """3 x 3, 'same' padding as TensorFlow's: at stride 2 the odd row and column are at the end.
+    """3 x 3, on a map with its frame.
 
     Written as nine shifted products: XLA fuses them into one pass on every device, while its
     grouped convolution on CPU is an order of magnitude slower.
@@ -51,22 +61,17 @@ class DepthwiseConv(nn.Module):
     stride: int = 1
 
     @nn.compact
-    def __call__(self, x: Float[Array, 'B H W C']) -> Float[Array, 'B h w C']:
+    def __call__(self, framed: Float[Array, 'B H W C']) -> Float[Array, 'B h w C']:
         """Convolves every channel with its own kernel."""
-        channels = x.shape[-1]
+        channels = framed.shape[-1]
         kernel = expert_param(self, 'kernel', (1, 3, 3, channels))[0]
         y = expert_param(self, 'bias', (channels,))
-        before = 1 if self.stride == 1 else 0
-        # Behind the barrier the padded map stands in memory; else it is made nine times.
-        padded = jax.lax.optimization_barrier(
-            jnp.pad(x, ((0, 0), (before, 1), (before, 1), (0, 0)))
-        )
-        height, width = x.shape[1], x.shape[2]
+        height, width = framed.shape[1] - 2, framed.shape[2] - 2
         for row in range(3):
             for column in range(3):
                 rows = slice(row, row + height, self.stride)
                 columns = slice(column, column + width, self.stride)
-                y = y + padded[:, rows, columns] * kernel[row, column]
+                y = y + framed[:, rows, columns] * kernel[row, column]
         return y
 
 
