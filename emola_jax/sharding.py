@@ -214,7 +214,13 @@ def one_copy(tree: Any) -> Any:
 
 
 def split_first_axis(x: Any) -> list[Any]:
-    """x[0], x[1], …; views of one copy where virtual devices of a CPU hold x whole."""
+    """x[0], x[1], …; views of one copy where virtual devices of a CPU hold x whole.
+
+    Of a `jax.ShapeDtypeStruct` on a mesh, those that stand for them.
+    """
+    if isinstance(x, jax.ShapeDtypeStruct):
+        where = NamedSharding(x.sharding.mesh, PartitionSpec(*x.sharding.spec[1:]))
+        return [jax.ShapeDtypeStruct(x.shape[1:], x.dtype, sharding=where)] * x.shape[0]
     if not _is_shared(x):
         return [x[index] for index in range(x.shape[0])]
     where = NamedSharding(x.sharding.mesh, PartitionSpec(*x.sharding.spec[1:]))

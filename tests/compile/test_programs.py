@@ -37,9 +37,10 @@ def small(**train):
 
 
 @functools.cache
-def compiled(program, axes=(1, 8, 1), remat='full'):
+def compiled(program, axes=(1, 8, 1), remat='full', unroll=False):
     mesh = sharding.make_mesh(dict(zip(sharding.MESH_AXES, axes, strict=True)))
-    config = small()
+    config = small(unroll=unroll)
+    config.eval.unroll = unroll
     config.model.remat = remat
     lowered = programs.lower(config, mesh, program)
     found, text = programs.report(lowered, CHIPS['v5e'], mesh)
@@ -60,6 +61,13 @@ def test_operations_of_generation_are_those_counted_by_hand(axes):
     found, _ = compiled('generate', axes)
     assert found['flops']['ratio'] == pytest.approx(1, abs=0.01)
     assert found['token_flops']['ratio'] == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize('program', programs.PROGRAMS)
+def test_unrolled_layers_are_those_of_the_loop(program):
+    found, _ = compiled(program, (1, 4, 2), unroll=True)
+    looped, _ = compiled(program, (1, 4, 2))
+    assert found['flops']['compiled'] == pytest.approx(looped['flops']['compiled'], rel=0.01)
 
 
 @pytest.mark.parametrize('axes', [(1, 8, 1), (1, 4, 2), (2, 2, 2)])
