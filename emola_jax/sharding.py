@@ -218,12 +218,12 @@ def split_first_axis(x: Any) -> list[Any]:
 
     Of a `jax.ShapeDtypeStruct` on a mesh, those that stand for them.
     """
-    if isinstance(x, jax.ShapeDtypeStruct):
-        where = NamedSharding(x.sharding.mesh, PartitionSpec(*x.sharding.spec[1:]))
-        return [jax.ShapeDtypeStruct(x.shape[1:], x.dtype, sharding=where)] * x.shape[0]
-    if not _is_shared(x):
+    stands_for = isinstance(x, jax.ShapeDtypeStruct)
+    if not stands_for and not _is_shared(x):
         return [x[index] for index in range(x.shape[0])]
     where = NamedSharding(x.sharding.mesh, PartitionSpec(*x.sharding.spec[1:]))
+    if stands_for:
+        return [jax.ShapeDtypeStruct(x.shape[1:], x.dtype, sharding=where)] * x.shape[0]
     return [jax.device_put(part, where) for part in _shared(x)]
 
 
