@@ -16,7 +16,7 @@ KEEPS_BARRIERS: Options = {
     # is to compute anew would be kept from the forward pass instead.
     'xla_disable_hlo_passes': 'cse_barrier_expander',
 }
-"""For programs whose barriers (`jax.lax.optimization_barrier`, `jax.checkpoint`) save time or memory.
+"""For programs whose barriers (`optimization_barrier`, `jax.checkpoint`) save time or memory.
 
 XLA makes one kernel of a loop over a handful of numbers, and cannot compile one that holds a
 barrier ("Unhandled opcode … opt-barrier"); loops over a layer or a picture are far from that.
