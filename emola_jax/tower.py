@@ -9,7 +9,6 @@ EmoLA's CLIP.
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -21,7 +20,7 @@ from jax.sharding import Mesh
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from emola_jax.files import atomic_write
+from emola_jax.files import atomic_write, waiting_turn
 from emola_jax.tower_alignment import WordTargets, align_projectors
 from emola_jax.tower_training import Faces, Params, Senses, TowerConfig, train_vision
 
@@ -73,10 +72,7 @@ def load_or_train(
     }
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
     path = cache / f'tower-{key}.safetensors'
-    cache.mkdir(parents=True, exist_ok=True)
-    # One process at a time: a second one waits here and then finds the work done.
-    with (cache / f'.tower-{key}.lock').open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with waiting_turn(cache / f'.tower-{key}.lock', 'trains the vision tower'):
         if path.exists():
             return _read(path)
         faces, held_out = load_faces()

@@ -1,11 +1,23 @@
+import json
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 from emola_jax.errors import UserError
-from emola_jax.files import atomic_folder, atomic_write, drop_torn_line, read_jsonl, write_json
+from emola_jax.files import (
+    atomic_folder,
+    atomic_write,
+    drop_torn_line,
+    one_writer,
+    read_json,
+    read_json_lines,
+    read_jsonl,
+    waiting_turn,
+    write_json,
+)
 
 
 def test_an_error_while_writing_leaves_the_old_file_and_no_trace(tmp_path):
@@ -70,16 +82,160 @@ with atomic_folder(pathlib.Path({str(path)!r})) as partial:
 def test_a_kill_between_the_two_renames_of_an_overwrite_loses_nothing(tmp_path):
     path = tmp_path / 'folder'
     fill(path, 'one')
-    gone = subprocess.Popen([sys.executable, '-c', ''])
-    gone.wait()
-    path.rename(tmp_path / f'.folder.old.{gone.pid}.partial')
+    path.rename(tmp_path / '.folder.old.0123.partial')
     with pytest.raises(UserError, match='exists already'):
         fill(path, 'two')
     assert (path / 'deeper' / 'a').read_text() == 'one'
-    # A writer that is still at work keeps its folder.
-    (tmp_path / f'.folder.new.{os.getppid()}.partial').mkdir()
-    fill(path, 'two', overwrite=True)
-    assert (tmp_path / f'.folder.new.{os.getppid()}.partial').exists()
+
+
+def test_a_writer_that_is_still_at_work_keeps_its_folder(tmp_path):
+    path = tmp_path / 'folder'
+    program = f"""
+import pathlib, sys
+from emola_jax.files import atomic_folder
+with atomic_folder(pathlib.Path({str(path)!r})) as partial:
+    (partial / 'slow').write_text('x')
+    print('at work', flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, '-c', program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as slow:
+        assert slow.stdout.readline() == 'at work\n'
+        fill(path, 'quick')
+        shutil.rmtree(path)
+        slow.stdin.close()
+        assert slow.wait() == 0
+    assert (path / 'slow').read_text() == 'x'
+    assert [p.name for p in tmp_path.iterdir()] == ['folder']
+
+
+def test_writers_of_one_file_in_two_containers_of_equal_process_ids_do_not_collide(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(os, 'getpid', lambda: 1)
+    path = tmp_path / 'a.json'
+    with atomic_write(path) as one, atomic_write(path) as two:
+        one.write_text('one')
+        two.write_text('two')
+    assert path.read_text() == 'one'
+    assert [p.name for p in tmp_path.iterdir()] == ['a.json']
+
+
+def test_the_longest_name_that_a_file_system_takes_is_written(tmp_path):
+    path = tmp_path / ('表' * 85)
+    write_json(path, 1)
+    assert path.read_text() == '1\n'
+    fill(tmp_path / 'folder' / ('y' * 255), 'one')
+
+
+def test_a_fault_of_the_file_system_names_the_file_and_not_its_temporary_name(tmp_path):
+    (tmp_path / 'a').mkdir()
+    with pytest.raises(OSError) as caught:
+        write_json(tmp_path / 'a', 1)
+    assert caught.value.filename == str(tmp_path / 'a')
+
+
+HOLDER = """
+import pathlib, sys
+from emola_jax.files import one_writer
+with one_writer(pathlib.Path(sys.argv[1]), 'answers photos'):
+    print('holds', flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_folder_has_one_writer_and_is_free_once_that_is_killed(tmp_path):
+    folder = tmp_path / 'run'
+    with subprocess.Popen(
+        [sys.executable, '-c', HOLDER, folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout.readline() == 'holds\n'
+        with (
+            pytest.raises(UserError, match=f'run: in use by process {holder.pid} on .* answers'),
+            one_writer(folder, 'trains'),
+        ):
+            pass
+        holder.kill()
+        holder.wait()
+    with one_writer(folder, 'trains'):
+        pass
+
+
+def test_one_waits_for_its_turn_and_says_for_whom(tmp_path):
+    program = """
+import pathlib, sys
+from emola_jax.files import waiting_turn
+with waiting_turn(pathlib.Path(sys.argv[1]), 'renders faces'):
+    print('in', flush=True)
+"""
+    lock = tmp_path / 'cache' / '.faces.lock'
+    with waiting_turn(lock, 'renders faces'):
+        waiting = subprocess.Popen(
+            [sys.executable, '-c', program, lock],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        said = waiting.stderr.readline()
+        assert f'waiting for process {os.getpid()} on' in said and 'renders faces' in said
+        assert waiting.poll() is None
+    assert waiting.communicate(timeout=20)[0] == 'in\n'
+
+
+@pytest.mark.parametrize('text', ['\u2028', '\u2029', '\x85', '\x0b', '\x0c', '\x1c'])
+@pytest.mark.parametrize('read', [read_jsonl, read_json_lines])
+def test_only_a_line_feed_ends_a_line(read, text, tmp_path):
+    path = tmp_path / 'rows.jsonl'
+    rows = [{'a': f'one{text}two'}, {'a': 'three'}]
+    path.write_text(''.join(json.dumps(r, ensure_ascii=False) + '\n' for r in rows), 'utf-8')
+    if text in '\u2028\u2029\x85':
+        assert text in path.read_text('utf-8')
+    assert read(path) == rows
+
+
+@pytest.mark.parametrize(
+    ('content', 'fault'),
+    [
+        (b'{"a": 1}\n{"a": \n', 'line 2: not JSON'),
+        (b'{"a": 1}\n[1]\n', 'line 2: expected a JSON object'),
+        (b'{"a": "\xff"}\n', 'line 1: not UTF-8 at byte 7'),
+        (b'[' * 100_000 + b'\n', 'line 1: not JSON that can be read'),
+        (b'version https://git-lfs.github.com/spec/v1\noid sha256:0\n', 'Git LFS pointer'),
+    ],
+)
+def test_damaged_rows_are_named(content, fault, tmp_path):
+    path = tmp_path / 'rows.jsonl'
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=fault):
+        read_json_lines(path)
+    if b'LFS' not in fault.encode():
+        with pytest.raises(UserError, match=fault):
+            read_jsonl(path)
+
+
+@pytest.mark.parametrize(
+    ('content', 'fault'),
+    [
+        (b'', 'not JSON'),
+        (b'[]', 'expected a JSON object, found list'),
+        (b'null', 'expected a JSON object, found NoneType'),
+        (b'\xff', 'not UTF-8 at byte 0'),
+        (b'version https://git-lfs.github.com/spec/v1\noid', 'git lfs pull'),
+    ],
+)
+def test_a_json_file_of_something_else_is_named(content, fault, tmp_path):
+    path = tmp_path / 'a.json'
+    with pytest.raises(UserError, match=r'a\.json: no such file'):
+        read_json(path)
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=fault):
+        read_json(path)
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert read_json(path) == {'a': 1}
 
 
 @pytest.mark.parametrize(

