@@ -91,6 +91,11 @@ def test_where_nothing_can_be_written_is_found_before_any_work(tmp_path):
             check(tmp_path / ('x' * 300) / 'y')
     with pytest.raises(UserError, match='is a folder; the name of a file was expected'):
         command.check_output_file(tmp_path)
-    with pytest.raises(UserError, match='nothing can be written there'):
-        command.check_output_folder(pathlib.Path('/proc/fs/run'))
     assert [p.name for p in tmp_path.iterdir()] == ['file']
+
+
+def test_a_closed_folder_is_found_before_any_work(tmp_path, monkeypatch):
+    # Nothing is closed to the user that tests may run as.
+    monkeypatch.setattr(os, 'access', lambda place, mode: place != tmp_path)
+    with pytest.raises(UserError, match='nothing can be written there; name another place'):
+        command.check_output_folder(tmp_path / 'new')
