@@ -120,16 +120,15 @@ def data_uri(path: Path) -> str:
     Raises:
       UserError: the file is missing or no picture.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise UserError(f'{path}: missing, though predictions.jsonl names it') from error
-    picture = images.decode(content, name=str(path))
+    if not path.exists():
+        raise UserError(f'{path}: missing, though predictions.jsonl names it')
+    picture = images.read_file(path)
+    content = path.read_bytes()
     kind = _browser_kind(content)
-    if kind is None or max(picture.size) > LARGEST_SIDE:
-        picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
+    if kind is None or picture.altered or max(picture.size) > LARGEST_SIDE:
+        picture.image.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
         file = io.BytesIO()
-        picture.save(file, 'JPEG', quality=88)
+        picture.image.save(file, 'JPEG', quality=88)
         kind, content = 'jpeg', file.getvalue()
     return f'data:image/{kind};base64,{base64.b64encode(content).decode("ascii")}'
 

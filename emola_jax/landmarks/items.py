@@ -53,19 +53,12 @@ def collect(
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """Pixels u8[H, W, 3], RGB.
+    """Pixels u8[H, W, 3], RGB, upright, as every command sees them (see `images`).
 
     Raises:
       UserError: it cannot be read, or is no picture.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f'{path}: cannot be read ({error.strerror})') from None
-    try:
-        return np.asarray(images.decode(content, name=str(path)), np.uint8)
-    except UserError:
-        raise UserError(f'{path}: no readable picture') from None
+    return np.asarray(images.read_file(path).image, np.uint8)
 
 
 def read_landmarks(path: Path) -> np.ndarray:

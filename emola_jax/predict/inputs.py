@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import glob
-import io
-import math
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
 from emola_jax.errors import UserError
 from emola_jax.landmarks.items import IMAGE_SUFFIXES
@@ -23,9 +19,6 @@ PHOTO_SUFFIXES = IMAGE_SUFFIXES | {'.gif'}
 VIDEO_SUFFIXES = frozenset({'.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm'})
 
 STDIN = '-'
-
-LARGEST_PHOTO = 4096**2
-"""Pixels in all: larger photos are shrunk to it as they are read. No face needs more."""
 
 _FALLBACK_RATE = 25.0  # of videos that don't state theirs
 
@@ -101,40 +94,13 @@ def shots(files: Sequence[Path], fps: float, done: frozenset[str]) -> Iterator[S
 
 
 def read_photo(path: Path) -> tuple[UInt8[np.ndarray, 'H W 3'], tuple[int, int]]:
-    """Pixels of a photo, upright, RGB, `LARGEST_PHOTO` at most; and its own size.
+    """Pixels of a photo, upright, RGB, `images.LARGEST_PHOTO` at most; and its own size.
 
     Raises:
       UserError: it cannot be read, is no picture, or is truncated.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f'{path}: cannot be read ({error.strerror})') from None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(content))
-            turned = picture.getexif().get(_ORIENTATION, 1) >= _LYING
-            size = picture.size[::-1] if turned else picture.size
-            scale = min(1.0, math.sqrt(LARGEST_PHOTO / math.prod(picture.size)))
-            wanted = (math.ceil(scale * picture.width), math.ceil(scale * picture.height))
-            # A JPEG decodes to a half, a quarter or an eighth for less than the whole.
-            picture.draft(None, wanted)
-            picture.load()
-        if scale < 1.0:
-            picture.thumbnail(wanted, Image.Resampling.BOX)
-        return np.asarray(images.upright_rgb(picture), np.uint8), size
-    except Exception as error:  # Pillow's readers raise many kinds for damaged files
-        raise UserError(f'{path}: no readable picture ({_reason(error)})') from None
-
-
-_ORIENTATION, _LYING = 0x0112, 5  # EXIF; from 5 on width and height change places
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
-        return 'of no known format'
-    return ' '.join(str(error).split()) or type(error).__name__
+    picture = images.read_file(path)
+    return np.asarray(picture.image, np.uint8), picture.size
 
 
 def _photo(path: Path) -> Shot:

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from emola_jax.errors import UserError
 from input_pipeline import images
@@ -173,14 +172,9 @@ def _image_bytes(item: Item) -> bytes:
     if item.box is None:
         return encoded
     try:
-        picture = images.decode(encoded, name=item.id)
-    except UserError:
+        picture = images.read(encoded, name=item.id)
+    except images.Unreadable:
         return encoded  # reported as an unreadable picture
-    return _cropped(picture, item.box)
-
-
-def _cropped(picture: Image.Image, box: Box) -> bytes:
-    left, top, width, height = box
     file = io.BytesIO()
-    picture.crop((left, top, left + width, top + height)).save(file, 'JPEG', quality=95)
+    images.crop(picture, item.box).save(file, 'JPEG', quality=95)
     return file.getvalue()

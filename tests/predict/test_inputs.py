@@ -6,6 +6,7 @@ from PIL import Image
 
 from emola_jax.errors import UserError
 from emola_jax.predict import inputs
+from input_pipeline import images
 from tests.predict.photos import write_photos, write_video
 
 
@@ -41,7 +42,7 @@ def test_a_huge_photo_is_shrunk_and_keeps_its_size_in_the_answers(tmp_path):
     pixels, size = inputs.read_photo(tmp_path / 'vast.jpg')
     assert size == (9000, 6000)
     area = pixels.shape[0] * pixels.shape[1]
-    assert 0.2 * inputs.LARGEST_PHOTO < area <= 1.001 * inputs.LARGEST_PHOTO
+    assert 0.2 * images.LARGEST_PHOTO < area <= 1.001 * images.LARGEST_PHOTO
     assert pixels.shape[1] / pixels.shape[0] == pytest.approx(1.5, rel=0.01)
 
 
