@@ -11,10 +11,10 @@ import numpy as np
 
 from emola_jax.errors import UserError
 from emola_jax.files import atomic_write
-from input_pipeline import images
+from input_pipeline import images, media
 from input_pipeline.landmarks import POINTS
 
-IMAGE_SUFFIXES = frozenset({'.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'})
+IMAGE_SUFFIXES = media.PICTURES
 
 
 @dataclasses.dataclass(frozen=True)

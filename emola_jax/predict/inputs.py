@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import glob
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
 
 from emola_jax.errors import UserError
-from emola_jax.landmarks.items import IMAGE_SUFFIXES
-from input_pipeline import images
+from input_pipeline import images, media, videos
 
-PHOTO_SUFFIXES = IMAGE_SUFFIXES | {'.gif'}
-VIDEO_SUFFIXES = frozenset({'.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm'})
+PHOTO_SUFFIXES, VIDEO_SUFFIXES = media.PICTURES, media.VIDEOS
 
 STDIN = '-'
-
-_FALLBACK_RATE = 25.0  # of videos that don't state theirs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +66,7 @@ def collect(
 
 def count(files: Sequence[Path], fps: float) -> int:
     """How many shots there are, about: what videos say of their length isn't always true."""
-    return sum(_frames(file, fps) if is_video(file) else 1 for file in files)
+    return sum(max(1, int(videos.length(file) * fps)) if is_video(file) else 1 for file in files)
 
 
 def is_video(path: Path) -> bool:
@@ -112,50 +108,41 @@ def _photo(path: Path) -> Shot:
 
 
 def _video(path: Path, fps: float, done: frozenset[str]) -> Iterator[Shot]:
-    capture = cv2.VideoCapture(str(path))
+    read = False
     try:
-        rate = _rate(capture)
-        number, taken = 0, 0
-        while capture.grab():
-            seconds = number / rate
-            number += 1
-            if seconds + 1e-6 < taken / fps:
-                continue
-            taken += 1
-            name = f'{path}@{seconds:.2f}s'
-            if name in done:
-                continue
-            whole, frame = capture.retrieve()
-            if not whole or frame is None:
-                yield Shot(name, path, seconds, None, f'{name}: no readable frame')
-                continue
-            pixels = np.ascontiguousarray(frame[..., ::-1])
-            yield Shot(name, path, seconds, pixels, size=(pixels.shape[1], pixels.shape[0]))
-        if not number and str(path) not in done:
-            yield Shot(str(path), path, None, None, f'{path}: no readable video')
-    finally:
-        capture.release()
+        with videos.opened(path) as capture:
+            for seconds in _sampled(videos.frames(capture), fps):
+                read = True
+                name = f'{path}@{seconds:.2f}s'
+                if name in done:
+                    continue
+                pixels = videos.retrieve(capture)
+                if pixels is None:
+                    yield Shot(name, path, seconds, None, f'{name}: no readable frame')
+                else:
+                    size = (pixels.shape[1], pixels.shape[0])
+                    yield Shot(name, path, seconds, pixels, size=size)
+        fault = '' if read else f'{path}: no readable video'
+    except UserError as error:
+        fault = str(error)
+    if fault and str(path) not in done:
+        yield Shot(str(path), path, None, None, fault)
+
+
+def _sampled(times: Iterable[float], fps: float) -> Iterator[float]:
+    """The first of the times in each stretch of 1 / fps seconds."""
+    due = 0
+    for seconds in times:
+        stretch = math.floor((seconds + videos.ROUNDING) * fps)
+        if stretch >= due:
+            due = stretch + 1
+            yield seconds
 
 
 def frame_at(path: Path, seconds: float) -> UInt8[np.ndarray, 'H W 3'] | None:
     """One frame of a video, or None if it cannot be read."""
-    capture = cv2.VideoCapture(str(path))
-    capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * seconds)
-    whole, frame = capture.read()
-    capture.release()
-    return np.ascontiguousarray(frame[..., ::-1]) if whole else None
-
-
-def _frames(path: Path, fps: float) -> int:
-    capture = cv2.VideoCapture(str(path))
-    length = capture.get(cv2.CAP_PROP_FRAME_COUNT) / _rate(capture)
-    capture.release()
-    return max(1, int(length * fps))
-
-
-def _rate(capture: cv2.VideoCapture) -> float:
-    rate = float(capture.get(cv2.CAP_PROP_FPS))
-    return rate if np.isfinite(rate) and rate > 0 else _FALLBACK_RATE
+    (frame,) = videos.frames_at(path, [seconds])
+    return frame
 
 
 def _arguments(given: Sequence[str], lines: Iterable[str]) -> Iterator[str]:
