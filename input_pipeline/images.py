@@ -62,8 +62,9 @@ _TURNS = {
 }
 _LYING = 5  # from here on width and height change places
 
-# Pillow warns of what is within the limits above.
+# Pillow warns of what is within the limits above, and of damaged EXIF, which is ignored.
 warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
+warnings.filterwarnings('ignore', category=UserWarning, module=r'PIL\.')
 
 
 class Unreadable(UserError):
@@ -102,8 +103,9 @@ def read_file(path: Path) -> Picture:
       UserError: it cannot be read, or is no picture that is read; names the file.
     """
     what = f'{path}: no readable picture'
-    if reason := media.why_unread(path.suffix):
-        raise Unreadable(what, reason)
+    unread = media.why_unread(path.suffix)
+    if path.suffix.lower() in media.RAW:
+        raise Unreadable(what, unread)
     try:
         if not path.is_file():
             reason = 'not a file' if path.exists() else 'no such file'
@@ -113,7 +115,10 @@ def read_file(path: Path) -> Picture:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f'{path}: cannot be read ({error.strerror})') from None
-    return _read(content, what)
+    try:
+        return _read(content, what)
+    except Unreadable as error:  # a JPEG that is called .heic was read
+        raise Unreadable(what, unread or error.reason) from None
 
 
 def decode(image: bytes, *, name: str) -> Image.Image:
@@ -325,7 +330,8 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     values = np.array(picture, np.float32)
     finite = np.isfinite(values)
     if not finite.all():
-        low, high = np.min(values[finite], initial=0), np.max(values[finite], initial=0)
+        known = values[finite] if finite.any() else np.zeros(1, np.float32)
+        low, high = float(known.min()), float(known.max())
         np.nan_to_num(values, copy=False, nan=low, posinf=high, neginf=low)
     low, high = float(values.min()), float(values.max())
     values -= low

@@ -39,16 +39,18 @@ VIDEOS = _suffixes("""
 """)
 """Suffixes of videos that are read."""
 
-_RAW = _suffixes("""
+RAW = _suffixes("""
     3fr arw cr2 cr3 dng erf iiq kdc mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f
 """)
+"""Suffixes of cameras' raw data; many open as TIFF and then show a small preview."""
+
 _OTHER_PICTURES = _suffixes("""
     emf eps exr hdr icns ico jxl jxr pcx psb psd qoi sgi svg tga wdp wmf xcf
 """)
 UNREAD_VIDEOS = _suffixes('braw r3d rm rmvb swf wtv')
 UNREAD = {
     **dict.fromkeys(('.heic', '.heif', '.hif'), 'HEIC'),
-    **dict.fromkeys(_RAW, "a camera's raw data"),
+    **dict.fromkeys(RAW, "a camera's raw data"),
     **{suffix: suffix[1:].upper() for suffix in _OTHER_PICTURES | UNREAD_VIDEOS},
 }
 """Suffix -> what people call it, of pictures and videos that are not read."""

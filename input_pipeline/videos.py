@@ -54,7 +54,7 @@ def _file(path: Path) -> BinaryIO:
         raise UserError(f'{path}: cannot be read ({error.strerror})') from None
     if not head or _TEXT.issuperset(head):
         file.close()
-        raise UserError(f'{path}: no readable video ({"a text" if head else "empty"})')
+        raise UserError(f'{path}: no readable video')
     return file
 
 
