@@ -188,6 +188,7 @@ def pipeline_config(config: ml_collections.ConfigDict, model: EmolaConfig) -> Pi
         pad_to_square=config.data.pad_to_square,
         length_buckets=tuple(config.data.get('length_buckets', ())),
         shuffle_landmarks=model.shuffles_landmarks,
+        epochs_apart=config.train.get('last_batch', 'run_on') == 'keep',
     )
 
 

@@ -40,7 +40,7 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
 def evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None:
     """Evaluates a checkpoint (`eval.checkpoint`), runs the control and writes the report."""
     experiment = experiments.prepare(config, workdir)
-    steps = training.total_steps(experiment)
+    steps = training.total_steps(config, training.planned(experiment))
     optimiser = optim.make_optimiser(optim.OptimiserConfig(**config.train.optimiser), steps)
     state = training.new_state(experiment, optimiser)
     checkpoints = Checkpoints(
