@@ -13,8 +13,9 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from emola_jax.convert import tokenizer_files
 from emola_jax.convert.lazy import Lazy
-from emola_jax.convert.source import TOKENIZER_FILES, Source
+from emola_jax.convert.source import Source
 from emola_jax.convert.weights import SAFETENSORS_NAMES
 from emola_jax.errors import UserError
 
@@ -167,6 +168,6 @@ def copy_tokenizer(source: Source, folder: Path) -> None:
     """Copies the tokenizer's files, if the source has such."""
     if source.tokenizer is None:
         return
-    for name in TOKENIZER_FILES:
+    for name in tokenizer_files.FILES:
         if (source.tokenizer / name).is_file():
             shutil.copyfile(source.tokenizer / name, folder / name)
