@@ -113,7 +113,7 @@ def _of_table(table: layout.Table, finder: Finder) -> Iterator[Claim]:
     """Claims of a table: by row, or by column where the head holds the units or the verdicts."""
     head, rows = table[0], table[1:]
     columns = [objects.au_of_key(cell) for cell in head]
-    if sum(au is not None for au in columns) >= 2:
+    if len({au for au in columns if au is not None}) >= 2:
         for cells in rows:
             for au, cell in zip(columns, cells, strict=False):
                 if au is not None and (verdict := verdicts.of_text(cell)) is not None:

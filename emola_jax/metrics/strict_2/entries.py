@@ -8,6 +8,8 @@ from emola_jax.metrics.strict_2 import tables, verdicts
 
 _PARTS = re.compile(r'[:=()|–—;,?>]+|\s-+(?=\s|$)|^\s*-+|\[|\]')
 _TIED = re.compile(r'\s*(?:[)"\'\]]\s*)?(?:[:=(|–—>\[]|-+\s|\s-|-)')
+_SET = re.compile(r'\s*[)"\'\]]?\s*(?:[:=|>]|[-–—]\s)')
+_CLOSING = tuple(',;.)|]')
 _NUMBERED = re.compile(r'\s*\(?\d{1,2}[.)]\s*$')
 _SAID_NUMBER = re.compile(
     r'\b(?:probability|likelihood|intensity|score|activation|level|value)\b[^.;,]{0,12}?\s'
@@ -33,12 +35,13 @@ def verdict_of(after: str, *, ends: bool) -> bool | None:
         return None
     tied = _TIED.match(after) is not None
     # 'AU12, no AU4': a last part that runs on to the next unit belongs to that one.
-    runs_on = not ends and bool(parts[-1]) and not (tied and len(said) == 1)
+    closed = after.rstrip()[-1:] in _CLOSING
+    runs_on = not (ends or closed or (len(said) == 1 and _SET.match(after)))
     for place, part in enumerate(said[:_MOST_PARTS]):
         if runs_on and place == len(said) - 1:
             break
         verdict = verdicts.of_text(part)
-        if verdict is not None and not tied and _VALUE_FOLLOWS.search(after):
+        if verdict is not None and place == 0 and not tied and _VALUE_FOLLOWS.search(after):
             verdict = None  # 'AU4 present: no'
         if verdict is not None:
             return verdict

@@ -22,6 +22,8 @@ _NOUN_NEGATOR = (
     r'|(?:in|by|as\s+a)\s+contrast\s+(?:to|with)|contrary\s+to|differ(?:s|ing|ent)?\s+from'
     r'|distinct\s+from|(?:confused|mistaken)\s+(?:with|for)'
     r'|opposite\s+of|rul(?:es?|ed|ing)\s+out|exclud(?:es?|ing)'
+    r'|(?:argu|speak|count|point)(?:e?s|ing)?\s+against|preclud(?:es?|ing)|contradict(?:s|ing)?'
+    r'|(?:inconsistent|incompatible)\s+with|no\s+room\s+for'
     r'|(?:absent|inactive|missing)(?=\s*(?::|AUs?\b|action|are))'
 )
 _VERB_NEGATOR = (
@@ -31,10 +33,11 @@ _VERB_NEGATOR = (
 _NEGATOR = re.compile(
     rf'\b(?:(?P<verb>{_VERB_NEGATOR})|(?P<noun>{_NOUN_NEGATOR}))(?!\w)', re.IGNORECASE
 )
+_COMPARING = re.compile(r'opposite|unlike|instead|rather|as\s|in\s|contrary|differ|distinct|far\s|anything', re.I)
 # These hold a negator and deny nothing.
 _AFFIRMING = re.compile(
     r'\bnot\s+(?:only|just|merely|simply|solely|without|surprisingly|to\s+mention|exaggerated)\b'
-    r'|\bnot\s+(?:as|so|nearly\s+as|very|too|particularly|fully|entirely|especially)\s+\w+(?:\s+as)?\b'
+    r'|\bnot\s+(?:as|so(?!\s+much)|nearly\s+as|very|too|particularly|fully|entirely|especially)\s+\w+(?:\s+as)?\b'
     r'|\bif\s+not\b|\bwhy\s+not\b'
     r'|\bno\s+(?:doubt|question|less)\b|\bwithout\s+(?:a|any)\s+(?:doubt|question)\b'
     r'|\b(?:nothing|none)\s+(?:but|other\s+than|short\s+of)\b'
@@ -62,11 +65,12 @@ _DENYING_TAILS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         rf'\b{_BE}{_FEW}\s+(?:absent|missing|lacking|inactive|unlikely|excluded|undetected'
-        r'|ruled\s+out|none|out\s+of\s+play|improbable|doubtful|unclear|questionable|at\s+rest)\b',
+        r'|ruled\s+out|none|out\s+of\s+play|improbable|doubtful|less\s+likely|unclear|questionable|at\s+rest)\b',
         rf"\b(?:(?:{_BE}\s+)?(?:not|never)|cannot|\w{{2,9}}n['’]t){_FEW}\s+{PRESENT}\b",
         rf"\b(?:{_BE}\s+not|cannot|\w{{2,9}}n['’]t){_UNSAID}",
         rf"\b(?:not|never|\w{{2,9}}n['’]t|fails?\s+to)\s+(?:appears?|occurs?|acts?|activates?|fire"
         rf'|show(?:\s+up)?){_UNSAID}',
+        r"\b(?:cannot|can\s+not|can't|couldn't|could\s+not)\s+be\s+(?:\w+ly\s+)?\w+",
         r'\b(?:shows?|has|have|exhibits?|displays?)\s+no\s+(?:\w+\s+)?(?:activation|activity'
         r'|movement|contraction|intensity)\b',
         rf'(?<=[:=(\s])(?:no|none|absent|inactive|missing|false|0){_UNSAID}',
@@ -100,20 +104,25 @@ def denied_spans(statement: str) -> list[Span]:
     Returns:
       Spans in the order of the text, which do not touch.
     """
+    statement = statement.replace(' - ', ' — ')  # A dash ends a clause; a hyphen does not.
     words = scopes.Words.of(statement)
-    affirming = _merged(found.span() for found in _AFFIRMING.finditer(statement))
+    affirming = merged(found.span() for found in _AFFIRMING.finditer(statement))
     spans = ignorant_spans(statement)
     spans += [found.span() for found in _LIST.finditer(statement)]
     for found in _NEGATOR.finditer(statement):
         if not is_denied(found.start(), affirming):
             end = scopes.scope_end(words, found)
-            spans.append((found.start(), words.spans[end - 1][1] if end else found.end()))
+            stop = words.spans[end - 1][1] if end else found.end()
+            if _COMPARING.match(found[0]):  # 'The opposite of joy: sadness.'
+                colon = statement.find(':', found.end(), stop)
+                stop = stop if colon < 0 else colon
+            spans.append((found.start(), stop))
     for pattern in _DENYING_TAILS:
         for found in pattern.finditer(statement):
             if not _meets(found.span(), affirming):
                 start = scopes.subject_start(statement, words, found.start())
                 spans.append((start, found.end()))
-    return _merged(spans)
+    return merged(spans)
 
 
 def ignorant_spans(statement: str) -> list[Span]:
@@ -125,7 +134,7 @@ def ignorant_spans(statement: str) -> list[Span]:
             spans.append((found.start(), stop.start() if stop else len(statement)))
             if not stop:
                 break
-    return _merged(spans)
+    return merged(spans)
 
 
 def is_denied(position: int, spans: list[Span]) -> bool:
@@ -140,7 +149,7 @@ def _meets(span: Span, spans: list[Span]) -> bool:
     return is_denied(span[0], spans) or (i < len(spans) and spans[i][0] < span[1])
 
 
-def _merged(spans: Iterable[Span]) -> list[Span]:
+def merged(spans: Iterable[Span]) -> list[Span]:
     found: list[Span] = []
     for start, end in sorted(spans):
         if found and start <= found[-1][1]:

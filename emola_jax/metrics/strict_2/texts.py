@@ -40,7 +40,11 @@ _CHARACTERS = str.maketrans({**_MARKS, **_PLAIN})
 _ARROW = re.compile(r'\s*[-=]{1,2}>\s*')
 
 _MARK = re.compile(r'[ \t]*([✓✗])[ \t]*')
-_BOX = re.compile(r'(?:(?<=\s)|^)\[[ \t]*(?:(?P<set>[xX✓*])|[✗ ]?)[ \t]*\](?=[ \t]*[^\s:,\]])', re.M)
+_BOX = re.compile(
+    r'(?:^(?P<bullet>[ \t]*(?:[-*+•][ \t]+|\d{1,2}[.)][ \t]+)?)|(?<=\w )|(?<=\) ))'
+    r'\[(?:(?P<set>[ \t]*[xX✓*][ \t]*)|[ \t]*✗?[ \t]*)\](?=[ \t]*(?:[A-Za-z]|[,;.\n]|$))',
+    re.M,
+)
 _BULLET = re.compile(
     r'^\s*(?:(?:[-*•●▪◦‣·–—>+]|#+|\(?\d{1,2}[.)]|\(?[a-zA-Z][.)])\s+)+(?=\S)|^\s*[-*•●▪◦‣·–—]\s*(?=\*\*|__|`)'
 )
@@ -112,7 +116,7 @@ def _bare(text: str) -> str:
 
 
 def _mark(box: re.Match[str]) -> str:
-    return f'{_YES} ' if box['set'] else f'{_NO} '
+    return f'{box["bullet"] or ""}{_YES if box["set"] else _NO} '
 
 
 def _signed(rows: list[str]) -> list[str]:

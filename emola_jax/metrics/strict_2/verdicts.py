@@ -21,7 +21,7 @@ _NUMBER = re.compile(
 )
 _LETTER = re.compile(r'(?:(?:intensity|level|grade)\s*:?\s*)?[A-E]', re.ASCII)
 _LETTER_WORD = re.compile(r"[^\W_]+(?:[-'][^\W_]+)*")
-_NOT_VERB = re.compile(r"(?:\w+n't|cannot|without)\Z")
+_NOT_VERB = re.compile(r"(?:\w+n't|cannot)\Z")
 _LONGEST = 60
 _YES, _NO = '✓', '✗'
 
