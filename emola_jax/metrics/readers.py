@@ -75,7 +75,8 @@ _READERS = {
     )
 }
 NAMES = tuple(_READERS)
-LATEST = NAMES[-1]
+FIRST, LATEST = NAMES[0], NAMES[-1]
+"""`FIRST` read the scores that name no reader."""
 
 
 def named(name: str) -> Reader:

@@ -23,12 +23,13 @@ _FINAL = re.compile(r'(?:^|\n)[\s*_#]*(?:final\s+)?(?:answer|list|result)\b[\s*_
 _UNIT = r'(?:action\s+units?|AUs?)'
 _NONE = re.compile(
     r'\b(?:no|none\s+of(?:\s+the(?:se|m)?)?|without(?:\s+any)?|zero|lack\s+of(?:\s+any)?|absence\s+of(?:\s+any)?)\s+'
-    rf'(?:\w+\s+){{0,3}}{_UNIT}\b'
+    rf'(?:\w+\s+){{0,5}}{_UNIT}\b'
     rf"|(?:\bnot\b|n't\b|\bcannot\b|\bnever\b)\s+(?:\w+\s+){{0,4}}any\s+(?:\w+\s+){{0,3}}{_UNIT}\b"
     rf'|\b{_UNIT}(?:\s+\w+){{0,3}}\s*[:=-]\s*(?:none|no|nil|n/a|\[\s*\]|0)\b'
     rf'|\b(?:all|every)\s+(?:\w+\s+){{0,3}}{_UNIT}\s+(?:is|are|seem|remain)\s+(?:\w+\s+)?(?:inactive|absent|at\s+rest|off|not\b)'
     rf'|\b{_UNIT}\s+(?:is|are|were)\s+(?:not\s+(?:\w+\s+){{0,2}}(?:present|active|activated|visible|detected|observed)|inactive|absent)\b'
     r'|\b(?:present|active|activated|detected|observed|visible)\s*:\s*(?:none|nil)\b'
+    r'|(?:没有|未|无)\w{0,8}(?:动作单元|AU|活动)'
     r'|\bno\s+(?:\w+\s+){0,2}(?:facial\s+(?:muscle\s+)?|muscle\s+)(?:movements?|activations?|activity)\b',
     re.I,
 )
@@ -37,10 +38,11 @@ _UNABLE = re.compile(
     r"\b(?:can(?:not|\s+not|'?t)|could\s*n[o']t|unable|not\s+able|impossible|difficult|hard|not\s+possible|can\s+be|could\s+be)\b"
     r"(?:\s+\w+){0,4}?\s+(?:determined?|identify|identified|identifying|analy[sz]ed?|assess(?:ed)?|tell|help|assist|provide|recogni[sz]ed?|inferr?e?d?"
     r'|evaluated?|process|say|judged?|comment|describe|estimated?|classif(?:y|ied)|view|confirm|know|make\s+out)\b'
-    r'|\bto\s+determine\b|\bnot\s+sure\b|\bplease\s+(?:provide|upload|share)\b',
+    r'|\bto\s+determine\b|\bnot\s+sure\b|无法|不能|抱歉|\bplease\s+(?:provide|upload|share)\b',
     re.I,
 )
 _BARE = re.compile(r'\s*[\[({]?\s*(?:(?:answer|active|present|aus?|units?|numbers?|codes?|detected)\W{1,3}){0,3}(?P<list>\d{1,2}(?:\s*(?:[,;/+&|\s]|\band\b)\s*\d{1,2}){0,40})\s*[\])}]?[.\s]*', re.I)
+_HEADED_NUMBERS = re.compile(r'[\s*_#-]*(?P<head>[A-Za-z][A-Za-z ]{1,40}?)[\s*_]*[:=][\s*_\[(]*(?P<list>\d{1,2}(?:\s*(?:[,/+&\s]|\band\b)\s*\d{1,2}){0,40})[\s\])*.]*')
 _BARE_ENTRY = re.compile(r'\s*(?P<au>\d{1,2})\s*(?:[:=]|\s-|[–—])\s*(?P<value>[^:=\n]{1,40})', re.I)
 
 def read(answer: str) -> frozenset[int] | None:
@@ -96,6 +98,8 @@ def _bare_numbers(text: str) -> list[Claim] | None:
         numbers = [int(number) for number in re.findall(r'\d+', whole['list'])]
         if all(number in AU_NAMES for number in numbers):
             return [Claim(number, True, explicit=True) for number in numbers]
+    if headed := _headed_numbers(text):
+        return headed
     entries = [part for part in re.split(r'[\n,;]', text) if part.strip()]
     found = [_BARE_ENTRY.fullmatch(part) for part in entries]
     if not found or not all(found):
@@ -107,6 +111,20 @@ def _bare_numbers(text: str) -> list[Claim] | None:
             return None
         claims.append(Claim(int(entry['au']), verdict, explicit=True))
     return claims
+
+
+def _headed_numbers(text: str) -> list[Claim]:
+    """'Present: 4, 7', 'Absent: 6' line by line; [] of any other text."""
+    found: list[Claim] = []
+    for part in re.split(r'[\n;]', text):
+        entry = _HEADED_NUMBERS.fullmatch(part)
+        side = verdicts.of_head(entry['head']) if entry else None
+        if entry and side is not None:
+            numbers = [int(number) for number in re.findall(r'\d+', entry['list'])]
+            found += [Claim(au, side, explicit=True) for au in numbers if au in AU_NAMES]
+        elif part.strip():
+            return []
+    return found
 
 
 def _of_table(table: layout.Table, finder: Finder) -> Iterator[Claim]:

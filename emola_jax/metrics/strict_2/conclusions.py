@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from emola_jax.facs import EMOTIONS
-from emola_jax.metrics.strict_2 import negation, tables, texts
+from emola_jax.metrics.strict_2 import negation, tables
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 _CLAUSE = re.compile(
@@ -20,7 +21,7 @@ _CLAUSE = re.compile(
 )
 _NO_EMOTION = re.compile(
     r"\b(?:no|not|without|lack(?:s|ing)?|absence|devoid|little|\w{2,9}n't)\s+"
-    r'(?:(?:of|any|an?|to|show|display|express|convey|have|particular|strong|clear|specific|obvious|apparent'
+    r'(?:(?:of|any|an?|to|show(?:s|ing)?|display(?:s|ing)?|express(?:es|ing)?|convey(?:s|ing)?|have|has|having|particular|strong|clear|specific|obvious|apparent'
     r'|distinct|discernible|visible|real|much|facial|significant|noticeable|intense|overt|pronounced|evident|emotional|or|single)\s+){0,5}'
     r'(?:emotions?|expressions?|feelings?)\b(?!\s+(?:of|such|other|except|besides|than))',
     re.I,
@@ -80,14 +81,11 @@ def _answers(line: str) -> bool:
     return tables.CONCLUSIONS['finals'].search(line) is not None
 
 
-def emotion(lines: list[str]) -> int | None:
-    """Label 0..6 of the emotion that `lines` (see `texts.lines`) state, or None."""
+def emotion(statements: Iterable[str]) -> int | None:
+    """Label 0..6 of the emotion that `statements` (see `texts.statements`) state, or None."""
     said: list[_Said] = []
-    place = 0
-    for line in lines:
-        for statement in texts.statements(line):
-            said += _of_statement(statement, place)
-            place += 1
+    for place, statement in enumerate(statements):
+        said += _of_statement(statement, place)
     if not said:
         return None
     rank = max(item.rank for item in said)

@@ -45,9 +45,10 @@ def _of_prose(text: str) -> int | None:
         if (label := shares.in_table(table)) is not None:
             return label
     rows += [' '.join(cells) for table in found for cells in table]
-    lines = [line for line in texts.lines('\n'.join(rows)) if not conclusions.is_echo(line)]
-    label = shares.in_text('\n'.join(lines))
-    return label if label is not None else conclusions.emotion(lines)
+    lines = [texts.statements(line) for line in texts.lines('\n'.join(rows))]
+    said = [[part for part in line if not conclusions.is_echo(part)] for line in lines]
+    label = shares.in_text('\n'.join('; '.join(line) for line in said))
+    return label if label is not None else conclusions.emotion(part for line in said for part in line)
 
 
 def _of_misspelt(text: str) -> int | None:
@@ -58,6 +59,6 @@ def _of_misspelt(text: str) -> int | None:
         for word in dict.fromkeys(words(line.lower())[:_MOST_WORDS]):
             if near := difflib.get_close_matches(word, _MISSPELT, 1, 0.84):
                 mended = re.sub(rf'\b{word}\b', near[0], mended, flags=re.I)
-        if mended != line and (label := conclusions.emotion([mended])) is not None:
+        if mended != line and (label := conclusions.emotion(texts.statements(mended))) is not None:
             return label
     return None

@@ -8,6 +8,9 @@ from emola_jax.metrics.strict_2 import tables, verdicts
 
 _PARTS = re.compile(r'[:=()|–—;,?>]+|\s-+(?=\s|$)|^\s*-+|\[|\]')
 _TIED = re.compile(r'\s*(?:[)"\'\]]\s*)?(?:[:=(|–—>\[]|-+\s|\s-|-)')
+_SIGN = re.compile(r'["\']?\s*[:=(]\s*([+-])\s*[,;.)]?\s*')
+# 'The nose is wrinkled, but not strongly' gives no value.
+_AFTERTHOUGHT = re.compile(r',\s*\S+\s+\S[^,:;()|]*$')
 _SET = re.compile(r'\s*[)"\'\]]?\s*(?:[:=|>]|[-–—]\s)')
 _CLOSING = tuple(',;.)|]')
 _NUMBERED = re.compile(r'\s*\(?\d{1,2}[.)]\s*$')
@@ -16,7 +19,7 @@ _SAID_NUMBER = re.compile(
     r'(?P<number>\d{1,3}(?:\.\d{1,6})?\s?%?)(?![\d/])|^\s*of\s+(?P<of>\d{1,3}(?:\.\d{1,6})?\s?%?)(?!\d)',
     re.I,
 )
-_NAME_LIKE = re.compile(r"(?:[A-Za-z'/-]+\s?){1,5}|[^\x00-\x7f]{1,20}")
+_NAME_LIKE = re.compile(r"(?!.*\b(?:is|are|was|were|the|they|it)\b)(?:[A-Za-z'/-]+\s?){1,5}|[^\x00-\x7f]{1,20}")
 _VALUE_FOLLOWS = re.compile(r'^[^:=,;.(]{1,40}[:=]\s*\S')
 _MOST_PARTS = 6
 
@@ -29,8 +32,11 @@ def verdict_of(after: str, *, ends: bool) -> bool | None:
       ends: whether the statement ends with it; else another action unit follows.
     """
     after = _NUMBERED.sub('', after[:400])
+    sign = _SIGN.fullmatch(after)
+    if sign:
+        return sign[1] == '+'
     parts = [part.strip() for part in _PARTS.split(after)]
-    said = [part for part in parts if part]
+    said = [part for part in parts if re.search(r'[\w✓✗]', part)]
     if not said:
         return None
     tied = _TIED.match(after) is not None
@@ -47,7 +53,7 @@ def verdict_of(after: str, *, ends: bool) -> bool | None:
             return verdict
         if not _NAME_LIKE.fullmatch(part):
             break
-    if len(said) > 1 and not runs_on and tied:
+    if len(said) > 1 and not runs_on and tied and not _AFTERTHOUGHT.search(after):
         verdict = verdicts.of_text(said[-1])
         if verdict is not None:
             return verdict

@@ -11,13 +11,15 @@ from emola_jax.metrics.strict_2.claims import Claim
 from emola_jax.metrics.strict_2.entries import describes, verdict_of
 from emola_jax.metrics.strict_2.mentions import Finder, Mention
 
-_HEAD = re.compile(r"(?:^|[.;,|]\s*|\s-\s|(?<=\s))(?P<head>[A-Za-z(][\w\s()'/-]{0,80}?)\s*(?::|\s[-–—])\s*\(?\s*$")
+_HEAD = re.compile(r"(?:^|[.;,|]\s*|\s-\s|(?<=\s))(?P<head>[^\W\d_][\w\s()'/-]{0,80}?)\s*(?:[:=]|\s[-–—])\s*[\[(]?\s*$")
 _SPLIT = re.compile(r'\s[-–—]\s+(?=AUs?[\s_#]?\d)', re.I)
 _MARK_BEFORE = re.compile(r'(?P<mark>[✓✗])\s*$')
 _ITEM_START = 3
 _CONDITIONAL = re.compile(r'\s*(?:\([^()]{0,40}\)\s*)?would\b(?!\s+(?:be|appear|seem)\b)', re.I)
-_JOINS = re.compile(r'\s*(?:,|and|or|/|&|\+|,\s?and|,\s?or)?\s*', re.I)
-_VALUE_OF_ALL = re.compile(r'\s*[:=]')
+_JOINS = re.compile(r'\s*(?:,|and|or|和|及|与|/|&|\+|,\s?and|,\s?or)?\s*', re.I)
+_IF = re.compile(r'\bif\s+(?:\w+\s+)?$', re.I)
+_WERE = re.compile(r'\s*(?:\([^()]{0,40}\)\s*)?(?:were|was|had)\b', re.I)
+_VALUE_OF_ALL = re.compile(r'\s*[:=]|[\u3400-\u9fff]')
 _IF_IT_WERE = re.compile(r'\bwould\s+(?:be|have\s+been)\s+$', re.I)
 
 _VALUE_LINE = re.compile(
@@ -184,5 +186,6 @@ def _is_supposed(place: _Place) -> bool:
     """Whether the unit is only supposed: 'AU12 would lift the corners', 'it would be AU12 if'."""
     return bool(
         _CONDITIONAL.match(place.after)
+        or (_IF.search(place.before[-30:]) and _WERE.match(place.after))
         or (_IF_IT_WERE.search(place.before[-30:]) and re.match(r'\W*(?:\w+\W+){0,3}if\b', place.after))
     )

@@ -19,7 +19,7 @@ Span = scopes.Span
 _NOUN_NEGATOR = (
     r'no|without|neither|nor|lack(?:s|ed|ing)?(?:\s+of)?|absence\s+of|devoid\s+of|free\s+(?:of|from)'
     r'|rather\s+than|instead\s+of|as\s+opposed\s+to|unlike|anything\s+but|far\s+from'
-    r'|(?:in|by|as\s+a)\s+contrast\s+(?:to|with)|contrary\s+to|differ(?:s|ing|ent)?\s+from'
+    r'|(?:in|by|as\s+a)\s+contrast\s+(?:to|with)|(?<=^)in\s+comparison\s+(?:to|with)|contrary\s+to|differ(?:s|ing|ent)?\s+from'
     r'|distinct\s+from|(?:confused|mistaken)\s+(?:with|for)'
     r'|opposite\s+of|rul(?:es?|ed|ing)\s+out|exclud(?:es?|ing)'
     r'|(?:argu|speak|count|point)(?:e?s|ing)?\s+against|preclud(?:es?|ing)|contradict(?:s|ing)?'
@@ -27,13 +27,13 @@ _NOUN_NEGATOR = (
     r'|(?:absent|inactive|missing)(?=\s*(?::|AUs?\b|action|are))'
 )
 _VERB_NEGATOR = (
-    r"not|never|none|nothing|cannot|hardly|barely|scarcely|\w+n['’]t|no\s+longer|wo?nt|isnt|doesnt"
+    r"not|never|none|nothing|cannot|hardly|barely|scarcely|\w+n['’]t|no\s+longer|by\s+no\s+means|wo?nt|isnt|doesnt"
     r'|arent|fail(?:s|ed|ing)?\s+to|less(?=(?:\s+\w+){1,4}\s+than\b)'
 )
 _NEGATOR = re.compile(
     rf'\b(?:(?P<verb>{_VERB_NEGATOR})|(?P<noun>{_NOUN_NEGATOR}))(?!\w)', re.IGNORECASE
 )
-_COMPARING = re.compile(r'opposite|unlike|instead|rather|as\s|in\s|contrary|differ|distinct|far\s|anything', re.I)
+_COMPARING = re.compile(r'opposite|unlike|instead|rather|as\s|in\s|contrary|differ|distinct|far\s|anything|by\s', re.I)
 # These hold a negator and deny nothing.
 _AFFIRMING = re.compile(
     r'\bnot\s+(?:only|just|merely|simply|solely|without|surprisingly|to\s+mention|exaggerated)\b'
@@ -75,6 +75,14 @@ _DENYING_TAILS = tuple(
         r'|movement|contraction|intensity)\b',
         rf'(?<=[:=(\s])(?:no|none|absent|inactive|missing|false|0){_UNSAID}',
     )
+)
+# 'AU26 is missing, AU25 is not': the second is there.
+_SHORT_DENIAL = re.compile(rf"(?:{_BE}\s+not|\w{{2,9}}n['’]t)\Z", re.I)
+_ABSENCE = re.compile(r'\b(?:absent|missing|inactive|lacking)\b\W+(?:\w+\W+){1,4}\Z', re.I)
+_WEIGHED = re.compile(
+    r'\b(?:considered|suspected|expected|examined|checked|evaluated|anticipated|looked\s+for)\s*,?\s*'
+    r'(?:but|yet|and)\s+(?:was\s+|is\s+|were\s+|are\s+)?(?:not|never|rejected|dismissed|discarded|ruled\s+out)\b',
+    re.I,
 )
 # Not knowing whether is not saying that.
 _IGNORANCE = re.compile(
@@ -119,10 +127,18 @@ def denied_spans(statement: str) -> list[Span]:
             spans.append((found.start(), stop))
     for pattern in _DENYING_TAILS:
         for found in pattern.finditer(statement):
-            if not _meets(found.span(), affirming):
+            if not _meets(found.span(), affirming) and not _denies_absence(statement, found):
                 start = scopes.subject_start(statement, words, found.start())
                 spans.append((start, found.end()))
+    for found in _WEIGHED.finditer(statement):
+        spans.append((scopes.subject_start(statement, words, found.start()), found.end()))
     return merged(spans)
+
+
+def _denies_absence(statement: str, tail: re.Match[str]) -> bool:
+    """Whether a short denial ('…, AU25 is not') answers a statement of absence."""
+    before = statement[max(0, tail.start() - 60) : tail.start()]
+    return _SHORT_DENIAL.match(tail[0]) is not None and _ABSENCE.search(before) is not None
 
 
 def ignorant_spans(statement: str) -> list[Span]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from emola_jax.facs import AU_NAMES
-from emola_jax.metrics.strict_2 import tables, verdicts
+from emola_jax.metrics.strict_2 import mentions, tables, verdicts
 from emola_jax.metrics.strict_2.claims import Claim
 
 _CODE = re.compile(r'\W*(?:AUs?|action[ _-]?units?)?[\s_#:.-]*0*(\d{1,3})[LRTB]?(?P<kind>_[rc])?\b', re.I)
@@ -22,7 +22,7 @@ _DECIDES = re.compile(
     re.I,
 )
 _MEASURES = re.compile(r'value|intensity|score|prob|probability|level|strength|confidence|likelihood', re.I)
-_NAMES = re.compile(r'au|aus|unit|action_?unit|code|id|number|name|facs|au_?(?:code|id|number|name)|key', re.I)
+_NAMES = re.compile(r'au|unit|action_?unit|code|id|number|name|facs|au_?(?:code|id|number|name)|key', re.I)
 _ASIDE = re.compile(r'explanation|reason\w*|rationale|description|comment\w*|notes?|evidence|analysis|emotions?|thoughts?', re.I)
 Read = Callable[[str], list[Claim] | None]
 """Reads a text of its own; None where it says nothing about action units."""
@@ -46,7 +46,7 @@ def _is_empty_list(value: Any) -> bool:
     if isinstance(value, list):
         return not value
     return isinstance(value, dict) and any(
-        item in ([], 'none', 'None', 'none.') and _OF_UNITS.search(_spaced(key))
+        item in ([], None, 'none', 'None', 'none.') and _OF_UNITS.search(_spaced(key))
         for key, item in value.items()
     )
 
@@ -141,7 +141,7 @@ def _record(value: dict[Any, Any], present: bool | None) -> Claim | None:
     for key, item in value.items():
         if _NAMES.fullmatch(str(key)) and isinstance(item, str | int) and not isinstance(item, bool):
             au = au_of_key(str(item), bare=True)
-            if au is not None:
+            if au is not None and len(mentions.of_codes(str(item))) < 2:
                 others = {k: v for k, v in value.items() if k != key}
                 verdict = _verdict(others)
                 return Claim(au, present is not False if verdict is None else verdict, explicit=True)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from emola_jax.metrics.strict_2 import verdicts
+
 _THOUGHT = re.compile(r'</(?:think|thinking|thought|thoughts|reasoning|reflection)\s*>|◁/think▷', re.I)
 _THINKING = re.compile(r'<(?:think|thinking|thought|thoughts|reasoning|reflection)\s*>|◁think▷', re.I)
 _ANSWER = re.compile(r'<(?:answer|final_answer|final|output)\s*>([^<]*(?:<(?!/)[^<]*)*)', re.I)
@@ -41,7 +43,7 @@ _ARROW = re.compile(r'\s*[-=]{1,2}>\s*')
 
 _MARK = re.compile(r'[ \t]*([✓✗])[ \t]*')
 _BOX = re.compile(
-    r'(?:^(?P<bullet>[ \t]*(?:[-*+•][ \t]+|\d{1,2}[.)][ \t]+)?)|(?<=\w )|(?<=\) ))'
+    r'(?:^(?P<bullet>[ \t]*(?:[-*+•][ \t]+|\d{1,2}[.)][ \t]+)?)(?=\[[^\[\]]*\][ \t]*[A-Za-z])|(?<=\w )|(?<=\) ))'
     r'\[(?:(?P<set>[ \t]*[xX✓*][ \t]*)|[ \t]*✗?[ \t]*)\](?=[ \t]*(?:[A-Za-z]|[,;.\n]|$))',
     re.M,
 )
@@ -57,6 +59,7 @@ _SPELLED = (
     (re.compile(r'(?<![A-Za-z])A\.\s?U\.(?=\s?\d)', re.I), 'AU'),
     (re.compile(r'\b(?:no\.|number|nr\.)\s?(?=\d)', re.I), ''),
 )
+_UNDERLINE = re.compile(r'\s*(?:-{3,}|={3,})\s*')
 _ITEM = re.compile(r'\s*(?:[-*•●▪◦‣·–—#>|+✓✗\[]|\(?\d{1,2}[.)]\s|\(?[a-zA-Z][.)]\s|AUs?[\s_#:-]*\d|\w+\s*[:=])', re.I)
 _TERMINAL = ('.', '!', '?', ':', ';', '|', '."', '.)')
 _NARROWEST = 40
@@ -96,7 +99,7 @@ def lines(text: str) -> list[str]:
     A heading, and a line in bold, end with a colon. An empty line stays, as ''.
     """
     found: list[str] = []
-    for block in _unwrapped(_signed(text.split('\n'))):
+    for block in _unwrapped(_signed(_underlined(text.split('\n')))):
         for line in _INLINE_BULLET.sub('\n', block).split('\n'):
             if not _FENCE.match(line):
                 found.append(_line(line))
@@ -117,6 +120,17 @@ def _bare(text: str) -> str:
 
 def _mark(box: re.Match[str]) -> str:
     return f'{box["bullet"] or ""}{_YES if box["set"] else _NO} '
+
+
+def _underlined(rows: list[str]) -> list[str]:
+    """Headings that are underlined, as headings with '#'."""
+    found: list[str] = []
+    for row in rows:
+        if _UNDERLINE.fullmatch(row) and found and found[-1].strip() and '|' not in found[-1]:
+            found[-1] = f'# {found[-1].strip()}'
+        else:
+            found.append(row)
+    return found
 
 
 def _signed(rows: list[str]) -> list[str]:
@@ -176,7 +190,7 @@ _ABBREVIATED = re.compile(r'(?:\be\.g|\bi\.e|\bvs|\bcf|\betc|\bDr|\bMr|\bMs|\bFi
 _ASKS = re.compile(
     r'(?:is|are|was|were|do|does|did|can|could|would|what|which|who|how|why|where)\b', re.I
 )
-_REPLY = re.compile(r'\s*(?:(?P<yes>yes|yep|yeah|correct)|no|nope)\b[.,!;]?\s*', re.I)
+_REPLY = re.compile(r'\s*([^.,!?;:\n]{1,30})(?:[.,!;]|$)\s*')
 
 
 def statements(line: str) -> list[str]:
@@ -192,9 +206,10 @@ def statements(line: str) -> list[str]:
         start = end.end()
         if '?' in mark:
             reply = _REPLY.match(line, start)
-            if reply:
+            verdict = verdicts.of_text(reply[1]) if reply else None
+            if reply and verdict is not None:
                 start = reply.end()
-                found.append(f'{part}: {"yes" if reply["yes"] else "no"}')
+                found.append(f'{part}: {"yes" if verdict else "no"}')
                 continue
             if _ASKS.match(part):
                 continue

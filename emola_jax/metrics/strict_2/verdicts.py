@@ -106,9 +106,12 @@ def _kind(word: str) -> str | None:
         return 'affirm'
     if word in tables.FILLER:
         return 'filler'
+    if '\u3400' <= word[0] <= '\u9fff':
+        return 'deny' if word[0] in '未没不无否' else 'affirm' if _SEEN.search(word) else None
     near = difflib.get_close_matches(word, _LONG, 1, 0.87) if 6 <= len(word) <= 14 else []
-    return _kind(near[0]) if near else None
+    return _kind(near[0]) if near and abs(len(near[0]) - len(word)) <= 1 else None
 
 
+_SEEN = re.compile('激活|存在|出现|可见|检测到|是|有')
 # A slip of the pen in a long word: 'abscent', 'presnt'.
 _LONG = sorted(word for word in tables.DENYING | tables.AFFIRMING if len(word) >= 6)
