@@ -107,9 +107,7 @@ def _denied_words(text: str) -> list[str]:
     return found
 
 
-def _action_units(
-    row: Mapping[str, Any], aus: frozenset[int], reader: str
-) -> Difference | None:
+def _action_units(row: Mapping[str, Any], aus: frozenset[int], reader: str) -> Difference | None:
     text, label = row['prediction'], row['label']
     strict = action_units.strict_aus(text, reader) & aus
     reference = action_units.reference_aus(text) & aus

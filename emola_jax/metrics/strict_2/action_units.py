@@ -19,7 +19,12 @@ from emola_jax.metrics.strict_2.claims import Claim, settled
 from emola_jax.metrics.strict_2.entries import describes
 from emola_jax.metrics.strict_2.mentions import Finder
 
-_FINAL = re.compile(r'(?:^|\n)[\s*_#]*(?:final\s+)?(?:answer|list|result)\b[\s*_]{0,4}(?:is\b)?\s*:[\s*_]*(?=\S)|\bfinal answer\b[^\n:]{0,30}(?::|\bis\b)', re.I)
+_FINAL = re.compile(
+    r'(?:^|\n)[\s*_#]*(?:final\s+)?(?:answer|list|'
+    r'result)\b[\s*_]{0,4}(?:is\b)?\s*:[\s*_]*(?=\S)|\bfinal answer\b[^\n:]{0,30}(?::|'
+    r'\bis\b)',
+    re.I,
+)
 _UNIT = r'(?:action\s+units?|AUs?)'
 _NONE = re.compile(
     r'\b(?:no|none\s+of(?:\s+the(?:se|m)?)?|without(?:\s+any)?|zero|lack\s+of(?:\s+any)?|absence\s+of(?:\s+any)?)\s+'
@@ -33,17 +38,29 @@ _NONE = re.compile(
     r'|\bno\s+(?:\w+\s+){0,2}(?:facial\s+(?:muscle\s+)?|muscle\s+)(?:movements?|activations?|activity)\b',
     re.I,
 )
-_NOTHING = re.compile(r'\W*(?:none|nothing|no|nil|zero)(?:\s+(?:of\s+(?:them|these|those)|detected|present|active|visible|at\s+all|found|observed)){0,2}\W*', re.I)
+_NOTHING = re.compile(
+    r'\W*(?:none|nothing|no|nil|zero)(?:\s+(?:of\s+(?:them|these|those)|detected|present|active|visible|at\s+all|found|observed)){0,2}\W*',
+    re.I,
+)
 _UNABLE = re.compile(
     r"\b(?:can(?:not|\s+not|'?t)|could\s*n[o']t|unable|not\s+able|impossible|difficult|hard|not\s+possible|can\s+be|could\s+be)\b"
-    r"(?:\s+\w+){0,4}?\s+(?:determined?|identify|identified|identifying|analy[sz]ed?|assess(?:ed)?|tell|help|assist|provide|recogni[sz]ed?|inferr?e?d?"
+    r'(?:\s+\w+){0,4}?\s+(?:determined?|identify|identified|identifying|analy[sz]ed?|assess(?:ed)?|tell|help|assist|provide|recogni[sz]ed?|inferr?e?d?'
     r'|evaluated?|process|say|judged?|comment|describe|estimated?|classif(?:y|ied)|view|confirm|know|make\s+out)\b'
     r'|\bto\s+determine\b|\bnot\s+sure\b|无法|不能|抱歉|\bplease\s+(?:provide|upload|share)\b',
     re.I,
 )
-_BARE = re.compile(r'\s*[\[({]?\s*(?:(?:answer|active|present|aus?|units?|numbers?|codes?|detected)\W{1,3}){0,3}(?P<list>\d{1,2}(?:\s*(?:[,;/+&|\s]|\band\b)\s*\d{1,2}){0,40})\s*[\])}]?[.\s]*', re.I)
-_HEADED_NUMBERS = re.compile(r'[\s*_#-]*(?P<head>[A-Za-z][A-Za-z ]{1,40}?)[\s*_]*[:=][\s*_\[(]*(?P<list>\d{1,2}(?:\s*(?:[,/+&\s]|\band\b)\s*\d{1,2}){0,40})[\s\])*.]*')
+_BARE = re.compile(
+    r'\s*[\[({]?\s*(?:(?:answer|active|present|aus?|units?|numbers?|codes?|detected)\W{1,3}){0,3}(?P<list>\d{1,2}(?:\s*(?:[,;/+&|\s]|\band\b)\s*\d{1,2}){0,40})\s*[\])}]?[.\s]*',
+    re.I,
+)
+_HEADED_NUMBERS = re.compile(
+    r'[\s*_#-]*(?P<head>[A-Za-z][A-Za-z ]{1,40}?)[\s*_]*[:=][\s*_\[(]*(?P<list>\d{1,2}(?:\s*(?:[,/+&\s]|'
+    r''
+    r''
+    r'\band\b)\s*\d{1,2}){0,40})[\s\])*.]*'
+)
 _BARE_ENTRY = re.compile(r'\s*(?P<au>\d{1,2})\s*(?:[:=]|\s-|[–—])\s*(?P<value>[^:=\n]{1,40})', re.I)
+
 
 def read(answer: str) -> frozenset[int] | None:
     """FACS numbers that an answer affirms; None if it says nothing about action units."""
@@ -57,7 +74,7 @@ def read(answer: str) -> frozenset[int] | None:
 
 def _of_text(text: str) -> list[Claim] | None:
     """All claims of a plain text; None if it says nothing about action units."""
-    values, rest = structured.find(text)
+    values, _rest = structured.find(text)
     found = [objects.claims(value, _of_prose) for value in values]
     told = [claim for claims in found for claim in claims or []]
     if told or any(claims is not None for claims in found):
@@ -68,7 +85,8 @@ def _of_text(text: str) -> list[Claim] | None:
 def _of_prose(text: str) -> list[Claim] | None:
     if (bare := _bare_numbers(text)) is not None:
         return bare
-    finder = mentions.of_codes if mentions.has_code(text) else mentions.of_names
+    flat = ' '.join(text.split())
+    finder = mentions.of_codes if mentions.has_code(flat) else mentions.of_names
     tables, rows = layout.tables(text.split('\n'))
     claims = [claim for table in tables for claim in _of_table(table, finder)]
     lines = listing.merged(texts.lines('\n'.join(rows)), finder)
@@ -185,5 +203,3 @@ def _unit_of_row(cells: list[str], finder: Finder) -> tuple[int, tuple[int, ...]
         if found := finder(cell):
             return place, tuple(au for mention in found for au in mention.aus)
     return 0, ()
-
-

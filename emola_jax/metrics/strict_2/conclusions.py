@@ -17,7 +17,9 @@ from emola_jax.metrics.strict_2 import negation, tables
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 _CLAUSE = re.compile(
-    r',|;|:|\s[-–—]\s|[–—()]|\b(?:but|yet|however|while|whereas|although|though|even though|despite|because|since|whilst)\b', re.I
+    r',|;|:|\s[-–—]\s|[–—()]|\b(?:but|yet|however|while|whereas|although|though|'
+    r'even though|despite|because|since|whilst)\b',
+    re.I,
 )
 _NO_EMOTION = re.compile(
     r"\b(?:no|not|without|lack(?:s|ing)?|absence|devoid|little|\w{2,9}n't)\s+"
@@ -28,9 +30,9 @@ _NO_EMOTION = re.compile(
 )
 _CANNOT_BE_READ = re.compile(
     r"\b(?:can|could|may|to)(?:not|\s+not|n't)?\s+be\s+(?:\w+ly\s+)?(?:determined|read|identified|recogni[sz]ed|inferred|assessed|analy[sz]ed"
-    r"|judged|given|provided|made\s+out|found|told|classified|assigned|detected|discerned|seen)\b|\bto\s+(?:determine|identify|read|assess|analy[sz]e|be\s+(?:identified|read))\b"
-    r"|\b(?:i|ai|model|assistant)\b[^.]{0,40}\b(?:have|experience|possess|feel|capable|identify|determine|recogni[sz]e|read|analy[sz]e)\b"
-    r"|\bno\s+(?:face|person|image|picture|photo)\b|\bnot\s+(?:possible|able)\b|\bunable\b",
+    r'|judged|given|provided|made\s+out|found|told|classified|assigned|detected|discerned|seen)\b|\bto\s+(?:determine|identify|read|assess|analy[sz]e|be\s+(?:identified|read))\b'
+    r'|\b(?:i|ai|model|assistant)\b[^.]{0,40}\b(?:have|experience|possess|feel|capable|identify|determine|recogni[sz]e|read|analy[sz]e)\b'
+    r'|\bno\s+(?:face|person|image|picture|photo)\b|\bnot\s+(?:possible|able)\b|\bunable\b',
     re.I,
 )
 _SUPPOSED = re.compile(r'\W+(?:\w+\s+){0,2}?(?:would|should)\b', re.I)
@@ -74,7 +76,11 @@ def has_word(text: str) -> bool:
 def is_echo(line: str) -> bool:
     """Whether a line repeats the question or its options."""
     head = tables.CONCLUSIONS['echoes'].match(line)
-    return head is not None and re.match(r'[\w\s()]{0,40}:', line[head.start() :]) is not None and not _answers(line)
+    return (
+        head is not None
+        and re.match(r'[\w\s()]{0,40}:', line[head.start() :]) is not None
+        and not _answers(line)
+    )
 
 
 def _answers(line: str) -> bool:
@@ -163,7 +169,10 @@ def _head(statement: str, first: _Word) -> int | None:
 
 
 def _verb(words: list[str]) -> bool:
-    return any(word.lower() in ('may', 'might', 'could', 'possibly', 'perhaps', 'maybe', 'some') for word in words)
+    return any(
+        word.lower() in ('may', 'might', 'could', 'possibly', 'perhaps', 'maybe', 'some')
+        for word in words
+    )
 
 
 def _of_no_emotion(statement: str, place: int) -> list[_Said]:
@@ -210,5 +219,10 @@ def _is_options(statement: str, run: list[_Word]) -> bool:
     if classes < _ECHOED - 1:
         return False
     before = statement[max(0, run[0].start - 30) : run[0].start]
-    offered = re.search(r'(?:\b(?:options?|choices?|choose|among|between|from|of the|either|such as|like|including|e\.g\.|emotions)\b\W*(?:\w+\W+){0,3}|\()$', before, re.I)
+    offered = re.search(
+        r'(?:\b(?:options?|choices?|choose|among|between|from|of the|either|such as|like|'
+        r'including|e\.g\.|emotions)\b\W*(?:\w+\W+){0,3}|\()$',
+        before,
+        re.I,
+    )
     return offered is not None and (classes >= _ECHOED or 'such as' in before or 'etween' in before)

@@ -48,7 +48,9 @@ def _of_prose(text: str) -> int | None:
     lines = [texts.statements(line) for line in texts.lines('\n'.join(rows))]
     said = [[part for part in line if not conclusions.is_echo(part)] for line in lines]
     label = shares.in_text('\n'.join('; '.join(line) for line in said))
-    return label if label is not None else conclusions.emotion(part for line in said for part in line)
+    return (
+        label if label is not None else conclusions.emotion(part for line in said for part in line)
+    )
 
 
 def _of_misspelt(text: str) -> int | None:

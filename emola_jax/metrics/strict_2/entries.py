@@ -19,7 +19,9 @@ _SAID_NUMBER = re.compile(
     r'(?P<number>\d{1,3}(?:\.\d{1,6})?\s?%?)(?![\d/])|^\s*of\s+(?P<of>\d{1,3}(?:\.\d{1,6})?\s?%?)(?!\d)',
     re.I,
 )
-_NAME_LIKE = re.compile(r"(?!.*\b(?:is|are|was|were|the|they|it)\b)(?:[A-Za-z'/-]+\s?){1,5}|[^\x00-\x7f]{1,20}")
+_NAME_LIKE = re.compile(
+    r"(?!.*\b(?:is|are|was|were|the|they|it)\b)(?:[A-Za-z'/-]+\s?){1,5}|[^\x00-\x7f]{1,20}"
+)
 _VALUE_FOLLOWS = re.compile(r'^[^:=,;.(]{1,40}[:=]\s*\S')
 _MOST_PARTS = 6
 
@@ -61,7 +63,9 @@ def verdict_of(after: str, *, ends: bool) -> bool | None:
     return verdicts.of_text(number['number'] or number['of']) if number else None
 
 
-_CLAUSE = re.compile(r'[.;:]\s|,\s|\b(?:but|however|although|though|while|yet|and)\b|\s[–—-]\s', re.I)
+_CLAUSE = re.compile(
+    r'[.;:]\s|,\s|\b(?:but|however|although|though|while|yet|and)\b|\s[–—-]\s', re.I
+)
 _NEGATES = re.compile(
     r"\b(?:not|no|never|without|neither|nor|lack\w*|absence|fail\w*|cannot|\w+n't|hardly|scarcely)\b(?!\s+(?:only|just|merely|simply))",
     re.I,
@@ -104,7 +108,7 @@ def _clause(au: int, clause: str) -> bool | None:
     contrary = tables.CONTRARY_OF.get(au)
     if contrary and (found := contrary.search(clause)):
         denied = _NEGATES.search(clause[: found.start()])
-        return True if denied else False
+        return bool(denied)
     act = tables.ACTS_OF[au].search(clause)
     if act:
         return _NEGATES.search(clause[: act.start()]) is None

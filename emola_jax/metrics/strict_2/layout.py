@@ -11,6 +11,7 @@ _RULE = re.compile(r'[\s|:+=-]+')
 _COLUMNS = re.compile(r'\t+| {3,}')
 _VALUE = re.compile(r'[✓✗]|[01](?:\.\d+)?|yes|no|true|false|present|absent|active|inactive', re.I)
 """What a column of a comma-separated table holds; 'AU4, AU9' in lines below one another is none."""
+_BULLETED = re.compile(r'\s*(?:[-*•●▪◦‣·–—>+#]+|\(?\d{1,2}[.)])\s')
 _FEWEST = 2
 
 
@@ -55,6 +56,8 @@ def _cells(row: str) -> tuple[list[str], str]:
             return [], 'rule'
         inner = row.strip().removeprefix('|').removesuffix('|')
         return [_clean(cell) for cell in inner.split('|')], 'pipe'
+    if _BULLETED.match(row):
+        return [], ''
     if '\t' in row.strip() or '   ' in row.strip():
         return [_clean(cell) for cell in _COLUMNS.split(row.strip())], 'tab'
     if row.count(',') and not re.search(r'[.:;(]\s', row):

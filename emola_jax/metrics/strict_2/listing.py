@@ -11,7 +11,9 @@ from emola_jax.metrics.strict_2.claims import Claim
 from emola_jax.metrics.strict_2.entries import describes, verdict_of
 from emola_jax.metrics.strict_2.mentions import Finder, Mention
 
-_HEAD = re.compile(r"(?:^|[.;,|]\s*|\s-\s|(?<=\s))(?P<head>[^\W\d_][\w\s()'/-]{0,80}?)\s*(?:[:=]|\s[-–—])\s*[\[(]?\s*$")
+_HEAD = re.compile(
+    r"(?:^|[.;,|]\s*|\s-\s|(?<=\s))(?P<head>[^\W\d_][\w\s()'/-]{0,80}?)\s*(?:[:=]|\s[-–—])\s*[\[(]?\s*$"
+)
 _SPLIT = re.compile(r'\s[-–—]\s+(?=AUs?[\s_#]?\d)', re.I)
 _MARK_BEFORE = re.compile(r'(?P<mark>[✓✗])\s*$')
 _ITEM_START = 3
@@ -23,7 +25,8 @@ _VALUE_OF_ALL = re.compile(r'\s*[:=]|[\u3400-\u9fff]')
 _IF_IT_WERE = re.compile(r'\bwould\s+(?:be|have\s+been)\s+$', re.I)
 
 _VALUE_LINE = re.compile(
-    r'(?:(?:present|presence|active|activated|status|detected|visible|observed|state|answer|value)\s*:\s*)?(?P<value>[^:]{1,40})', re.I
+    r'(?:(?:present|presence|active|activated|status|detected|visible|observed|state|answer|value)\s*:\s*)?(?P<value>[^:]{1,40})',
+    re.I,
 )
 
 
@@ -153,7 +156,10 @@ def _of_statement(
 def _values(places: list[_Place]) -> list[bool | None]:
     """The value of every place: its own, or that of the list it stands in ('AU1, AU2: yes')."""
     leading = re.match(r'\W{0,3}[✓✗]', places[0].before) is not None
-    runs = places[0].mention.start <= _ITEM_START and verdict_of(places[-1].after, ends=True) is not None
+    runs = (
+        places[0].mention.start <= _ITEM_START
+        and verdict_of(places[-1].after, ends=True) is not None
+    )
     found = [_value(place, leading=leading, runs=runs) for place in places]
     shared = False
     for i in reversed(range(len(places) - 1)):
@@ -187,5 +193,8 @@ def _is_supposed(place: _Place) -> bool:
     return bool(
         _CONDITIONAL.match(place.after)
         or (_IF.search(place.before[-30:]) and _WERE.match(place.after))
-        or (_IF_IT_WERE.search(place.before[-30:]) and re.match(r'\W*(?:\w+\W+){0,3}if\b', place.after))
+        or (
+            _IF_IT_WERE.search(place.before[-30:])
+            and re.match(r'\W*(?:\w+\W+){0,3}if\b', place.after)
+        )
     )

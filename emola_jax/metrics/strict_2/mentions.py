@@ -27,7 +27,8 @@ _CODE = re.compile(
     rf'{_ASIDE}'
     # Items of a list are no numbers of a numbered listing ('AU4, 2. AU9'), count nothing, and are no
     # values ('AU4, 0.7').
-    rf'(?P<list>(?:{_AND} ?(?!\d+[.)] ?(?:AU|action))(?!\d+ ?%)(?!\d+[./]\d)\d{{1,3}}(?!\d){_ASIDE})*)',
+    rf'(?P<list>(?:{_AND} ?(?!\d+[.)] ?(?:AU|'
+    rf'action))(?!\d+ ?%)(?!\d+[./]\d)\d{{1,3}}(?!\d){_ASIDE})*)',
     re.IGNORECASE,
 )
 _PLURAL = re.compile(r'AUs|units', re.IGNORECASE)
@@ -42,7 +43,9 @@ _NOT_COUNTING = re.compile(
     re.IGNORECASE,
 )
 _NAME = re.compile(
-    r'(?<![A-Za-z])(?:' + '|'.join(sorted(tables.AU_OF_NAME, key=len, reverse=True)) + r')(?![A-Za-z])',
+    r'(?<![A-Za-z])(?:'
+    + '|'.join(sorted(tables.AU_OF_NAME, key=len, reverse=True))
+    + r')(?![A-Za-z])',
     re.IGNORECASE,
 )
 _NAME_ASIDE = re.compile(

@@ -33,7 +33,9 @@ _VERB_NEGATOR = (
 _NEGATOR = re.compile(
     rf'\b(?:(?P<verb>{_VERB_NEGATOR})|(?P<noun>{_NOUN_NEGATOR}))(?!\w)', re.IGNORECASE
 )
-_COMPARING = re.compile(r'opposite|unlike|instead|rather|as\s|in\s|contrary|differ|distinct|far\s|anything|by\s', re.I)
+_COMPARING = re.compile(
+    r'opposite|unlike|instead|rather|as\s|in\s|contrary|differ|distinct|far\s|anything|by\s', re.I
+)
 # These hold a negator and deny nothing.
 _AFFIRMING = re.compile(
     r'\bnot\s+(?:only|just|merely|simply|solely|without|surprisingly|to\s+mention|exaggerated)\b'
@@ -95,7 +97,10 @@ _IGNORANCE = re.compile(
 )
 _UNABLE = re.compile(r'unable|not able|determine|identify', re.I)
 _WHETHER = re.compile(r'(?:if|whether|about|which|what|of|for)\Z', re.IGNORECASE)
-_STOP = re.compile(r"[;:—–]|\.\s|,\s*(?:but|yet|so|and|though|although|while|however)\b|\b(?:but|however|yet|though)\b", re.I)
+_STOP = re.compile(
+    r'[;:—–]|\.\s|,\s*(?:but|yet|so|and|though|although|while|however)\b|\b(?:but|however|yet|though)\b',
+    re.I,
+)
 # 'None of AU6, AU12 or AU25', 'neither AU1, AU2 nor AU4': the list is denied to its end.
 _LIST = re.compile(
     r'\b(?:none\s+of|neither)\s+'

@@ -10,7 +10,9 @@ from emola_jax.facs import AU_NAMES
 from emola_jax.metrics.strict_2 import mentions, tables, verdicts
 from emola_jax.metrics.strict_2.claims import Claim
 
-_CODE = re.compile(r'\W*(?:AUs?|action[ _-]?units?)?[\s_#:.-]*0*(\d{1,3})[LRTB]?(?P<kind>_[rc])?\b', re.I)
+_CODE = re.compile(
+    r'\W*(?:AUs?|action[ _-]?units?)?[\s_#:.-]*0*(\d{1,3})[LRTB]?(?P<kind>_[rc])?\b', re.I
+)
 _OF_UNITS = re.compile(
     r'\b(?:aus?|(?:facial_?)?action_?units?|units?|codes?|facs|answer|labels?|detected|present|active|activated'
     r'|observed|visible|predictions?|results?|output)\b',
@@ -21,9 +23,16 @@ _DECIDES = re.compile(
     r'|presence|label|prediction|predicted|answer|result',
     re.I,
 )
-_MEASURES = re.compile(r'value|intensity|score|prob|probability|level|strength|confidence|likelihood', re.I)
-_NAMES = re.compile(r'au|unit|action_?unit|code|id|number|name|facs|au_?(?:code|id|number|name)|key', re.I)
-_ASIDE = re.compile(r'explanation|reason\w*|rationale|description|comment\w*|notes?|evidence|analysis|emotions?|thoughts?', re.I)
+_MEASURES = re.compile(
+    r'value|intensity|score|prob|probability|level|strength|confidence|likelihood', re.I
+)
+_NAMES = re.compile(
+    r'au|unit|action_?unit|code|id|number|name|facs|au_?(?:code|id|number|name)|key', re.I
+)
+_ASIDE = re.compile(
+    r'explanation|reason\w*|rationale|description|comment\w*|notes?|evidence|analysis|emotions?|thoughts?',
+    re.I,
+)
 Read = Callable[[str], list[Claim] | None]
 """Reads a text of its own; None where it says nothing about action units."""
 
@@ -79,7 +88,11 @@ def _walk(value: Any, read: Read, *, units: bool, present: bool | None) -> Itera
             yield from _member(str(key), item, read, units=units, present=present)
     elif isinstance(value, list):
         if len(value) == 2 and isinstance(value[0], str) and au_of_key(value[0]):
-            verdict = None if isinstance(value[1], str) and au_of_key(value[1]) else verdicts.of_value(value[1])
+            verdict = (
+                None
+                if isinstance(value[1], str) and au_of_key(value[1])
+                else verdicts.of_value(value[1])
+            )
             if verdict is not None:
                 yield Claim(au_of_key(value[0]) or 0, verdict, explicit=True)
                 return
@@ -97,7 +110,9 @@ def _walk(value: Any, read: Read, *, units: bool, present: bool | None) -> Itera
         yield Claim(value, present is not False, explicit=True)
 
 
-def _member(key: str, item: Any, read: Read, *, units: bool, present: bool | None) -> Iterator[Claim]:
+def _member(
+    key: str, item: Any, read: Read, *, units: bool, present: bool | None
+) -> Iterator[Claim]:
     au = au_of_key(key) or (au_of_key(key, bare=True) if key.strip().isdigit() else None)
     if au is not None:
         verdict = _verdict(item)
@@ -129,7 +144,9 @@ def _verdict(item: Any) -> bool | None:
     return verdicts.of_value(item)
 
 
-_DENIES = re.compile(r"\s*(?:no\b|not\b|absent|inactive|none\b)|.{0,60}\b(?:is|are)(?:n't| not)\b", re.I)
+_DENIES = re.compile(
+    r"\s*(?:no\b|not\b|absent|inactive|none\b)|.{0,60}\b(?:is|are)(?:n't| not)\b", re.I
+)
 
 
 def _said(item: str) -> bool | None:
@@ -139,19 +156,27 @@ def _said(item: str) -> bool | None:
 def _record(value: dict[Any, Any], present: bool | None) -> Claim | None:
     """The claim of a record such as {"au": 4, "present": false}."""
     for key, item in value.items():
-        if _NAMES.fullmatch(str(key)) and isinstance(item, str | int) and not isinstance(item, bool):
+        if (
+            _NAMES.fullmatch(str(key))
+            and isinstance(item, str | int)
+            and not isinstance(item, bool)
+        ):
             au = au_of_key(str(item), bare=True)
             if au is not None and len(mentions.of_codes(str(item))) < 2:
                 others = {k: v for k, v in value.items() if k != key}
                 verdict = _verdict(others)
-                return Claim(au, present is not False if verdict is None else verdict, explicit=True)
+                return Claim(
+                    au, present is not False if verdict is None else verdict, explicit=True
+                )
     return None
 
 
 def _without_doubles(value: dict[Any, Any]) -> dict[Any, Any]:
     """The members without intensities ('AU01_r') where a verdict ('AU01_c') stands next to them."""
     keys = {str(key) for key in value}
-    return {k: v for k, v in value.items() if not (str(k).endswith('_r') and f'{str(k)[:-2]}_c' in keys)}
+    return {
+        k: v for k, v in value.items() if not (str(k).endswith('_r') and f'{str(k)[:-2]}_c' in keys)
+    }
 
 
 def _spaced(key: Any) -> str:

@@ -17,7 +17,10 @@ _WORD_FIRST = re.compile(
     re.I,
 )
 _MARK_FIRST = re.compile(r'(?P<share>[✓✗])\s*(?P<word>[A-Za-z]+)')
-_KEY = re.compile(r'emotions?|scores?|probabilit\w+|confidences?|distribution|predictions?|results?|values?|output|expressions?', re.I)
+_KEY = re.compile(
+    r'emotions?|scores?|probabilit\w+|confidences?|distribution|predictions?|results?|values?|output|expressions?',
+    re.I,
+)
 _ANSWER = re.compile(
     r'(?:final_?|predicted_?|primary_?|dominant_?|main_?|top_?|detected_?|facial_?|overall_?)?'
     r'(?:emotions?|labels?|answer|prediction|class|category|expression|dominant|primary|predicted|result|output|mood|sentiment'
@@ -89,7 +92,10 @@ def in_object(value: Any, read: Any) -> int | None:
         return largest(shares)
     for wanted in (_ANSWER, _KEY):
         for key, item in value.items():
-            if wanted.fullmatch(str(key).replace(' ', '_')) and (label := in_object(item, read)) is not None:
+            if (
+                wanted.fullmatch(str(key).replace(' ', '_'))
+                and (label := in_object(item, read)) is not None
+            ):
                 return label
     for item in value.values():
         if isinstance(item, dict | list) and (label := in_object(item, read)) is not None:

@@ -5,23 +5,33 @@ Everything here is linear in the length of the answer.
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 
 from emola_jax.metrics.strict_2 import verdicts
 
-_THOUGHT = re.compile(r'</(?:think|thinking|thought|thoughts|reasoning|reflection)\s*>|◁/think▷', re.I)
-_THINKING = re.compile(r'<(?:think|thinking|thought|thoughts|reasoning|reflection)\s*>|◁think▷', re.I)
+_THOUGHT = re.compile(
+    r'</(?:think|thinking|thought|thoughts|reasoning|reflection)\s*>|◁/think▷', re.I
+)
+_THINKING = re.compile(
+    r'<(?:think|thinking|thought|thoughts|reasoning|reflection)\s*>|◁think▷', re.I
+)
 _ANSWER = re.compile(r'<(?:answer|final_answer|final|output)\s*>([^<]*(?:<(?!/)[^<]*)*)', re.I)
 _BOXED = re.compile(r'\\boxed\s*\{([^{}]{0,200}|\\text\s*\{[^{}]{0,200}\})\}')
 _TEX = re.compile(r'\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]{0,200})\}')
 
-_LINE_TAG = re.compile(r'<br\s*/?>|</?(?:p|li|tr|ul|ol|div|h[1-6]|table|thead|tbody|dl|dt)\b[^<>]{0,200}>', re.I)
+_LINE_TAG = re.compile(
+    r'<br\s*/?>|</?(?:p|li|tr|ul|ol|div|h[1-6]|table|thead|tbody|dl|dt)\b[^<>]{0,200}>', re.I
+)
 _CELL_TAG = re.compile(r'<(?:td|th|dd)\b[^<>]{0,200}>', re.I)
 _PLAIN_TAG = re.compile(
-    r'</?(?:b|i|u|s|em|strong|span|code|sub|sup|small|font|mark|a|td|th|dd|pre|html|body)\b[^<>]{0,200}>', re.I
+    r'</?(?:b|i|u|s|em|strong|span|code|sub|sup|small|font|mark|a|td|th|dd|pre|html|body)\b[^<>]{0,200}>',
+    re.I,
 )
-_ELEMENT = re.compile(r'<(?P<name>\w{1,40})(?:\s[^<>]{0,100})?>(?P<content>[^<>]{0,300})</(?P=name)>')
+_ELEMENT = re.compile(
+    r'<(?P<name>\w{1,40})(?:\s[^<>]{0,100})?>(?P<content>[^<>]{0,300})</(?P=name)>'
+)
 _OTHER_TAG = re.compile(r'</?[A-Za-z_][^<>]{0,100}>')
 
 _YES, _NO = '✓', '✗'
@@ -43,7 +53,8 @@ _ARROW = re.compile(r'\s*[-=]{1,2}>\s*')
 
 _MARK = re.compile(r'[ \t]*([✓✗])[ \t]*')
 _BOX = re.compile(
-    r'(?:^(?P<bullet>[ \t]*(?:[-*+•][ \t]+|\d{1,2}[.)][ \t]+)?)(?=\[[^\[\]]*\][ \t]*[A-Za-z])|(?<=\w )|(?<=\) ))'
+    r'(?:^(?P<bullet>[ \t]*(?:[-*+•][ \t]+|'
+    r'\d{1,2}[.)][ \t]+)?)(?=\[[^\[\]]*\][ \t]*[A-Za-z])|(?<=\w )|(?<=\) ))'
     r'\[(?:(?P<set>[ \t]*[xX✓*][ \t]*)|[ \t]*✗?[ \t]*)\](?=[ \t]*(?:[A-Za-z]|[,;.\n]|$))',
     re.M,
 )
@@ -56,11 +67,14 @@ _STRONG_LINE = re.compile(r'^\s*(?:\*\*|__)(?P<head>[^*_|]{1,80})(?:\*\*|__)\s*$
 _EMPHASIS = re.compile(r'\*+|`+|~~|__+|(?<!\w)_(?=\w)|(?<=\w)_(?!\w)')
 _FENCE = re.compile(r'^\s*(?:```|~~~).*$')
 _SPELLED = (
-    (re.compile(r'(?<![A-Za-z])A\.\s?U\.(?=\s?\d)', re.I), 'AU'),
-    (re.compile(r'\b(?:no\.|number|nr\.)\s?(?=\d)', re.I), ''),
+    (re.compile(r'(?<![A-Za-z])A\.\s{0,5}U\.(?=\s{0,5}\d)', re.I), 'AU'),
+    (re.compile(r'\b(?:no\.|number|nr\.)\s{0,5}(?=\d)', re.I), ''),
 )
 _UNDERLINE = re.compile(r'\s*(?:-{3,}|={3,})\s*')
-_ITEM = re.compile(r'\s*(?:[-*•●▪◦‣·–—#>|+✓✗\[]|\(?\d{1,2}[.)]\s|\(?[a-zA-Z][.)]\s|AUs?[\s_#:-]*\d|\w+\s*[:=])', re.I)
+_ITEM = re.compile(
+    r'\s*(?:[-*•●▪◦‣·–—#>|+✓✗\[]|\(?\d{1,2}[.)]\s|\(?[a-zA-Z][.)]\s|AUs?[\s_#:-]*\d|\w+\s*[:=])',
+    re.I,
+)
 _TERMINAL = ('.', '!', '?', ':', ';', '|', '."', '.)')
 _NARROWEST = 40
 
@@ -82,7 +96,9 @@ def answered(text: str) -> str:
 def plain(text: str) -> str:
     """`text` in one spelling: NFKC, plain quotes, one pair of check marks, no tags of HTML."""
     text = unicodedata.normalize('NFKC', text.translate(_CHARACTERS)).translate(_PLAIN_CHARACTERS)
-    text = ''.join(c for c in text if c in '\n\t' or unicodedata.category(c) not in ('Cf', 'Cc', 'Mn'))
+    text = ''.join(
+        c for c in text if c in '\n\t' or unicodedata.category(c) not in ('Cf', 'Cc', 'Mn')
+    )
     text = _BOX.sub(_mark, _MARK.sub(r' \1 ', text))
     text = _LINE_TAG.sub('\n', text)
     text = _PLAIN_TAG.sub('', _CELL_TAG.sub(' | ', text))
@@ -170,7 +186,7 @@ def _is_wrapped(paragraph: list[str]) -> bool:
         return False
     return all(
         len(row.rstrip()) + 1 + len(after.split(None, 1)[0]) > width
-        for row, after in zip(paragraph, paragraph[1:], strict=False)
+        for row, after in itertools.pairwise(paragraph)
         if not _ITEM.match(after)
     )
 
@@ -186,7 +202,9 @@ def _joined(paragraph: list[str]) -> list[str]:
 
 
 _END = re.compile(r'(?P<mark>[.!?]+)(?=["\')\]]*(?:\s|$))|;')
-_ABBREVIATED = re.compile(r'(?:\be\.g|\bi\.e|\bvs|\bcf|\betc|\bDr|\bMr|\bMs|\bFig|^\W*\d{1,2})$', re.I)
+_ABBREVIATED = re.compile(
+    r'(?:\be\.g|\bi\.e|\bvs|\bcf|\betc|\bDr|\bMr|\bMs|\bFig|^\W*\d{1,2})$', re.I
+)
 _ASKS = re.compile(
     r'(?:is|are|was|were|do|does|did|can|could|would|what|which|who|how|why|where)\b', re.I
 )
