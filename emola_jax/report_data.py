@@ -12,7 +12,7 @@ from typing import Any
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_NAMES, EMOTIONS
 from emola_jax.files import read_jsonl
-from emola_jax.metrics import action_units, emotions
+from emola_jax.metrics import action_units, emotions, readers
 from emola_jax.metrics.rouge import rouge_l
 from emola_jax.paper_tables import RENDERED
 
@@ -65,6 +65,10 @@ class Run:
     def of_task(self, task: str) -> list[dict[str, Any]]:
         """The predictions of one task."""
         return [row for row in self.predictions if row['task'] == task]
+
+    def reader(self, task: str) -> str:
+        """The version of the strict reader that the task's scores rest on."""
+        return self.scores.get(task, {}).get('strict', {}).get('reader', readers.FIRST)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,14 +155,17 @@ def from_answers(
         'data': {},
         'versions': {},
     }
-    answers = [_completed(row, folder) for row in rows if row['task'] in scores]
-    return Run(folder, title, about, metrics=[], scores=dict(scores), predictions=answers)
+    run = Run(folder, title, about, metrics=[], scores=dict(scores), predictions=[])
+    answers = [
+        _completed(row, folder, run.reader(row['task'])) for row in rows if row['task'] in scores
+    ]
+    return dataclasses.replace(run, predictions=answers)
 
 
 _NEEDED = ('id', 'prediction', 'reference', 'label')
 
 
-def _completed(row: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _completed(row: Mapping[str, Any], folder: Path, reader: str) -> dict[str, Any]:
     """A row with the fields that only our own evaluation writes."""
     if lacking := [name for name in _NEEDED if name not in row]:
         raise UserError(f'prediction {row.get("id", "(no id)")}: field {lacking[0]!r} is missing')
@@ -176,7 +183,7 @@ def _completed(row: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         'id': str(row['id']),
         'image': image if image and (folder / image).is_file() else None,
         'label': label,
-        'parsed': (action_units if row['task'] == 'au' else emotions).parse(text),
+        'parsed': (action_units if row['task'] == 'au' else emotions).parse(text, reader),
     }
 
 
