@@ -16,7 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from emola_jax import command, runtime
+from emola_jax import command, folders, runtime
 from emola_jax.command import positive
 from emola_jax.errors import UserError
 from emola_jax.files import atomic_write, one_writer
@@ -288,7 +288,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments; '-x.jpg' is a file if there is one, as `*.jpg` of a shell names it."""
     given = [
         f'./{text}'
-        if text.startswith('-') and not _OPTION.fullmatch(text) and listing.exists(text)
+        if text.startswith('-') and not _OPTION.fullmatch(text) and folders.exists(text)
         else text
         for text in argv
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import glob
 import os
@@ -11,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from emola_jax import folders
 from emola_jax.names import path_text, readable
-from input_pipeline import media
 from input_pipeline.media import Kind
 
 STDIN = '-'
@@ -103,22 +102,13 @@ def stdin_lines(stream: BinaryIO) -> Iterator[str]:
         yield os.fsdecode(line if separator == b'\0' else line.removesuffix(b'\r'))
 
 
-def exists(text: str) -> bool:
-    """Whether something of that name is there and can be looked at."""
-    try:
-        Path(text).stat()
-    except (OSError, ValueError):  # too long, a circle of links; NUL
-        return False
-    return True
-
-
 def _arguments(given: Sequence[str], lines: Iterable[str]) -> Iterator[str]:
     for argument in given:
         if argument == STDIN:
             for line in lines:
                 text = line.removesuffix('\n')
                 if text.strip():
-                    yield text if exists(text) else text.strip()
+                    yield text if folders.exists(text) else text.strip()
         else:
             yield argument
 
@@ -126,7 +116,7 @@ def _arguments(given: Sequence[str], lines: Iterable[str]) -> Iterator[str]:
 def _paths(argument: str, made: Listing, skipped: Path) -> Iterator[Path]:
     """The files of one argument; a name that is there is taken as it is before it is a pattern."""
     shown = readable(argument)
-    path = _existing(argument)
+    path = folders.existing(argument)
     if path is None:
         pattern = _as_pattern(argument)
         matches = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 (absolute patterns)
@@ -138,64 +128,18 @@ def _paths(argument: str, made: Listing, skipped: Path) -> Iterator[Path]:
     elif _is_inside(path, skipped):
         made.faults.append(f'{shown}: is in the folder of the results; give another --out')
     elif path.is_dir():
-        yield from _folder(path, made, skipped)
+        walked = folders.walk(path, _READ, without=skipped)
+        made.faults += walked.faults
+        made.notes += walked.notes
+        if not walked.files:
+            made.faults.append(f'{shown}: a folder without photos or videos')
+        yield from walked.files
     else:
         yield path
 
 
-def _is_at(path: Path, place: Path) -> bool:
-    try:
-        return path.resolve() == place
-    except (OSError, RuntimeError):  # too long, a circle of links
-        return False
-
-
 def _is_inside(path: Path, folder: Path) -> bool:
     return path.resolve().is_relative_to(folder)
-
-
-def _folder(folder: Path, made: Listing, skipped: Path) -> Iterator[Path]:
-    """Photos and videos in a folder and below, sorted; says what it leaves out."""
-    files: list[Path] = []
-    left_out: collections.Counter[str] = collections.Counter()
-    links = 0
-
-    def refused(error: OSError) -> None:
-        made.faults.append(f'{readable(error.filename)}: cannot be read ({error.strerror})')
-
-    for root, folders, names in os.walk(folder, onerror=refused):
-        here = Path(root)
-        folders[:] = [
-            name
-            for name in folders
-            if not media.is_hidden(name) and not _is_at(here / name, skipped)
-        ]
-        links += sum(map(os.path.islink, (here / name for name in folders)))
-        for path in (here / name for name in names if not media.is_hidden(name)):
-            if media.kind(path) in _READ:
-                files.append(path)
-            else:
-                left_out[path.suffix.lower()] += 1
-    shown = readable(folder)
-    if line := media.left_out_line(left_out):
-        made.notes.append(f'{shown}: {readable(line)}')
-    if links:
-        made.notes.append(
-            f'{shown}: links to folders are not followed ({links} found); name them too'
-        )
-    if not files:
-        made.faults.append(f'{shown}: a folder without photos or videos')
-    yield from sorted(files)
-
-
-def _existing(argument: str) -> Path | None:
-    if exists(argument):
-        return Path(argument)
-    try:
-        home = Path(argument).expanduser()
-    except RuntimeError:  # no such user
-        return None
-    return home if exists(str(home)) else None
 
 
 def _as_pattern(argument: str) -> str:
@@ -206,6 +150,6 @@ def _as_pattern(argument: str) -> str:
     parts = text.split('/')
     for count in range(len(parts) - 1, 0, -1):
         start = '/'.join(parts[:count])
-        if exists(start or '/'):
+        if folders.exists(start or '/'):
             return '/'.join([glob.escape(start), *parts[count:]])
     return text
