@@ -234,16 +234,24 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     Raises:
       UserError: a line is no JSON object: the file was damaged.
     """
+    return [row for _, row in numbered_jsonl(path)]
+
+
+def numbered_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows that `read_jsonl` reads, each after its file and line, as messages name them.
+
+    Raises:
+      UserError: a line is no JSON object: the file was damaged.
+    """
     if not path.exists():
-        return []
-    rows = []
+        return
     for number, line in enumerate(path.read_bytes().split(b'\n')[:-1], start=1):
         if line.strip():
-            row = parse_json(line, f'{path}, line {number}')
+            where = f'{path}, line {number}'
+            row = parse_json(line, where)
             if not isinstance(row, dict):
-                raise UserError(f'{path}, line {number}: expected a JSON object, found {row!r:.40}')
-            rows.append(row)
-    return rows
+                raise UserError(f'{where}: expected a JSON object, found {row!r:.40}')
+            yield where, row
 
 
 def read_json(path: Path) -> dict[str, Any]:

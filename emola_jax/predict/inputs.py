@@ -1,9 +1,8 @@
-"""What a command line names: photos, folders, globs, videos, lists on stdin; and their pixels."""
+"""Pixels of photos and of the frames of videos; which files those are, `listing` finds out."""
 
 from __future__ import annotations
 
 import dataclasses
-import glob
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,10 +12,6 @@ from jaxtyping import UInt8
 
 from emola_jax.errors import UserError
 from input_pipeline import images, media, videos
-
-PHOTO_SUFFIXES, VIDEO_SUFFIXES = media.PICTURES, media.VIDEOS
-
-STDIN = '-'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,30 +35,6 @@ class Shot:
     size: tuple[int, int] = (0, 0)
 
 
-def collect(
-    given: Sequence[str], lines: Iterable[str], *, without: Path
-) -> tuple[list[Path], list[tuple[str, str]]]:
-    """The files that the arguments name, each once, in the order given; folders sorted.
-
-    Args:
-      given: paths, globs, and '-' for `lines`.
-      lines: one path or glob a line.
-      without: a folder that is left out (of results).
-
-    Returns:
-      Files, and (argument, what is wrong with it) of each that names none.
-    """
-    found: dict[Path, None] = {}
-    faults = []
-    for argument in _arguments(given, lines):
-        files, fault = _files(argument)
-        kept = [file for file in files if without.resolve() not in file.resolve().parents]
-        found |= dict.fromkeys(kept)
-        if fault:
-            faults.append((argument, fault))
-    return list(found), faults
-
-
 def count(files: Sequence[Path], fps: float) -> int:
     """How many shots there are, about: what videos say of their length isn't always true."""
     return sum(max(1, int(videos.length(file) * fps)) if is_video(file) else 1 for file in files)
@@ -71,7 +42,14 @@ def count(files: Sequence[Path], fps: float) -> int:
 
 def is_video(path: Path) -> bool:
     """Whether a file counts as a video, by its name."""
-    return path.suffix.lower() in VIDEO_SUFFIXES
+    return media.kind(path) is media.Kind.VIDEO
+
+
+def shot_name(path: Path, seconds: float | None) -> str:
+    """What a photo is called, or a frame of a video: 'talk.mp4@1.25s'."""
+    if seconds is None:
+        return str(path)
+    return f'{path}@{f"{seconds:.3f}".removesuffix("0")}s'
 
 
 def shots(files: Sequence[Path], fps: float, done: frozenset[str]) -> Iterator[Shot]:
@@ -113,7 +91,7 @@ def _video(path: Path, fps: float, done: frozenset[str]) -> Iterator[Shot]:
         with videos.opened(path) as capture:
             for seconds in _sampled(videos.frames(capture), fps):
                 read = True
-                name = f'{path}@{seconds:.2f}s'
+                name = shot_name(path, seconds)
                 if name in done:
                     continue
                 pixels = videos.retrieve(capture)
@@ -143,29 +121,3 @@ def frame_at(path: Path, seconds: float) -> UInt8[np.ndarray, 'H W 3'] | None:
     """One frame of a video, or None if it cannot be read."""
     (frame,) = videos.frames_at(path, [seconds])
     return frame
-
-
-def _arguments(given: Sequence[str], lines: Iterable[str]) -> Iterator[str]:
-    for argument in given:
-        if argument == STDIN:
-            yield from (line.strip() for line in lines if line.strip())
-        else:
-            yield argument
-
-
-def _files(argument: str) -> tuple[list[Path], str]:
-    path = Path(argument)
-    if path.is_dir():
-        files = [
-            file
-            for file in sorted(path.rglob('*'))
-            if file.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES and file.is_file()
-        ]
-        return files, '' if files else f'{argument}: a folder without photos or videos'
-    if path.is_file():
-        return [path], ''
-    if glob.has_magic(argument):
-        matches = [Path(name) for name in sorted(glob.glob(argument, recursive=True))]  # noqa: PTH207 (absolute patterns)
-        files = [match for match in matches if match.is_file()]
-        return files, '' if files else f'{argument}: matches no file'
-    return [], f'{argument}: no such file or folder'

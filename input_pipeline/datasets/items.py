@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from emola_jax.errors import UserError
-from input_pipeline import images
+from input_pipeline import images, landmark_files
 from input_pipeline.landmarks import POINTS
 from input_pipeline.records import TASKS, UNLABELLED, Record
 from input_pipeline.validate import Problem
@@ -154,14 +154,15 @@ def read_landmarks(path: str) -> np.ndarray:
 def landmark_file(folder: Path, pictures: Path, picture: Path) -> str:
     """The landmarks that belong to a picture of an owner who ships none.
 
-    `folder` mirrors the folder of the pictures; a .npy beside the picture does as well.
+    `folder` mirrors the folder of the pictures; a .npy in the picture's own folder does as well.
 
     Returns:
-      The file's path, or '' where neither is there.
+      The file's path, or '' where neither is there (see `landmark_files.find`).
     """
-    beside = picture.with_suffix('.npy')
-    mirrored = folder / beside.relative_to(pictures)
-    return next((str(path) for path in (mirrored, beside) if path.is_file()), '')
+    places = [picture.parent]
+    if picture.is_relative_to(pictures):
+        places.insert(0, folder / picture.parent.relative_to(pictures))
+    return landmark_files.find(picture, places)
 
 
 def _image_bytes(item: Item) -> bytes:

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from emola_jax.errors import UserError
-from emola_jax.landmarks import audit, experts, items
+from emola_jax.landmarks import audit, experts, listing
 from emola_jax.landmarks.__main__ import main
 from tests.landmarks import faces
 
@@ -130,4 +130,4 @@ def test_what_is_asked_wrongly_is_one_line(folder, monkeypatch, arguments, messa
 
 def test_an_empty_folder_is_one_line(tmp_path):
     with pytest.raises(UserError, match='no pictures in'):
-        items.collect([tmp_path])
+        listing.collect([tmp_path])

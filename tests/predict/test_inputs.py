@@ -1,5 +1,3 @@
-import io
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -56,27 +54,6 @@ def test_a_bad_photo_is_one_clear_line(folder, name):
     with pytest.raises(UserError, match=name) as caught:
         inputs.read_photo(folder / name)
     assert '\n' not in str(caught.value)
-
-
-def test_paths_of_every_kind_each_file_once(folder, tmp_path):
-    (tmp_path / 'empty').mkdir()
-    lines = io.StringIO(f'{folder}/one.png\n\n{folder}/grey.png\n')
-    given = [str(folder / '*.jpg'), '-', str(tmp_path / 'empty'), 'nowhere', str(tmp_path / '*.x')]
-    files, faults = inputs.collect(given, lines, without=tmp_path)
-    names = [file.name for file in files]
-    assert names == [*sorted(names[:6]), 'one.png', 'grey.png']
-    assert [fault.split(': ')[1] for _, fault in faults] == [
-        'a folder without photos or videos',
-        'no such file or folder',
-        'matches no file',
-    ]
-    again, _ = inputs.collect([str(folder), str(folder / 'one.png')], [], without=tmp_path)
-    assert len(again) == len(set(again)) == 11
-
-
-def test_results_inside_a_folder_are_no_inputs(folder):
-    files, _ = inputs.collect([str(folder)], [], without=folder)
-    assert files == []
 
 
 def test_frames_come_at_the_chosen_rate(tmp_path):
