@@ -154,7 +154,7 @@ def _rank(clause: str, word: _Word, concluding: list[int]) -> int:
 
 
 def _clause_begins(statement: str) -> list[tuple[int, int]]:
-    """Where each mark or conjunction between clauses starts, and where the clause begins with it."""
+    """Where each mark or conjunction between clauses starts, and where its clause begins."""
     return [
         (mark.start(), mark.start() if mark[0][0].isalpha() else mark.end())
         for mark in _CLAUSE.finditer(statement)
