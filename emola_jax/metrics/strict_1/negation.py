@@ -107,6 +107,7 @@ class Words:
 
     @classmethod
     def of(cls, statement: str) -> Words:
+        """Parts a statement."""
         found = list(_TOKEN.finditer(statement))
         return cls(
             tuple(t[0].lower().replace('’', "'") for t in found), tuple(t.span() for t in found)

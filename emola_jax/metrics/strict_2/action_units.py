@@ -54,9 +54,8 @@ _BARE = re.compile(
     re.I,
 )
 _HEADED_NUMBERS = re.compile(
-    r'[\s*_#-]*(?P<head>[A-Za-z][A-Za-z ]{1,40}?)[\s*_]*[:=][\s*_\[(]*(?P<list>\d{1,2}(?:\s*(?:[,/+&\s]|'
-    r''
-    r''
+    r'[\s*_#-]*(?P<head>[A-Za-z][A-Za-z ]{1,40}?)[\s*_]*[:=][\s*_\[(]*'
+    r'(?P<list>\d{1,2}(?:\s*(?:[,/+&\s]|'
     r'\band\b)\s*\d{1,2}){0,40})[\s\])*.]*'
 )
 _BARE_ENTRY = re.compile(r'\s*(?P<au>\d{1,2})\s*(?:[:=]|\s-|[–—])\s*(?P<value>[^:=\n]{1,40})', re.I)

@@ -7,6 +7,7 @@ name an emotion beat hints of one; what only might hold, or was conceded, comes 
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -40,6 +41,8 @@ _RUN = re.compile(r'\s*(?:,\s*(?:and|or)?|and|or|/|\||&|;|"|\'|\)|\()*\s*', re.I
 _HEADED = re.compile(r"\s*(?P<head>[A-Za-z][\w\s'()-]{0,40}?)\s*(?::|\s[-–—]\s|=)\s*(?P<rest>.+)")
 _SHORT = 4
 _ECHOED, _MANY = 3, 4
+_LONGEST_CLAUSE = 300
+"""Characters before a word that are looked at for what its clause says of it."""
 
 _FINAL, _LABEL, _SECOND = 90, 80, 15
 # By strength of the word: weak, clear, name.
@@ -71,6 +74,11 @@ class _Said:
 def has_word(text: str) -> bool:
     """Whether `text` has some word of the tables."""
     return bool(_words(text))
+
+
+def named(line: str) -> set[int]:
+    """Labels of the classes that `line` names."""
+    return {word.label for word in _words(line) if word.strength == 2}
 
 
 def is_echo(line: str) -> bool:
@@ -123,6 +131,7 @@ def _of_statement(statement: str, place: int) -> list[_Said]:
     head = _head(statement, words[0])
     concluding = [m.start() for m in tables.CONCLUSIONS['markers'].finditer(statement)]
     final = tables.CONCLUSIONS['finals'].search(statement)
+    begins = _clause_begins(statement)
     found = []
     for word in words:
         if final and word.start >= final.end():
@@ -130,13 +139,12 @@ def _of_statement(statement: str, place: int) -> list[_Said]:
         elif head is not None:
             rank = head
         else:
-            rank = _rank(statement, word, concluding)
+            rank = _rank(_clause(statement, begins, word.start), word, concluding)
         found.append(_Said(rank, place, word.label, word.strength == 2))
     return found
 
 
-def _rank(statement: str, word: _Word, concluding: list[int]) -> int:
-    clause = _clause(statement, word.start)
+def _rank(clause: str, word: _Word, concluding: list[int]) -> int:
     if tables.CONCLUSIONS['lesser'].search(clause):
         return _LESSER[word.strength]
     if concluding:
@@ -145,12 +153,19 @@ def _rank(statement: str, word: _Word, concluding: list[int]) -> int:
     return (_PART if own & tables.PARTS else _SUBJECT)[word.strength]
 
 
-def _clause(statement: str, end: int) -> str:
+def _clause_begins(statement: str) -> list[tuple[int, int]]:
+    """Where each mark or conjunction between clauses starts, and where its clause begins."""
+    return [
+        (mark.start(), mark.start() if mark[0][0].isalpha() else mark.end())
+        for mark in _CLAUSE.finditer(statement)
+    ]
+
+
+def _clause(statement: str, begins: list[tuple[int, int]], end: int) -> str:
     """The words of a clause before `end`, with the conjunction that begins it."""
-    begin = 0
-    for mark in _CLAUSE.finditer(statement, 0, end):
-        begin = mark.start() if mark[0][0].isalpha() else mark.end()
-    return statement[begin:end]
+    place = bisect.bisect_left(begins, (end, 0))
+    begin = begins[place - 1][1] if place else 0
+    return statement[max(begin, end - _LONGEST_CLAUSE) : end]
 
 
 def _head(statement: str, first: _Word) -> int | None:
@@ -192,6 +207,8 @@ def _words(statement: str) -> list[_Word]:
             taken.append(idiom.span())
             if label is not None:
                 found.append(_Word(label, strength, *idiom.span()))
+    for pattern, label in tables.UNSPACED_WORDS:
+        found += [_Word(label, 2, *word.span()) for word in pattern.finditer(statement)]
     spans = negation.merged(taken)
     for token in _WORD.finditer(statement):
         known = tables.EMOTION_WORDS.get(token[0].lower())

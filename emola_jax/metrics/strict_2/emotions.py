@@ -48,9 +48,16 @@ def _of_prose(text: str) -> int | None:
     lines = [texts.statements(line) for line in texts.lines('\n'.join(rows))]
     said = [[part for part in line if not conclusions.is_echo(part)] for line in lines]
     label = shares.in_text('\n'.join('; '.join(line) for line in said))
-    return (
-        label if label is not None else conclusions.emotion(part for line in said for part in line)
-    )
+    if label is None:
+        label = conclusions.emotion(part for line in said for part in line)
+    return _of_echoes(lines) if label is None else label
+
+
+def _of_echoes(lines: list[list[str]]) -> int | None:
+    """The one class that echoes name: 'Option B: sadness' answers, a list of options does not."""
+    echoes = [part for line in lines for part in line if conclusions.is_echo(part)]
+    classes = {label for part in echoes for label in conclusions.named(part)}
+    return classes.pop() if len(classes) == 1 else None
 
 
 def _of_misspelt(text: str) -> int | None:

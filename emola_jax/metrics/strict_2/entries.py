@@ -13,10 +13,11 @@ _SIGN = re.compile(r'["\']?\s*[:=(]\s*([+-])\s*[,;.)]?\s*')
 _AFTERTHOUGHT = re.compile(r',\s*\S+\s+\S[^,:;()|]*$')
 _SET = re.compile(r'\s*[)"\'\]]?\s*(?:[:=|>]|[-–—]\s)')
 _CLOSING = tuple(',;.)|]')
-_NUMBERED = re.compile(r'\s*\(?\d{1,2}[.)]\s*$')
+# The number of the next item: '2. ', '2) ', ', (2) '; '(88)' is a value.
+_NUMBERED = re.compile(r'(?<![\d.(])\d{1,2}[.)]\s*$|(?<=[,;\n])\s*\(\d{1,2}\)\s*$')
 _SAID_NUMBER = re.compile(
     r'\b(?:probability|likelihood|intensity|score|activation|level|value)\b[^.;,]{0,12}?\s'
-    r'(?P<number>\d{1,3}(?:\.\d{1,6})?\s?%?)(?![\d/])|^\s*of\s+(?P<of>\d{1,3}(?:\.\d{1,6})?\s?%?)(?!\d)',
+    r'(?P<number>\d{1,3}(?:\.\d{1,6})?\s?%?)(?![\d/])|^\s*(?:of|at)\s+(?P<of>\d{1,3}(?:\.\d{1,6})?\s?%?)(?!\d)',
     re.I,
 )
 _NAME_LIKE = re.compile(

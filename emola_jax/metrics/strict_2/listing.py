@@ -15,7 +15,7 @@ _HEAD = re.compile(
     r"(?:^|[.;,|]\s*|\s-\s|(?<=\s))(?P<head>[^\W\d_][\w\s()'/-]{0,80}?)\s*(?:[:=]|\s[-–—])\s*[\[(]?\s*$"
 )
 _SPLIT = re.compile(r'\s[-–—]\s+(?=AUs?[\s_#]?\d)', re.I)
-_MARK_BEFORE = re.compile(r'(?P<mark>[✓✗])\s*$')
+_MARK_BEFORE = re.compile(r'(?P<mark>[✓✗])\s*(?:[-–—:]\s*)?$')
 _ITEM_START = 3
 _CONDITIONAL = re.compile(r'\s*(?:\([^()]{0,40}\)\s*)?would\b(?!\s+(?:be|appear|seem)\b)', re.I)
 _JOINS = re.compile(r'\s*(?:,|and|or|和|及|与|/|&|\+|,\s?and|,\s?or)?\s*', re.I)

@@ -25,8 +25,8 @@ _CODE = re.compile(
     rf'(?P<numbers>\d{{1,3}}(?!\d)(?: ?[/+&] ?(?:AU ?)?\d{{1,3}}(?![\d.])'
     r'|(?:[-–](?:AU ?)?|(?: [-–] | to | through )AU ?)\d{1,3}(?![\d.%]))*)(?:_[rc](?![a-z]))?'
     rf'{_ASIDE}'
-    # Items of a list are no numbers of a numbered listing ('AU4, 2. AU9'), count nothing, and are no
-    # values ('AU4, 0.7').
+    # Items of a list are no numbers of a numbered listing ('AU4, 2. AU9'), count nothing, and are
+    # no values ('AU4, 0.7').
     rf'(?P<list>(?:{_AND} ?(?!\d+[.)] ?(?:AU|'
     rf'action))(?!\d+ ?%)(?!\d+[./]\d)\d{{1,3}}(?!\d){_ASIDE})*)',
     re.IGNORECASE,

@@ -1,8 +1,8 @@
 """Which parts of an English statement are denied, version 2: the rules of `strict_1`, and more.
 
 How far a negator reaches is decided as before (`strict_1.negation.scope_end`, `subject_start`); the
-words that deny are more, they are bounded, so that reading is linear, and lists of codes and phrases
-of ignorance ('difficult to say whether …') are denied whole.
+words that deny are more, they are bounded, so that reading is linear, and lists of codes and
+phrases of ignorance ('difficult to say whether …') are denied whole.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _DENYING_TAILS = tuple(
         r"\b(?:cannot|can\s+not|can't|couldn't|could\s+not)\s+be\s+(?:\w+ly\s+)?\w+",
         r'\b(?:shows?|has|have|exhibits?|displays?)\s+no\s+(?:\w+\s+)?(?:activation|activity'
         r'|movement|contraction|intensity)\b',
-        rf'(?<=[:=(\s])(?:no|none|absent|inactive|missing|false|0){_UNSAID}',
+        rf'(?<=[:=(\s])(?:no|none|absent|inactive|missing|false|0(?!\.\d)){_UNSAID}',
     )
 )
 # 'AU26 is missing, AU25 is not': the second is there.
@@ -171,6 +171,7 @@ def _meets(span: Span, spans: list[Span]) -> bool:
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
+    """The same parts of a statement as spans in order that do not touch."""
     found: list[Span] = []
     for start, end in sorted(spans):
         if found and start <= found[-1][1]:

@@ -61,7 +61,7 @@ def _is_empty_list(value: Any) -> bool:
 
 
 def au_of_key(key: str, *, bare: bool = False) -> int | None:
-    """The action unit that a key names: 'AU4', 'au_04', 'AU01_c', 'Brow Lowerer', 'lip_corner_puller'."""
+    """The action unit that a key names: 'AU4', 'au_04', 'AU01_c', 'Brow Lowerer'."""
     found = _CODE.match(key)
     if found and (bare or not key.strip()[0].isdigit()):
         au = int(found[1])

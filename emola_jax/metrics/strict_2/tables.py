@@ -44,6 +44,15 @@ IDIOMS: tuple[tuple[re.Pattern[str], int | None, int], ...] = (
 )
 """Phrases, the label that they stand for (None: none), and their strength."""
 
+UNSPACED_WORDS: tuple[tuple[re.Pattern[str], int], ...] = tuple(
+    (
+        re.compile(rf'(?<!{_RAW["emotions"]["unspaced_denials"]})(?:{"|".join(words.split())})'),
+        EMOTIONS.index(emotion),
+    )
+    for emotion, words in _RAW['emotions']['unspaced'].items()
+)
+"""Words of languages that put no blanks between words, and their labels."""
+
 CONCLUSIONS = {name: phrases(_RAW['conclusions'][name]) for name in _RAW['conclusions']}
 PARTS = frozenset(_RAW['conclusions']['parts'].split())
 

@@ -43,9 +43,10 @@ _MARKS = {
     **dict.fromkeys('■▣', f' {_YES} '),
 }
 _PLAIN = {
-    '’': "'", '‘': "'", '“': '"', '”': '"', '。': '. ', '、': ', ', '．': '.', '−': '-', '‑': '-', '‐': '-',
-    '→': ': ', '⇒': ': ', '➜': ': ', '➔': ': ', '\u00a0': ' ', '\u2028': '\n', '\u2029': '\n', '\u0085': '\n',
-    '\r': '\n', '\v': '\n', '\f': '\n', '【': '[', '】': ']', '「': '"', '」': '"', '《': '"', '》': '"',
+    '’': "'", '‘': "'", '“': '"', '”': '"', '。': '. ', '、': ', ', '．': '.', '−': '-',
+    '‑': '-', '‐': '-', '→': ': ', '⇒': ': ', '➜': ': ', '➔': ': ', '\u00a0': ' ',
+    '\u2028': '\n', '\u2029': '\n', '\u0085': '\n', '\r': '\n', '\v': '\n', '\f': '\n',
+    '【': '[', '】': ']', '「': '"', '」': '"', '《': '"', '》': '"',
 }  # fmt: skip
 _PLAIN_CHARACTERS = str.maketrans(_PLAIN)
 _CHARACTERS = str.maketrans({**_MARKS, **_PLAIN})
@@ -206,9 +207,9 @@ _ABBREVIATED = re.compile(
     r'(?:\be\.g|\bi\.e|\bvs|\bcf|\betc|\bDr|\bMr|\bMs|\bFig|^\W*\d{1,2})$', re.I
 )
 _ASKS = re.compile(
-    r'(?:is|are|was|were|do|does|did|can|could|would|what|which|who|how|why|where)\b', re.I
+    r'(?:is|are|was|were|do|does|did|can|could|would|what|which|who|how|why|where)\b|.*\bor\b', re.I
 )
-_REPLY = re.compile(r'\s*([^.,!?;:\n]{1,30})(?:[.,!;]|$)\s*')
+_REPLY = re.compile(r'\s*(?:(?:a|answer)\s*:\s*)?([^.,!?;:\n]{1,30})(?:[.,!;]|$)\s*', re.I)
 
 
 def statements(line: str) -> list[str]:
@@ -229,7 +230,7 @@ def statements(line: str) -> list[str]:
                 start = reply.end()
                 found.append(f'{part}: {"yes" if verdict else "no"}')
                 continue
-            if _ASKS.match(part):
+            if _ASKS.match(part.rpartition(':')[2].strip() if part[:2].lower() == 'q:' else part):
                 continue
         found.append(part)
     found.append(line[start:].strip())

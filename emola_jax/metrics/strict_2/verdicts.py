@@ -81,7 +81,7 @@ def share(text: str) -> float | None:
 
 
 def of_head(text: str) -> bool | None:
-    """Whether a head ('Present', 'AUs that are not active', 'No') affirms or denies what follows."""
+    """Whether a head ('Present', 'AUs that are not active') affirms or denies what follows."""
     if len(text) > 2 * _LONGEST:
         return None
     return _of_words(text.lower(), all_known=False)
