@@ -78,7 +78,7 @@ def load(
             TEMPLATES[config.data.template],
         ),
         form=forms.of_config(config),
-        codes=forms.known_aus(config),
+        codes=forms.known_aus(config, _labelled_aus(workdir)),
         max_new_tokens=dict(config.eval.max_new_tokens),
         finder=finder or FaceFinder.load(),
         calibration=calibration.load(workdir, identity(workdir)) or calibration.UNCALIBRATED,
@@ -109,6 +109,12 @@ def identity(workdir: Path) -> dict[str, Any]:
     steps = [int(path.name) for path in folder.glob('*') if path.name.isdecimal()]
     told = json.loads((workdir / trained.RUN_CONFIG).read_text())
     return {'step': max(steps, default=0), 'base': told.get('base', {}).get('fingerprint', '')}
+
+
+def _labelled_aus(workdir: Path) -> list[int]:
+    """The action units that the training data has labels of; () if the run did not note them."""
+    told = json.loads((workdir / trained.RUN_CONFIG).read_text())
+    return list(told.get('labelled_aus', ()))
 
 
 def _place(source: Source, mesh: jax.sharding.Mesh) -> Params:
