@@ -39,6 +39,7 @@ class Data:
       splits: 'train' and the evaluated split, by name.
       encoder: record -> tokens, pixels, landmarks.
       known_aus: the action units that the data set labels.
+      labelled_aus: of those the ones that some record of the data set has; () if that isn't known.
       scored_aus: those whose mean F1 is S_re; () without any.
       key: names the data set and its settings.
       rendered: whether the faces are rendered (then no figure is one of FABA-Bench).
@@ -50,6 +51,7 @@ class Data:
     scored_aus: tuple[int, ...]
     key: str
     rendered: bool
+    labelled_aus: tuple[int, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """Counts of used and dropped records, for logs and reports."""
@@ -69,6 +71,7 @@ class _Opened:
     known_aus: tuple[int, ...]
     scored_aus: tuple[int, ...]
     key: str
+    labelled_aus: tuple[int, ...]
 
 
 def missing(config: ml_collections.ConfigDict) -> list[str]:
@@ -133,7 +136,15 @@ def load(
         )
         splits[name] = Split(source, selection)
     rendered = config.data.dataset == registry.RENDERED
-    return Data(splits, encoder, opened.known_aus, opened.scored_aus, opened.key, rendered)
+    return Data(
+        splits,
+        encoder,
+        opened.known_aus,
+        opened.scored_aus,
+        opened.key,
+        rendered,
+        opened.labelled_aus,
+    )
 
 
 def _computes_landmarks(config: ml_collections.ConfigDict) -> bool:
@@ -232,16 +243,15 @@ def _open_brought(config: ml_collections.ConfigDict, *, needs_landmarks: bool) -
             'docs/datasets.md says where they belong (or --config.data.landmarks=computed, or '
             '--config.model.prior.enabled=False)'
         )
-    if data_set.au_list:
-        scored = SCORED_AUS[data_set.au_list]
-    else:
-        labelled = (of_split['aus'] for of_split in told['splits'].values())
-        scored = tuple(sorted({int(au) for aus in labelled for au in aus}))
+    found = (of_split['aus'] for of_split in told['splits'].values())
+    labelled = tuple(sorted({int(au) for aus in found for au in aus}))
+    scored = SCORED_AUS[data_set.au_list] if data_set.au_list else labelled
     return _Opened(
         {name: builder.load(built, name) for name in _split_names(config)},
         data_set.known_aus,
         scored,
         f'{data_set.name}-{built.parent.name}',
+        labelled,
     )
 
 
@@ -260,7 +270,7 @@ def _open_synthetic_faces(config: ml_collections.ConfigDict) -> _Opened:
     )
     sources = {name: synthetic_faces.load(root, name) for name in _split_names(config)}
     key = f'synthetic_faces-{synthetic_faces.fingerprint(faces)}'
-    return _Opened(sources, faces.aus, faces.aus, key)
+    return _Opened(sources, faces.aus, faces.aus, key, faces.aus)
 
 
 def _split_names(config: ml_collections.ConfigDict) -> list[str]:

@@ -81,7 +81,7 @@ def load(
             TEMPLATES[config.data.template],
         ),
         form=forms.of_config(config),
-        codes=forms.known_aus(config),
+        codes=forms.known_aus(config, _labelled_aus(workdir)),
         max_new_tokens=dict(config.eval.max_new_tokens),
         finder=finder or FaceFinder.load(),
         calibration=calibration.load(workdir, identity(workdir)) or calibration.UNCALIBRATED,
@@ -145,6 +145,12 @@ def identity(workdir: Path) -> dict[str, Any]:
         'base': base.get('fingerprint', ''),
         'checkpoint': hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16],
     }
+
+
+def _labelled_aus(workdir: Path) -> list[int]:
+    """The action units that the training data has labels of; () if the run did not note them."""
+    told = json.loads((workdir / trained.RUN_CONFIG).read_text())
+    return list(told.get('labelled_aus', ()))
 
 
 def _place(source: Source, mesh: jax.sharding.Mesh) -> Params:

@@ -54,3 +54,24 @@ def test_the_config_decides():
         1, 2, 4, 6, 9, 12, 25, 26,
     )  # fmt: skip
     assert forms.of_config(emola.get_config('task=au,dataset=disfa,fold=1')) is forms.STATED
+
+
+@pytest.mark.parametrize('name', list(registry.READERS))
+def test_what_a_data_set_labels_is_known_and_not_what_is_scored_alone(name):
+    data_set = registry.find(name).DATA_SET
+    config = emola.get_config(f'dataset={name}')
+    if data_set.au_list:
+        assert forms.known_aus(config) == tuple(sorted(AU_LISTS[data_set.au_list]))
+        # A fixed list holds even where one of its units never came up.
+        assert forms.known_aus(config, (4,)) == forms.known_aus(config)
+    else:
+        assert forms.known_aus(config) == tuple(AU_NAMES)
+        assert forms.known_aus(config, (12, 4)) == (4, 12)
+
+
+def test_units_that_faba_labels_and_does_not_score_are_no_surprise():
+    known = forms.known_aus(emola.get_config('au'))
+    assert {7, 9} <= set(known)
+    text = 'AU7 - Lid Tightener is seen, and AU9 - Nose Wrinkler.'
+    assert not any('never labelled' in note for note in unlabelled_notes(text, known))
+    assert any('never labelled' in note for note in unlabelled_notes('AU18 is seen.', known))
