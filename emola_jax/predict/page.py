@@ -19,10 +19,11 @@ from emola_jax.facs import AU_NAMES
 from emola_jax.files import write_text
 from emola_jax.names import text_path
 from emola_jax.predict import rows, timeline
-from emola_jax.predict.inputs import frame_at, read_photo
+from emola_jax.predict.inputs import read_photo
 from emola_jax.predict.listing import Input
 from emola_jax.predict.results import TIMELINES, Results
 from emola_jax.predict.rows import ANSWERED, Row
+from input_pipeline import videos
 
 PAGE_FILE = 'predictions.html'
 
@@ -146,8 +147,9 @@ def _stills(frames: Sequence[Row], faces: _Faces) -> Iterator[tuple[str, str]]:
     if path is None:
         return
     step = max(len(frames) // _STILLS, 1)
-    for frame in frames[::step][:_STILLS]:
-        pixels = frame_at(path, frame['seconds'])
+    chosen = frames[::step][:_STILLS]
+    pictures = videos.frames_at(path, [frame['seconds'] for frame in chosen])
+    for frame, pixels in zip(chosen, pictures, strict=True):
         if pixels is not None:
             yield _still_title(frame, faces), _uri(Image.fromarray(pixels))
 
