@@ -16,6 +16,7 @@ import numpy as np
 
 from emola_jax.errors import UserError
 from input_pipeline import images, landmark_files
+from input_pipeline.arrays import read_array
 from input_pipeline.landmarks import POINTS
 from input_pipeline.records import TASKS, UNLABELLED, Record
 from input_pipeline.validate import Problem
@@ -87,16 +88,25 @@ class Scan:
       problems: what is wrong in the label files, beside `items` or instead of them.
       dropped: how many records were left out on purpose, by reason.
       label_files: the files that were read; the data set's name follows their content.
+      notes: sentences on what is there and not read, for the summary.
     """
 
     items: list[Item] = dataclasses.field(default_factory=list)
     problems: list[Problem] = dataclasses.field(default_factory=list)
     dropped: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     label_files: list[Path] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
 
     def problem(self, where: str, kind: str, message: str) -> None:
         """Notes a problem of the record, or the label file, `where`."""
         self.problems.append(Problem(where, kind, message))
+
+    def keep_one_of_each(self) -> None:
+        """Leaves out, and counts, items that repeat another one to the last field."""
+        kept = list(dict.fromkeys(self.items))
+        if repeated := len(self.items) - len(kept):
+            self.dropped['the same entry again'] += repeated
+            self.items = kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,11 +154,11 @@ def read_landmarks(path: str) -> np.ndarray:
     if not path or not Path(path).is_file():
         return np.full(2 * POINTS, np.nan, np.float32)
     try:
-        return np.load(path, allow_pickle=False).astype(np.float32).reshape(-1)
-    except (ValueError, OSError, EOFError) as error:
-        raise UserError(
-            f'{path}: expected a NumPy array of {2 * POINTS} numbers ({error})'
-        ) from None
+        return read_array(Path(path)).astype(np.float32).reshape(-1)
+    except UserError as error:
+        raise UserError(f'{error}; expected an array of {2 * POINTS} numbers') from None
+    except (ValueError, TypeError) as error:
+        raise UserError(f'{path}: expected an array of {2 * POINTS} numbers ({error})') from None
 
 
 def landmark_file(folder: Path, pictures: Path, picture: Path) -> str:
