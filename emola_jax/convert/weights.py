@@ -17,6 +17,7 @@ import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from emola_jax import extras
 from emola_jax.convert.lazy import Index, Lazy
 from emola_jax.errors import UserError
 from emola_jax.files import LFS_FAULT, LFS_POINTER, read_json
@@ -173,12 +174,9 @@ def _piece(whole: np.ndarray, index: Index) -> np.ndarray:
 
 
 def _pytorch(path: Path) -> dict[str, Lazy]:
-    try:
-        import torch
-    except ImportError:
-        raise UserError(
-            f"{path}: PyTorch's own format needs torch to read; pip install 'emola_jax[convert]'"
-        ) from None
+    extras.check_torch(f"{path}: PyTorch's own format")
+    import torch
+
     try:
         # weights_only: no pickle that runs code. Files of before PyTorch 1.6 can't be mapped.
         mapped = zipfile.is_zipfile(path)
