@@ -19,8 +19,6 @@ from emola_jax.convert.__main__ import cli
 sys.argv = ['convert', *sys.argv[1:]]
 cli()
 """
-    "raise ModuleNotFoundError(name) if name != 'torch' else None", 'raise ImportError(name)'
-)
 
 INSTALL = ".venv/bin/python -m pip install -c constraints.txt -e '.[convert]'"
 
