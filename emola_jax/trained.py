@@ -16,8 +16,8 @@ from emola_jax.convert.lazy import Lazy
 from emola_jax.convert.read_folder import vocabulary_faults
 from emola_jax.convert.rules import Path as ParamPath
 from emola_jax.convert.source import Source, refuse
-from emola_jax.convert.weights import read_json
 from emola_jax.errors import UserError
+from emola_jax.files import read_json
 from emola_jax.models.config import EmolaConfig
 from emola_jax.models.emola import param_shapes
 

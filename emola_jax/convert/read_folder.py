@@ -15,8 +15,8 @@ from emola_jax.convert.hub import local_folder
 from emola_jax.convert.read import Found, read_base
 from emola_jax.convert.source import PAPERS_TEMPLATE, Source, refuse
 from emola_jax.convert.tables import EMOLA_HF, LLM, PRIOR, VISION, VISUAL_PROJECTOR
-from emola_jax.convert.weights import read_json
 from emola_jax.errors import UserError
+from emola_jax.files import read_json
 from emola_jax.models.config import DTYPES, EmolaConfig, VisionConfig
 from emola_jax.models.emola import param_shapes
 from emola_jax.tokenizer import Tokenizer

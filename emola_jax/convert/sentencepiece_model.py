@@ -10,8 +10,8 @@ import sentencepiece
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
-from emola_jax.convert.git_lfs import refuse_pointer
 from emola_jax.errors import UserError
+from emola_jax.files import read_bytes
 from input_pipeline.conversation import TEMPLATES
 
 SPACE = '\N{LOWER ONE EIGHTH BLOCK}'
@@ -71,14 +71,13 @@ class SentencePiece:
         """
         from sentencepiece import sentencepiece_model_pb2  # imports protobuf
 
-        refuse_pointer(path)
         self.path = path
         self.proto = sentencepiece_model_pb2.ModelProto()
+        content = read_bytes(path)
         try:
-            content = path.read_bytes()
             self.proto.ParseFromString(content)
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=content)
-        except Exception as error:  # protobuf's and SentencePiece's kinds, and OSError
+        except Exception as error:  # protobuf's and SentencePiece's kinds
             reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
             raise UserError(
                 f'{path}: not a readable SentencePiece model ({reason[0]}); download it again'

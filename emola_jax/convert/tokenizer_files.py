@@ -14,10 +14,9 @@ from typing import Any
 import tokenizers
 from tokenizers import normalizers, pre_tokenizers
 
-from emola_jax.convert.git_lfs import refuse_pointer
 from emola_jax.convert.sentencepiece_model import SentencePiece, check_same, prefix_steps
-from emola_jax.convert.weights import read_json
 from emola_jax.errors import UserError
+from emola_jax.files import read_json
 
 MODEL, JSON = 'tokenizer.model', 'tokenizer.json'
 CONFIG, SPECIAL, ADDED = 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json'
@@ -111,7 +110,6 @@ def _optional(path: Path) -> dict[str, Any]:
 
 
 def _of_json(path: Path) -> tokenizers.Tokenizer:
-    refuse_pointer(path)
     read_json(path)  # with its own sentences for what is no JSON object
     try:
         backend = tokenizers.Tokenizer.from_file(str(path))

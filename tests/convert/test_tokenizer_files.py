@@ -154,7 +154,7 @@ FAULTS = {
         lambda folder: change_json(folder / 'tokenizer.json', model=None),
         r'tokenizer.json: not a readable tokenizer',
     ),
-    'half a json': (spoil('tokenizer.json', b'{"model": '), r'tokenizer.json: not a readable JSON'),
+    'half a json': (spoil('tokenizer.json', b'{"model": '), r'tokenizer.json: not JSON'),
     'a list of a config': (spoil('tokenizer_config.json', b'[]'), r'expected a JSON object'),
     'a number as token': (
         lambda folder: change_json(folder / 'tokenizer_config.json', eos_token=2),
