@@ -11,7 +11,7 @@ import secrets
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -281,18 +281,22 @@ LFS_POINTER = b'version https://git-lfs.github.com/spec/'
 LFS_FAULT = 'a Git LFS pointer, the file itself was not downloaded: git lfs pull'
 
 
-def parse_json(text: str | bytes, where: str) -> Any:
+def parse_json(
+    text: str | bytes, where: str, *, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None
+) -> Any:
     """Parses JSON (as bytes: UTF-8, with or without a byte order mark).
 
     Args:
       text: to parse.
       where: file and line, for the message.
+      pairs: makes something else than a dict of an object's fields.
 
     Raises:
       UserError: it is no JSON, no UTF-8, or nested too deep.
     """
     try:
-        return json.loads(text.decode('utf-8-sig') if isinstance(text, bytes) else text)
+        decoded = text.decode('utf-8-sig') if isinstance(text, bytes) else text
+        return json.loads(decoded, object_pairs_hook=pairs)
     except UnicodeDecodeError as error:
         raise UserError(f'{where}: not UTF-8 at byte {error.start}') from None
     except RecursionError:

@@ -50,9 +50,7 @@ def splits(dataset: str, *, root: Path, config: str) -> list[Split]:
         return _rendered(config)
     data_set = registry.find(dataset).DATA_SET
     options = Options(task='mix' if len(data_set.tasks) > 1 else data_set.tasks[0])
-    data_set.check(root, options)
-    data_set.prepare(root)
-    found = data_set.scan(root, options)
+    found = data_set.look(root, options)
     if found.problems:
         raise UserError('\n'.join(problem.message for problem in found.problems))
     by_split: dict[str, list[Item]] = {}

@@ -21,13 +21,14 @@ owners number 0 neutral, 1 happy, 2 sad, 3 surprise, 4 fear, 5 disgust, 6 anger,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-
-import numpy as np
 
 from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
-from input_pipeline.datasets import answers, checks, tables
+from emola_jax.texts import printable
+from input_pipeline.arrays import read_array
+from input_pipeline.datasets import answers, checks, paths, tables
 from input_pipeline.datasets.items import Box, Item, Options, Scan, landmark_file
 from input_pipeline.datasets.manual import FaceBuilder
 from input_pipeline.datasets.plan import DataSet
@@ -85,19 +86,21 @@ def _is_first_release(folder: Path) -> bool:
 
 
 def _scan_arrays(found: Scan, folder: Path, split: str) -> None:
-    for path in sorted((folder / _SETS[split] / 'annotations').glob('*_exp.npy'), key=_number):
+    annotations = paths.files(folder / _SETS[split] / 'annotations', '.npy')
+    of_faces = [path for path in annotations if path.stem.endswith('_exp')]
+    for path in sorted(of_faces, key=_number):
         found.label_files.append(path)
-        name = path.stem.removesuffix('_exp')
+        name = printable(path.stem.removesuffix('_exp'))
         try:
             # The owners wrote some as numbers and some as texts.
-            label = str(np.load(path, allow_pickle=False).reshape(()))
-        except (ValueError, OSError, EOFError) as error:
-            message = f'{path}: expected a NumPy array of one label ({error})'
+            label = str(read_array(path).reshape(()))
+        except (UserError, ValueError) as error:
+            message = f'{path}: expected an array of one label ({error})'
             found.problem(f'{split}/{name}', checks.BAD_ROW, message)
             continue
         emotion = _emotion(found, str(path), label)
         if emotion is not None:
-            picture = folder / _SETS[split] / 'images' / f'{name}.jpg'
+            picture = folder / _SETS[split] / 'images' / f'{path.stem.removesuffix("_exp")}.jpg'
             found.items.append(_item(folder, picture, f'{split}/{name}', emotion, None))
 
 
@@ -105,29 +108,47 @@ def _scan_list(found: Scan, folder: Path, split: str) -> None:
     path = folder / _LIST_FOLDER / _LISTS[split]
     found.label_files.append(path)
     try:
-        rows = tables.records(path, (*_COLUMNS, *_BOX))
+        rows = tables.table(path, (*_COLUMNS, *_BOX)).records
     except UserError as error:
         found.problem(str(path), checks.BAD_LABEL_FILE, str(error))
         return
-    for line, cells in rows:
-        where = f'{path}, line {line}'
-        name = cells.get('subdirectory_filepath', '')
+    finder = paths.Finder(folder / _PICTURES)
+    for row in rows:
+        where = f'{path}, line {row.line}'
+        name = row.cells.get('subdirectory_filepath', '')
         if not name:
-            message = f'{where}: expected a picture, the box of its face and an expression'
-            found.problem(where, checks.BAD_ROW, message)
+            expected = 'names no picture; expected one, the box of its face and an expression'
+            found.problem(where, checks.BAD_ROW, f'{where}: {row.fault or expected}')
             continue
-        emotion = _emotion(found, where, cells['expression'])
+        emotion = _emotion(found, where, row.cells['expression'])
         if emotion is None:
             continue
-        numbers = [cells[column] for column in _BOX]
-        if not all(number.isdigit() for number in numbers):  # they are, where there is a face
-            message = f"{where}: the face's box is {numbers}, expected four whole numbers"
-            found.problem(where, checks.BAD_ROW, message)
+        try:
+            picture = finder.path(name)
+        except UserError as error:
+            found.problem(where, checks.BAD_ROW, f'{where}: the picture is {error}')
             continue
-        left, top, width, height = map(int, numbers)
-        key = f'{split}/{Path(name).with_suffix("")}'
-        picture = folder / _PICTURES / name
-        found.items.append(_item(folder, picture, key, emotion, (left, top, width, height)))
+        box = _box(found, where, row.cells)
+        if box:
+            found.items.append(
+                _item(folder, picture, f'{split}/{finder.key(picture)}', emotion, box)
+            )
+
+
+def _box(found: Scan, where: str, cells: Mapping[str, str]) -> Box | None:
+    """The box of a face, or None with the reason in `found`. Whether it fits, its picture says."""
+    texts = [cells[column] for column in _BOX]
+    numbers = [number for text in texts if (number := tables.whole_number(text)) is not None]
+    if len(numbers) < len(_BOX):  # they are, where there is a face
+        message = f"{where}: the face's box is {texts}, expected four whole numbers, none below 0"
+        found.problem(where, checks.BAD_BOX, message)
+        return None
+    left, top, width, height = numbers
+    if not width or not height:
+        message = f"{where}: the face's box is {width} x {height} pixels, expected at least 1 x 1"
+        found.problem(where, checks.BAD_BOX, message)
+        return None
+    return left, top, width, height
 
 
 def _emotion(found: Scan, where: str, label: str) -> int | None:

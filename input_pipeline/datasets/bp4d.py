@@ -17,7 +17,7 @@ from pathlib import Path
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_LISTS
-from input_pipeline.datasets import checks, frames, tables
+from input_pipeline.datasets import checks, frames, paths, tables
 from input_pipeline.datasets.folds import Parts, part_of
 from input_pipeline.datasets.items import Options, Scan
 from input_pipeline.datasets.manual import FaceBuilder
@@ -58,7 +58,7 @@ def missing(root: Path, options: Options) -> list[str]:
     """One line for the labels or the frames if they aren't there."""
     del options
     lines = []
-    if not any((root / _LABELS).glob('*.csv')):
+    if not paths.files(root / _LABELS, '.csv'):
         lines.append(f'{root / _LABELS}/*.csv: the occurrence codes of BP4D')
     if not frames.pictures(root / _FOLDER, _FRAMES).is_dir():
         lines.append(f'{root / _FOLDER / _FRAMES}: the frames of BP4D')
@@ -68,7 +68,7 @@ def missing(root: Path, options: Options) -> list[str]:
 def scan(root: Path, options: Options) -> Scan:
     """A record for every coded frame, by subject, task and frame."""
     found = Scan()
-    for path in sorted((root / _LABELS).glob('*.csv')):
+    for path in paths.files(root / _LABELS, '.csv'):
         found.label_files.append(path)
         match = _NAME.fullmatch(path.stem)
         part = part_of(match['subject'], PARTS) if match else None
@@ -77,23 +77,22 @@ def scan(root: Path, options: Options) -> Scan:
             found.problem(str(path), checks.UNKNOWN_SUBJECT, message)
             continue
         try:
-            rows = tables.records(path, map(str, _AUS))
-            frame_column = next((next(iter(cells)) for _, cells in rows if cells), '')
+            table = tables.table(path, map(str, _AUS))
         except UserError as error:
             found.problem(str(path), checks.BAD_LABEL_FILE, str(error))
             continue
         subject, task = match['subject'], match['task']
         folder = frames.pictures(root / _FOLDER, _FRAMES) / subject / task
         numbered = frames.numbered(folder)
-        for line, cells in rows[:: options.frame_step]:
-            frame = cells.get(frame_column, '')
-            codes = {au: cells.get(str(au), '') for au in _AUS}
-            if _is_coded(found, f'{path}, line {line}', frame, codes):
+        for row in table.records[:: options.frame_step]:
+            frame = tables.whole_number(row.cells.get(table.columns[0], ''))
+            codes = {au: row.cells.get(str(au), '') for au in _AUS}
+            if _is_coded(found, f'{path}, line {row.line}', row, frame, codes):
                 found.items.append(
                     frames.item(
                         root / _FOLDER,
-                        numbered.get(int(frame), folder / f'{frame}.jpg'),
-                        id=f'{subject}/{task}/{int(frame)}',
+                        numbered.get(frame, folder / f'{frame}.jpg'),
+                        id=f'{subject}/{task}/{frame}',
                         split=part,
                         subject=subject,
                         aus=tuple(au for au in _AUS if codes[au] == '1'),
@@ -103,11 +102,13 @@ def scan(root: Path, options: Options) -> Scan:
     return found
 
 
-def _is_coded(found: Scan, where: str, frame: str, codes: dict[int, str]) -> bool:
+def _is_coded(
+    found: Scan, where: str, row: tables.Record, frame: int | None, codes: dict[int, str]
+) -> bool:
     """Whether a row is a frame with all its labels; what else it is goes into `found`."""
-    if not frame.isdigit():
-        message = f'{where}: expected a frame number and the codes of its action units'
-        found.problem(where, checks.BAD_ROW, message)
+    if frame is None:
+        expected = 'expected a frame number and the codes of its action units'
+        found.problem(where, checks.BAD_ROW, f'{where}: {row.fault or expected}')
         return False
     wrong = [f'AU{au} = {code!r}' for au, code in codes.items() if code not in ('0', '1', '9')]
     if wrong:

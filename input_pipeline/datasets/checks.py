@@ -24,6 +24,9 @@ MISSING_FILE = 'missing file'
 BAD_ROW = 'unreadable row'
 BAD_LABEL = 'label out of range'
 BAD_LANDMARKS = 'unreadable landmarks'
+BAD_BOX = 'box beyond the picture'
+BAD_FILE = 'unreadable file'
+BAD_VIDEO = 'unreadable video'
 LANDMARK_SCALE = 'landmark scale'
 
 ALWAYS_STOP = frozenset({DUPLICATE_ID, SUBJECT_IN_TWO_SPLITS, BAD_LABEL_FILE, UNKNOWN_SUBJECT})
@@ -60,6 +63,14 @@ def whole(items: Sequence[Item]) -> list[Problem]:
 
 def one(item: Item, *, known_aus: Collection[int]) -> list[Problem]:
     """What is wrong with one record: its files, then what they hold."""
+    try:
+        return _of_files(item, known_aus)
+    except OSError as error:
+        message = f"record '{item.id}': {error.filename} cannot be read ({error.strerror})"
+        return [Problem(item.id, BAD_FILE, message)]
+
+
+def _of_files(item: Item, known_aus: Collection[int]) -> list[Problem]:
     missing = [
         Problem(item.id, MISSING_FILE, f"record '{item.id}': {what} {path} doesn't exist")
         for what, path in (('the picture', item.image), ('the landmark file', item.landmarks))
@@ -71,7 +82,11 @@ def one(item: Item, *, known_aus: Collection[int]) -> list[Problem]:
         landmarks = read_landmarks(item.landmarks)
     except UserError as error:
         return [Problem(item.id, BAD_LANDMARKS, f"record '{item.id}': {error}")]
-    found = problems(read(item), known_aus=known_aus, needs_landmarks=False, needs_label=False)
+    try:
+        record = read(item)
+    except UserError as error:
+        return [Problem(item.id, BAD_BOX, f"record '{item.id}': {error}")]
+    found = problems(record, known_aus=known_aus, needs_landmarks=False, needs_label=False)
     return found or _landmark_scale(item, landmarks)
 
 

@@ -18,11 +18,12 @@ from pathlib import Path
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_LISTS
-from input_pipeline.datasets import checks, frames, tables
+from input_pipeline.datasets import checks, frames, paths, tables
 from input_pipeline.datasets.folds import Parts, part_of
 from input_pipeline.datasets.items import Options, Scan
 from input_pipeline.datasets.manual import FaceBuilder
 from input_pipeline.datasets.plan import DataSet
+from input_pipeline.validate import Problem
 
 _FOLDER = 'DISFA'
 _LABELS = Path(_FOLDER, 'ActionUnit_Labels')
@@ -59,28 +60,25 @@ def missing(root: Path, options: Options) -> list[str]:
     """One line for the labels, or for all pictures, if they aren't there."""
     del options
     lines = []
-    if not any((root / _LABELS).glob('SN*/SN*_au*.txt')):
+    if not any(paths.files(folder, '.txt') for folder in _subjects(root)):
         lines.append(f'{root / _LABELS}/SN*/SN*_au*.txt: the labels of DISFA')
     if not frames.pictures(root / _FOLDER).is_dir() and not _videos(root):
         lines.append(f'{root / _FOLDER}/Video_LeftCamera/*.avi: the videos of DISFA')
     return lines
 
 
-def prepare(root: Path) -> None:
-    """Writes the frames of the owners' videos, where nobody has yet.
-
-    Raises:
-      UserError: a video cannot be decoded.
-    """
+def prepare(root: Path) -> list[Problem]:
+    """Writes the frames of the owners' videos, where nobody has yet; returns what is no video."""
     folder = frames.pictures(root / _FOLDER)
-    if folder.name == 'frames':
-        frames.extract({folder / subject: path for subject, path in _videos(root).items()})
+    if folder.name != 'frames':
+        return []
+    return frames.extract({folder / subject: path for subject, path in _videos(root).items()})
 
 
 def scan(root: Path, options: Options) -> Scan:
     """A record for every labelled frame, by subject and frame."""
     found = Scan()
-    for folder in sorted((root / _LABELS).glob('SN*')):
+    for folder in _subjects(root):
         part = part_of(folder.name, PARTS)
         if not part:
             message = f'{folder}: subject {folder.name} is none of the 27 of the three folds'
@@ -142,7 +140,8 @@ def _of_frame(found: Scan, path: Path, au: int) -> dict[int, int]:
     for line, text in numbered:
         where = f'{path}, line {line}'
         frame, _, intensity = (part.strip() for part in text.partition(','))
-        if not frame.isdigit() or not intensity:
+        number = tables.whole_number(frame)
+        if number is None or not intensity:
             found.problem(
                 where, checks.BAD_ROW, f"{where}: expected 'frame,intensity', not {text!r}"
             )
@@ -150,17 +149,25 @@ def _of_frame(found: Scan, path: Path, au: int) -> dict[int, int]:
             message = f'{where}: the intensity of AU{au} is {intensity!r}, expected 0..5'
             found.problem(where, checks.BAD_LABEL, message)
         else:
-            of_frame[int(frame)] = int(intensity)
+            of_frame[number] = int(intensity)
     return of_frame
 
 
 def _videos(root: Path) -> dict[str, Path]:
     """Subject -> video of the left camera."""
+    of_camera = [
+        path
+        for folder in sorted((root / _FOLDER).glob('Video*LeftCamera'))
+        for path in paths.files(folder, '.avi')
+    ]
     names = [subject for subjects in PARTS.values() for subject in subjects]
-    found = {
-        name: next((root / _FOLDER).glob(f'Video*LeftCamera/*{name}*.avi'), None) for name in names
-    }
+    found = {name: next((p for p in of_camera if name in p.name), None) for name in names}
     return {name: path for name, path in found.items() if path}
+
+
+def _subjects(root: Path) -> list[Path]:
+    """The folders of labels."""
+    return [folder for folder in paths.folders(root / _LABELS) if folder.name.startswith('SN')]
 
 
 DATA_SET = DataSet(

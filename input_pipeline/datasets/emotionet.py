@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_LISTS
-from input_pipeline.datasets import answers, checks, tables
+from input_pipeline.datasets import answers, checks, paths, tables
 from input_pipeline.datasets.items import Item, Options, Scan, landmark_file
 from input_pipeline.datasets.manual import FaceBuilder
 from input_pipeline.datasets.plan import DataSet
@@ -67,24 +67,28 @@ def scan(root: Path, options: Options) -> Scan:
         except UserError as error:
             found.problem(str(path), checks.BAD_LABEL_FILE, str(error))
             continue
-        has_header = table[0][1][0].lower() == 'url'
-        for line, cells in table[has_header:]:
-            _add(found, root, f'{path}, line {line}', cells, columns)
+        has_header = _unquoted(table[0].cells)[0].lower() == 'url'
+        for row in table[has_header:]:
+            _add(found, root, f'{path}, line {row.line}', row, columns)
     return found
 
 
 def _label_files(root: Path) -> list[Path]:
-    folder = root / _FOLDER
-    return sorted([*folder.glob('*.csv'), *folder.glob('*.txt')])
+    return paths.files(root / _FOLDER, '.csv', '.txt')
 
 
-def _columns(path: Path, table: list[tuple[int, list[str]]]) -> dict[int, int]:
+def _unquoted(cells: list[str]) -> list[str]:
+    """The owners' sheet has single quotes around cells and at the end of URLs."""
+    return [cell.strip("'").strip() for cell in cells]
+
+
+def _columns(path: Path, table: list[tables.Row]) -> dict[int, int]:
     """Action unit -> index of its column.
 
     Raises:
       UserError: the table has neither a header with the scored action units nor 62 columns.
     """
-    first = table[0][1] if table else []
+    first = _unquoted(table[0].cells) if table else []
     header = [cell.lower().replace(' ', '') for cell in first]
     if header[:1] == ['url']:
         if lacking := [f'AU {au}' for au in _AUS if f'au{au}' not in header]:
@@ -98,11 +102,12 @@ def _columns(path: Path, table: list[tuple[int, list[str]]]) -> dict[int, int]:
     return {au: au + 1 for au in _AUS}
 
 
-def _add(found: Scan, root: Path, where: str, cells: list[str], columns: dict[int, int]) -> None:
+def _add(found: Scan, root: Path, where: str, row: tables.Row, columns: dict[int, int]) -> None:
     """Adds the item of a row, or says why there is none."""
-    if len(cells) <= max(columns.values()) or '/' not in cells[0]:
-        message = f'{where}: expected the URL of a picture and the codes of its action units'
-        found.problem(where, checks.BAD_ROW, message)
+    cells = _unquoted(row.cells)
+    if row.fault or len(cells) <= max(columns.values()) or not _has_picture(cells[0]):
+        expected = 'expected the URL of a picture and the codes of its action units'
+        found.problem(where, checks.BAD_ROW, f'{where}: {row.fault or expected}')
         return
     codes = {au: cells[column] for au, column in columns.items()}
     wrong = [f'AU{au} = {code!r}' for au, code in codes.items() if code not in _CODES]
@@ -129,6 +134,10 @@ def _add(found: Scan, root: Path, where: str, cells: list[str], columns: dict[in
             source=_FOLDER,
         )
     )
+
+
+def _has_picture(url: str) -> bool:
+    return '/' in url and '\0' not in url and bool(PurePosixPath(url).suffix)
 
 
 def _picture(pictures: Path, url: str) -> Path:

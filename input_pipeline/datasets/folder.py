@@ -26,7 +26,6 @@ the above: nothing is guessed.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +33,8 @@ from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_NAMES, EMOTIONS, emotion_label
-from input_pipeline.datasets import answers, checks, tables
+from emola_jax.texts import is_text, parse_fields, printable, shown
+from input_pipeline.datasets import answers, checks, paths, tables
 from input_pipeline.datasets.items import Item, Options, Scan, landmark_file
 from input_pipeline.datasets.manual import FaceBuilder
 from input_pipeline.datasets.plan import DataSet
@@ -42,8 +42,14 @@ from input_pipeline.records import TASKS, UNLABELLED
 
 _NAMES = ('labels.csv', 'labels.tsv', 'labels.jsonl')
 _FILE_COLUMNS = ('file', 'image', 'path', 'filename')
+_TEXT_COLUMNS = (
+    'emotion', 'description', 'emotion_description', 'au_description', 'instruction', 'landmarks',
+    'split', 'subject', 'id', 'task',
+)  # fmt: skip
+_COLUMNS = {*_FILE_COLUMNS, *_TEXT_COLUMNS, 'aus'}
+_ANSWER_COLUMNS = {'emotion', 'aus', 'description'}
 _EVALUATED_SHARE = 5
-_AUS = re.compile(r'(?:AU\s*)?\d+(?:[,;\s]+(?:AU\s*)?\d+)*', re.IGNORECASE)
+_AUS = re.compile(r'(?:AU\s*)?\d{1,3}(?:[,;\s]+(?:AU\s*)?\d{1,3})*', re.IGNORECASE | re.ASCII)
 _NUMBER = re.compile(r'\d+')
 _SPLIT = re.compile(r'[a-z]\w*')
 _AT_REST = ('none', '-')
@@ -69,7 +75,7 @@ def label_file(root: Path, options: Options) -> Path:
       UserError: several are there.
     """
     if options.labels:
-        return root / options.labels
+        return root / Path(options.labels).expanduser()
     there = [root / name for name in _NAMES if (root / name).is_file()]
     if len(there) > 1:
         names = ', '.join(path.name for path in there)
@@ -82,59 +88,88 @@ def scan(root: Path, options: Options) -> Scan:
     path = label_file(root, options)
     found = Scan(label_files=[path])
     try:
-        rows = _json_rows(path) if path.suffix.lower() == '.jsonl' else tables.records(path, ())
+        table = _json_table(path) if path.suffix.lower() == '.jsonl' else tables.table(path)
     except UserError as error:
         found.problem(str(path), checks.BAD_LABEL_FILE, str(error))
         return found
-    columns = {name for _, row in rows for name in row}
-    if not columns & set(_FILE_COLUMNS) or not columns & {'emotion', 'aus', 'description'}:
+    columns = set(table.columns)
+    if not columns & set(_FILE_COLUMNS) or not columns & _ANSWER_COLUMNS:
         message = (
             f"{path}: expected a column 'file' and 'emotion', 'aus' or 'description'; found "
-            f'{", ".join(sorted(columns)) or "nothing"}'
+            f'{", ".join(filter(None, table.columns)) or "nothing"}'
         )
         found.problem(str(path), checks.BAD_LABEL_FILE, message)
         return found
-    for line, row in rows:
-        where = f'{path}, line {line}'
-        wrong = list(_faults(row))
+    if unread := sorted(filter(None, columns - _COLUMNS)):
+        found.notes.append(f'{path}: not read: the column(s) {", ".join(map(printable, unread))}')
+    finder = paths.Finder(root)
+    for row in table.records:
+        where = f'{path}, line {row.line}'
+        wrong = list(_faults(row, finder))
         for kind, complaint in wrong:
             found.problem(where, kind, f'{where}: {complaint}')
         if not wrong:
-            found.items += [_item(root, row, task) for task in _tasks(row) if task in options.tasks]
+            tasks = (task for task in _tasks(row.cells) if task in options.tasks)
+            found.items += [_item(root, finder, row.cells, task) for task in tasks]
     return found
 
 
-def _json_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    rows = []
+def _json_table(path: Path) -> tables.Table:
+    """One object a line as a table: cells are whatever JSON values they are."""
+    records = []
     for number, line in tables.lines(path):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f'{path}, line {number}: no JSON ({error.msg})') from None
+        where = f'{path}, line {number}'
+        row = parse_fields(line, where)
         if not isinstance(row, dict):
-            raise UserError(f'{path}, line {number}: expected a JSON object')
-        rows.append((number, {str(key).lower(): value for key, value in row.items()}))
-    return rows
+            raise UserError(f'{where}: expected a JSON object, found {shown(row)}')
+        cells = {str(key).lower(): value for key, value in row.items()}
+        twice = [
+            *row.repeated,
+            *(name for name in cells if list(map(str.lower, row)).count(name) > 1),
+        ]
+        fault = f'has the field {twice[0]!r} twice' if twice else ''
+        records.append(tables.Record(number, cells, fault))
+    if not records:
+        raise UserError(f'{path}: expected one JSON object a line, found nothing')
+    return tables.Table(list(dict.fromkeys(name for row in records for name in row.cells)), records)
 
 
-def _faults(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _faults(record: tables.Record, finder: paths.Finder) -> Iterator[tuple[str, str]]:
     """Kind and description of what is wrong with a row."""
-    if not _file(row):
-        yield checks.BAD_ROW, 'names no file, or has more or fewer cells than the header'
+    row = record.cells
+    if record.fault:
+        yield checks.BAD_ROW, record.fault
         return
+    if wrong := next((f for f in (*_FILE_COLUMNS, *_TEXT_COLUMNS) if not _fits(row.get(f))), None):
+        yield checks.BAD_ROW, f'{wrong} is {shown(row[wrong])}, expected a text'
+        return
+    if not _file(row):
+        yield checks.BAD_ROW, 'names no file'
+        return
+    for what, name in (('file', _file(row)), ('landmark file', _text(row, 'landmarks'))):
+        try:
+            if name:
+                finder.path(name)
+        except UserError as error:
+            yield checks.BAD_ROW, f'the {what} is {error}'
+    yield from _label_faults(row)
+
+
+def _label_faults(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
     emotion, aus, task = _text(row, 'emotion'), row.get('aus'), _text(row, 'task')
     if emotion and emotion_label(emotion) is None:
         names = ', '.join(EMOTIONS)
-        yield checks.BAD_LABEL, f'the emotion is {emotion!r}, expected 0..6 or one of {names}'
+        yield checks.BAD_LABEL, f'the emotion is {shown(emotion)}, expected 0..6 or one of {names}'
     if _has_aus(row) and (numbers := _aus(aus)) is None:
-        yield checks.BAD_LABEL, f"aus is {aus!r}, expected FACS numbers such as '4, 9', or 'none'"
+        complaint = f"aus is {shown(aus)}, expected FACS numbers such as '4, 9', or 'none'"
+        yield checks.BAD_LABEL, complaint
     elif _has_aus(row) and (unknown := sorted(set(numbers or ()) - AU_NAMES.keys())):
         yield (
             checks.BAD_LABEL,
             f'aus has {unknown}, which are no action units that have a name here',
         )
     if task and task not in TASKS:
-        yield checks.BAD_LABEL, f'the task is {task!r}, expected one of {TASKS}'
+        yield checks.BAD_LABEL, f'the task is {shown(task)}, expected one of {TASKS}'
     if not _tasks(row):
         yield checks.BAD_ROW, 'has no label; expected an emotion, aus, or a description and a task'
     if _text(row, 'description') and len(_tasks(row)) > 1:
@@ -143,15 +178,21 @@ def _faults(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
             'has both labels and one description; expected emotion_description, au_description',
         )
     if (split := _text(row, 'split')) and not _SPLIT.fullmatch(split):
-        yield checks.BAD_LABEL, f"the split is {split!r}, expected a name such as 'train'"
+        yield checks.BAD_LABEL, f"the split is {shown(split)}, expected a name such as 'train'"
 
 
-def _item(root: Path, row: dict[str, Any], task: str) -> Item:
+def _fits(value: Any) -> bool:
+    """Whether a value of a table or of JSON can be taken as a text."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value is None or is_text(value) or is_number
+
+
+def _item(root: Path, finder: paths.Finder, row: dict[str, Any], task: str) -> Item:
     """The item of a row without faults."""
-    name = _file(row)
+    picture = finder.path(_file(row))
     emotion = emotion_label(_text(row, 'emotion')) if _text(row, 'emotion') else None
     aus = tuple(_aus(row['aus']) or ()) if _has_aus(row) else ()
-    key = _text(row, 'id') or str(Path(name).with_suffix(''))
+    key = _text(row, 'id') or printable(finder.key(picture))
     subject = _text(row, 'subject')
     described = _text(row, f'{task}_description') or _text(row, 'description')
     if not described and task == 'au':
@@ -162,16 +203,16 @@ def _item(root: Path, row: dict[str, Any], task: str) -> Item:
     return Item(
         id=f'{key}/{task}' if len(_tasks(row)) > 1 else key,
         split=_text(row, 'split') or _drawn_split(subject or key),
-        image=str(root / name),
-        landmarks=str(root / given)
+        image=str(picture),
+        landmarks=str(finder.path(given))
         if given
-        else landmark_file(root / 'landmarks', root, root / name),
+        else landmark_file(root / 'landmarks', root, picture),
         task=task,
         instruction=_text(row, 'instruction') or answers.QUESTIONS[task],
         response=described,
         emotion=UNLABELLED if emotion is None else emotion,
         aus=aus,
-        source=root.resolve().name,
+        source=printable(root.resolve().name),
         subject=subject,
     )
 

@@ -10,11 +10,18 @@ from tqdm import tqdm
 
 from emola_jax.errors import UserError
 from emola_jax.files import atomic_folder
-from input_pipeline.datasets import answers
+from input_pipeline.datasets import answers, checks, paths
 from input_pipeline.datasets.items import Item, landmark_file
+from input_pipeline.validate import Problem
 
 _SUFFIXES = ('.jpg', '.jpeg', '.png')
 _JPEG_QUALITY = 95
+
+VIDEO_SUFFIXES = (
+    '.3gp', '.asf', '.avi', '.flv', '.m2ts', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg',
+    '.mts', '.mxf', '.ogv', '.ts', '.vob', '.webm', '.wmv',
+)  # fmt: skip
+"""What a video's file may be called."""
 
 
 def pictures(folder: Path, own: str = 'frames') -> Path:
@@ -49,44 +56,51 @@ def item(
 
 def numbered(folder: Path) -> dict[int, Path]:
     """The pictures of a folder by the number that is their name, with or without leading zeros."""
-    if not folder.is_dir():
-        return {}
     return {
         int(path.stem): path
-        for path in sorted(folder.iterdir())
-        if path.stem.isdigit() and path.suffix.lower() in _SUFFIXES
+        for path in paths.files(folder, *_SUFFIXES)
+        if path.stem.isascii() and path.stem.isdecimal()
     }
 
 
-def extract(videos: Mapping[Path, Path]) -> None:
+class _NoVideo(Exception):
+    """No frame can be decoded; keeps `atomic_folder` from leaving an empty folder."""
+
+
+def extract(videos: Mapping[Path, Path]) -> list[Problem]:
     """Writes the frames of videos as 1.jpg, 2.jpg, …; a folder that is there is left as it is.
 
     Args:
       videos: folder of the frames -> the video's file.
 
+    Returns:
+      One problem for each file that is no video; the others are written.
+
     Raises:
-      UserError: videos that cannot be decoded, or written beside; each is named.
+      UserError: frames cannot be written.
     """
-    bad = []
+    problems = []
     todo = {folder: video for folder, video in videos.items() if not folder.exists()}
     for folder, video in tqdm(todo.items(), desc='frames', unit='video', disable=not todo):
         capture = cv2.VideoCapture(str(video))
         try:
             with atomic_folder(folder) as partial:
                 if not _write_frames(capture, partial):
-                    raise UserError(f'{video}: no frame of it can be decoded, expected a video')
-        except UserError as error:
-            bad.append(str(error))
-        except OSError as error:
-            bad.append(f'{folder}: the frames of {video.name} cannot be written there ({error})')
+                    raise _NoVideo
+        except _NoVideo:
+            message = f'{video}: no frame of it can be decoded, expected a video'
+            problems.append(Problem(str(video), checks.BAD_VIDEO, message))
         finally:
             capture.release()
-    if bad:
-        raise UserError('\n'.join(bad))
+    return problems
 
 
 def _write_frames(capture: cv2.VideoCapture, folder: Path) -> int:
-    """Writes all frames; returns their number."""
+    """Writes all frames; returns their number.
+
+    Raises:
+      UserError: one cannot be written.
+    """
     count = 0
     while True:
         is_frame, picture = capture.read()
@@ -95,4 +109,4 @@ def _write_frames(capture: cv2.VideoCapture, folder: Path) -> int:
         count += 1
         quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
         if not cv2.imwrite(str(folder / f'{count}.jpg'), picture, quality):
-            raise UserError(f'{folder}: frame {count} could not be written')
+            raise UserError(f'{folder}: frame {count} cannot be written; is the disk full?')

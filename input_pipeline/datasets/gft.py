@@ -2,7 +2,7 @@
 
 ROOT/GFT/AU_Occurrence/001A.csv       a row a coded frame: its number, then a column an action unit
 ROOT/GFT/train.txt, ROOT/GFT/test.txt participants of the owners' split (78 and 18), one id a line
-ROOT/GFT/videos/001A.mp4              the owners' videos (any suffix)
+ROOT/GFT/videos/001A.mp4              the owners' videos (any usual suffix)
 ROOT/GFT/frames/001A/1.jpg            written from them if it isn't there
 ROOT/GFT/faces/001A/1.jpg             ours, optional: frames cropped to the face
 ROOT/GFT/landmarks/001A/1.npy         ours, optional
@@ -21,10 +21,11 @@ from pathlib import Path
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_LISTS
-from input_pipeline.datasets import checks, frames, tables
+from input_pipeline.datasets import checks, frames, paths, tables
 from input_pipeline.datasets.items import Options, Scan
 from input_pipeline.datasets.manual import FaceBuilder
 from input_pipeline.datasets.plan import DataSet
+from input_pipeline.validate import Problem
 
 _FOLDER = 'GFT'
 _LABELS = Path(_FOLDER, 'AU_Occurrence')
@@ -33,7 +34,7 @@ _SPLITS = ('train', 'test')
 SCORED: tuple[int, ...] = (1, 2, 4, 6, 10, 12, 14, 15, 23, 24)
 """The action units that the paper scores; every table has to have them."""
 
-_COLUMN = re.compile(r'(?:au)?[ _]?0*(\d+)', re.IGNORECASE)
+_COLUMN = re.compile(r'(?:au)?[ _]?0*(\d{1,3})', re.IGNORECASE | re.ASCII)
 _NOT_CODED = ('9', '99', '999', 'nan', '')
 
 _INSTRUCTIONS = """\
@@ -51,22 +52,19 @@ def missing(root: Path, options: Options) -> list[str]:
         for split in _SPLITS
         if not (root / _FOLDER / f'{split}.txt').is_file()
     ]
-    if not any((root / _LABELS).glob('*.csv')):
+    if not paths.files(root / _LABELS, '.csv'):
         lines.append(f'{root / _LABELS}/*.csv: the codes of GFT')
     if not frames.pictures(root / _FOLDER).is_dir() and not _videos(root):
         lines.append(f'{root / _FOLDER}/videos: the videos of GFT')
     return lines
 
 
-def prepare(root: Path) -> None:
-    """Writes the frames of the owners' videos, where nobody has yet.
-
-    Raises:
-      UserError: a video cannot be decoded.
-    """
+def prepare(root: Path) -> list[Problem]:
+    """Writes the frames of the owners' videos, where nobody has yet; returns what is no video."""
     folder = frames.pictures(root / _FOLDER)
-    if folder.name == 'frames':
-        frames.extract({folder / path.stem: path for path in _videos(root)})
+    if folder.name != 'frames':
+        return []
+    return frames.extract({folder / path.stem: path for path in _videos(root)})
 
 
 def scan(root: Path, options: Options) -> Scan:
@@ -82,8 +80,8 @@ def _scan_participant(found: Scan, root: Path, participant: str, split: str, ste
     path = root / _LABELS / f'{participant}.csv'
     found.label_files += [path] if path.is_file() else []
     try:
-        table = tables.records(path, ())
-        columns = _columns(table)
+        table = tables.table(path)
+        columns = _columns(table.columns)
         if lacking := [f'AU{au}' for au in SCORED if au not in columns]:
             raise UserError(f'{path}: the header lacks a column for {", ".join(lacking)}')
     except UserError as error:
@@ -91,8 +89,8 @@ def _scan_participant(found: Scan, root: Path, participant: str, split: str, ste
         return
     folder = frames.pictures(root / _FOLDER) / participant
     numbered = frames.numbered(folder)
-    for line, cells in table[::step]:
-        labels = _labels(found, f'{path}, line {line}', cells, columns)
+    for row in table.records[::step]:
+        labels = _labels(found, f'{path}, line {row.line}', row, columns)
         if labels:
             frame, aus = labels
             found.items.append(
@@ -116,24 +114,23 @@ def _participants(found: Scan, path: Path) -> list[str]:
         return []
 
 
-def _columns(table: list[tuple[int, dict[str, str]]]) -> dict[int, str]:
-    """Action unit -> its column's name, behind the first column, which numbers the frames."""
-    names = next((list(cells)[1:] for _, cells in table if cells), [])
-    matches = ((_COLUMN.fullmatch(name), name) for name in names)
+def _columns(names: list[str]) -> dict[int, str]:
+    """Action unit -> its column's name, after the first column, which numbers the frames."""
+    matches = ((_COLUMN.fullmatch(name), name) for name in names[1:])
     numbers = {int(match[1]): name for match, name in matches if match}
     return {au: numbers[au] for au in AU_LISTS['gft'] if au in numbers}
 
 
 def _labels(
-    found: Scan, where: str, cells: dict[str, str], columns: dict[int, str]
+    found: Scan, where: str, row: tables.Record, columns: dict[int, str]
 ) -> tuple[int, tuple[int, ...]] | None:
     """Frame number and present action units of a row, or None with the reason in `found`."""
-    frame = next(iter(cells.values()), '')
-    if not frame.isdigit():
-        message = f'{where}: expected a frame number and the codes of its action units'
-        found.problem(where, checks.BAD_ROW, message)
+    frame = tables.whole_number(next(iter(row.cells.values()), ''))
+    if frame is None:
+        expected = 'expected a frame number and the codes of its action units'
+        found.problem(where, checks.BAD_ROW, f'{where}: {row.fault or expected}')
         return None
-    codes = {au: cells[name].lower() for au, name in columns.items()}
+    codes = {au: row.cells[name].lower() for au, name in columns.items()}
     unknown = [au for au, code in codes.items() if code in _NOT_CODED or code.startswith('-')]
     wrong = {au: code for au, code in codes.items() if code not in ('0', '1') and au not in unknown}
     if wrong:
@@ -144,12 +141,11 @@ def _labels(
     if set(unknown) & set(SCORED):
         found.dropped['an action unit not coded'] += 1
         return None
-    return int(frame), tuple(au for au, code in codes.items() if code == '1')
+    return frame, tuple(au for au, code in codes.items() if code == '1')
 
 
 def _videos(root: Path) -> list[Path]:
-    folder = root / _FOLDER / 'videos'
-    return sorted(path for path in folder.glob('*.*') if path.is_file())
+    return paths.files(root / _FOLDER / 'videos', *frames.VIDEO_SUFFIXES)
 
 
 DATA_SET = DataSet(

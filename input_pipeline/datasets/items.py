@@ -17,6 +17,7 @@ from PIL import Image
 
 from emola_jax.errors import UserError
 from input_pipeline import images
+from input_pipeline.arrays import read_array
 from input_pipeline.landmarks import POINTS
 from input_pipeline.records import TASKS, UNLABELLED, Record
 from input_pipeline.validate import Problem
@@ -88,16 +89,25 @@ class Scan:
       problems: what is wrong in the label files, beside `items` or instead of them.
       dropped: how many records were left out on purpose, by reason.
       label_files: the files that were read; the data set's name follows their content.
+      notes: sentences on what is there and not read, for the summary.
     """
 
     items: list[Item] = dataclasses.field(default_factory=list)
     problems: list[Problem] = dataclasses.field(default_factory=list)
     dropped: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     label_files: list[Path] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
 
     def problem(self, where: str, kind: str, message: str) -> None:
         """Notes a problem of the record, or the label file, `where`."""
         self.problems.append(Problem(where, kind, message))
+
+    def keep_one_of_each(self) -> None:
+        """Leaves out, and counts, items that repeat another one to the last field."""
+        kept = list(dict.fromkeys(self.items))
+        if repeated := len(self.items) - len(kept):
+            self.dropped['the same entry again'] += repeated
+            self.items = kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,11 +155,11 @@ def read_landmarks(path: str) -> np.ndarray:
     if not path or not Path(path).is_file():
         return np.full(2 * POINTS, np.nan, np.float32)
     try:
-        return np.load(path, allow_pickle=False).astype(np.float32).reshape(-1)
-    except (ValueError, OSError, EOFError) as error:
-        raise UserError(
-            f'{path}: expected a NumPy array of {2 * POINTS} numbers ({error})'
-        ) from None
+        return read_array(Path(path)).astype(np.float32).reshape(-1)
+    except UserError as error:
+        raise UserError(f'{error}; expected an array of {2 * POINTS} numbers') from None
+    except (ValueError, TypeError) as error:
+        raise UserError(f'{path}: expected an array of {2 * POINTS} numbers ({error})') from None
 
 
 def landmark_file(folder: Path, pictures: Path, picture: Path) -> str:
@@ -161,8 +171,10 @@ def landmark_file(folder: Path, pictures: Path, picture: Path) -> str:
       The file's path, or '' where neither is there.
     """
     beside = picture.with_suffix('.npy')
-    mirrored = folder / beside.relative_to(pictures)
-    return next((str(path) for path in (mirrored, beside) if path.is_file()), '')
+    places = [beside]
+    if beside.is_relative_to(pictures):
+        places.insert(0, folder / beside.relative_to(pictures))
+    return next((str(path) for path in places if path.is_file()), '')
 
 
 def _image_bytes(item: Item) -> bytes:
@@ -181,6 +193,11 @@ def _image_bytes(item: Item) -> bytes:
 
 def _cropped(picture: Image.Image, box: Box) -> bytes:
     left, top, width, height = box
+    if left + width > picture.width or top + height > picture.height:
+        raise UserError(
+            f"the face's box reaches to {left + width}, {top + height}, beyond the picture of "
+            f'{picture.width} x {picture.height} pixels'
+        )
     file = io.BytesIO()
     picture.crop((left, top, left + width, top + height)).save(file, 'JPEG', quality=95)
     return file.getvalue()

@@ -58,10 +58,8 @@ def build(
         them (all of it is listed).
     """
     data_set = faces.DATA_SET
-    data_set.check(root, options)
-    data_set.prepare(root)
     data_dir.mkdir(parents=True, exist_ok=True)
-    found = data_set.scan(root, options)
+    found = data_set.look(root, options)
     key = fingerprint(data_set, options, found, drop=drop)
     with waiting_turn(data_dir / f'.{data_set.name}-{key}.lock', f'builds {data_set.title}'):
         built = data_dir / data_set.name / key / _VERSION
@@ -148,10 +146,8 @@ class FaceBuilder(tfds.core.ShardBasedBuilder):
     def _own_plan(self, root: Path) -> Plan:
         data_set = self.DATA_SET
         options = Options(task='mix' if len(data_set.tasks) > 1 else data_set.tasks[0])
-        data_set.check(root, options)
-        data_set.prepare(root)
         shutil.rmtree(self._work, ignore_errors=True)  # of files that may have changed since
-        found = data_set.scan(root, options)
+        found = data_set.look(root, options)
         return make_plan(data_set, options, found, self._work, drop=False, threads=_THREADS)
 
     def _download_and_prepare(self, *args: Any, **options: Any) -> None:

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_LISTS, AU_NAMES, EMOTIONS
 from emola_jax.files import read_jsonl, write_json
+from emola_jax.texts import printable
 from input_pipeline.datasets import checks
 from input_pipeline.datasets.items import Item, Options, Scan
 from input_pipeline.validate import Problem
@@ -42,7 +43,10 @@ class DataSet:
       instructions: which files to get, from whom, and where to put them.
       missing: (root, options) -> one line for each label file or folder that isn't there.
       scan: (root, options) -> what is there.
-      prepare: (root) -> None; what has to happen before `scan`, such as to write a video's frames.
+      prepare: (root) -> what went wrong; what has to happen before `scan`, such as to write the
+        frames of videos.
+      partial: (root, options) -> one line for each part that isn't there, if what is there can be
+        built without it; else none.
     """
 
     name: str
@@ -55,7 +59,8 @@ class DataSet:
     instructions: str
     missing: Callable[[Path, Options], list[str]]
     scan: Callable[[Path, Options], Scan]
-    prepare: Callable[[Path], None] = lambda root: None
+    prepare: Callable[[Path], list[Problem]] = lambda root: []
+    partial: Callable[[Path, Options], list[str]] = lambda root, options: []
 
     @property
     def known_aus(self) -> tuple[int, ...]:
@@ -71,16 +76,36 @@ class DataSet:
             )
 
     def lacking(self, root: Path, options: Options) -> list[str]:
-        """One line for each label file or folder that isn't there, then one: whence and whither."""
+        """One line for each label file or folder that isn't there, then where to get them."""
         lines = self.missing(root, options)
         hint = ' '.join(self.instructions.split()).replace('ROOT', str(root))
-        return [*lines, f'get {hint}'] if lines else []
+        return [*lines, *self.partial(root, options), f'get {hint}'] if lines else []
 
     def check(self, root: Path, options: Options) -> None:
-        """Raises a UserError if there are no labels for a wanted task, or files are missing."""
+        """Makes sure that there is something to build.
+
+        Raises:
+          UserError: there are no labels for a wanted task, or files are missing and what is there
+            cannot be built without them.
+        """
         self.check_tasks(options)
-        if lines := self.lacking(root, options):
+        lines = self.lacking(root, options)
+        if lines and not self.partial(root, options):
             raise UserError(f'files of {self.title} are missing:\n  ' + '\n  '.join(lines))
+
+    def look(self, root: Path, options: Options) -> Scan:
+        """Checks, prepares and scans an owner's tree.
+
+        Raises:
+          UserError: as `check`, or files of the data set cannot be written.
+        """
+        self.check(root, options)
+        unprepared = self.prepare(root)
+        found = self.scan(root, options)
+        found.problems[:0] = unprepared
+        found.notes[:0] = self.partial(root, options)
+        found.keep_one_of_each()
+        return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +145,7 @@ def make_plan(
     stops = not drop or any(problem.kind in checks.ALWAYS_STOP for problem in wrong)
     if wrong:
         full_list = work.parent / f'{data_set.name}-problems.json'
-        write_json(full_list, [dataclasses.asdict(problem) for problem in wrong])
+        write_json(full_list, [_as_text(problem) for problem in wrong])
         if stops:
             raise UserError(checks.report(data_set.name, wrong, full_list))
     first = {problem.record: problem.kind for problem in reversed(wrong)}
@@ -128,14 +153,19 @@ def make_plan(
     if not usable:
         raise UserError(f'{data_set.name}: no usable record among {len(found.items)} in its files')
     dropped = found.dropped + collections.Counter(first.values())
-    return Plan(usable, _summary(data_set, options, usable, dropped), work)
+    return Plan(usable, _summary(data_set, options, usable, dropped, found.notes), work)
+
+
+def _as_text(problem: Problem) -> dict[str, str]:
+    """A problem whose names of files can be written."""
+    return {name: printable(text) for name, text in vars(problem).items()}
 
 
 def fingerprint(data_set: DataSet, options: Options, found: Scan, *, drop: bool) -> str:
     """Names a build: a hash of options, label files, and the other files' sizes and times."""
     digest = hashlib.sha256(json.dumps([data_set.name, dataclasses.asdict(options), drop]).encode())
     for path in sorted(found.label_files):
-        digest.update(path.name.encode() + b'\0' + path.read_bytes())
+        digest.update(os.fsencode(path.name) + b'\0' + path.read_bytes())
     for item in found.items:
         states = [_state(item.image), _state(item.landmarks)]
         digest.update(json.dumps([*vars(item).values(), *states]).encode())
@@ -185,6 +215,7 @@ def _summary(
     options: Options,
     items: Sequence[Item],
     dropped: collections.Counter[str],
+    notes: Sequence[str],
 ) -> dict[str, Any]:
     splits: dict[str, Any] = {}
     for item in items:
@@ -215,4 +246,5 @@ def _summary(
         'options': dataclasses.asdict(options),
         'splits': {name: json.loads(json.dumps(splits[name])) for name in in_order},
         'dropped': dict(dropped),
+        'notes': [printable(note) for note in notes],
     }

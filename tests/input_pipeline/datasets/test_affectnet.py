@@ -73,7 +73,7 @@ def test_an_expression_out_of_range_and_an_annotation_that_is_none(arrays):
     with pytest.raises(UserError) as error:
         trees.build(Affectnet, arrays, 'emotion')
     assert "0_exp.npy: the expression is '11', expected 0..10" in str(error.value)
-    assert '1_exp.npy: expected a NumPy array of one label' in str(error.value)
+    assert '1_exp.npy: expected an array of one label' in str(error.value)
 
 
 def test_a_row_without_its_box_is_named(lists):
