@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,12 @@ from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
 from emola_jax.metrics import action_units, emotions
 from emola_jax.statistics_data import Entry
-from input_pipeline.datasets import registry, synthetic_faces
+from emola_jax.texts import printable
+from input_pipeline.datasets import llava_json, registry, synthetic_faces
 from input_pipeline.datasets.items import Item, Options
 from input_pipeline.records import IMAGE_MARK, UNLABELLED, Record, RecordSource
+
+_LISTED = 5
 
 DATASETS = (*registry.NAMES, *registry.ALIASES)
 
@@ -128,28 +130,39 @@ def json_entries(path: Path, task: str) -> list[Entry]:
     file.
 
     Raises:
-      UserError: the file is no such list, or turns don't alternate between human and gpt.
+      UserError: the file is no such list, or entries are wrong; the first of them are named.
     """
-    try:
-        items = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
-        raise UserError(f'{path}: expected a JSON list of conversations ({error})') from None
-    if not isinstance(items, list) or not items:
+    examples = llava_json.read(path)
+    if not examples:
         raise UserError(f'{path}: expected a JSON list of conversations, and at least one')
+    wrong = [
+        f'{path}: entry {number}: {fault}'
+        for number, example in enumerate(examples)
+        for fault in _faults(example)
+    ]
+    if wrong:
+        more = [f'… and {len(wrong) - _LISTED} more'] if len(wrong) > _LISTED else []
+        raise UserError('\n'.join([*wrong[:_LISTED], *more]))
+    split = printable(path.stem)
     return [
         entry
-        for number, item in enumerate(items)
-        for entry in _conversation(f'{path}: entry {number}', item, path.stem, task)
+        for number, example in enumerate(examples)
+        for entry in _conversation(example, f'entry {number}', split, task)
     ]
 
 
-def _conversation(name: str, item: Any, split: str, task: str) -> Iterator[Entry]:
-    turns = item.get('conversations') if isinstance(item, Mapping) else None
-    if not turns:
-        raise UserError(f"{name} lacks the field 'conversations'")
-    for human, answer in zip(turns[::2], [*turns[1::2], {}], strict=False):
-        if (human.get('from'), answer.get('from')) != ('human', 'gpt'):
-            raise UserError(f"{name}: expected turns from 'human' and 'gpt' in turn")
+def _faults(example: Any) -> Iterator[str]:
+    yield from llava_json.object_faults(example, ('conversations',))
+    if isinstance(example, dict):
+        yield from llava_json.text_faults(example, ('image',))
+        yield from llava_json.id_faults(example)
+        if 'conversations' in example:
+            yield from llava_json.turn_faults(example['conversations'])
+
+
+def _conversation(example: Any, name: str, split: str, task: str) -> Iterator[Entry]:
+    turns = example['conversations']
+    for human, answer in zip(turns[::2], turns[1::2], strict=True):
         emotion, aus = _read_off(task, answer['value'])
         yield Entry(
             split=split,
@@ -158,6 +171,6 @@ def _conversation(name: str, item: Any, split: str, task: str) -> Iterator[Entry
             response=answer['value'],
             emotion=emotion,
             aus=aus,
-            face=str(item.get('image', item.get('id', name))),
+            face=str(example.get('image', example.get('id', name))),
             read_off=True,
         )

@@ -1,10 +1,13 @@
 import json
+import re
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from emola_jax.errors import UserError
-from input_pipeline.datasets import faba_instruct
+from input_pipeline.datasets import checks, faba_instruct, manual
 from input_pipeline.datasets.items import Options
 from input_pipeline.validate import problems
 from tests.input_pipeline.datasets import trees
@@ -100,7 +103,7 @@ def test_missing_annotations_are_named_and_a_whole_tree_misses_nothing(root):
 def test_an_entry_that_lacks_a_field_is_named(root):
     path = root / 'FABAInstruct/eval/eval_au_anno.json'
     path.write_text(json.dumps([{'image': 'x.jpg', 'label': '4'}]))
-    with pytest.raises(UserError, match=r'eval_au_anno\.json: entry 0 lacks .*landmark, gpt4'):
+    with pytest.raises(UserError, match=r'eval_au_anno\.json: entry 0: lacks .*landmark, gpt4'):
         faba_instruct.load(root, 'au', 'eval')
 
 
@@ -110,7 +113,7 @@ def test_a_conversation_of_other_than_question_and_answer_is_named(root):
     entries[1]['conversations'] *= 2
     path.write_text(json.dumps(entries))
     with pytest.raises(
-        UserError, match=r"train_au_anno\.json: entry 1 has turns from \['human', 'g"
+        UserError, match=r"train_au_anno\.json: entry 1: has turns from \['human', 'g"
     ):
         faba_instruct.load(root, 'au', 'train')
 
@@ -118,7 +121,7 @@ def test_a_conversation_of_other_than_question_and_answer_is_named(root):
 def test_a_file_that_is_no_json_is_named(root):
     path = root / 'FABAInstruct/eval/eval_au_anno.json'
     path.write_text('[{')
-    with pytest.raises(UserError, match=r'eval_au_anno\.json: expected a JSON list'):
+    with pytest.raises(UserError, match=r'eval_au_anno\.json: not JSON'):
         faba_instruct.load(root, 'au', 'eval')
 
 
@@ -165,8 +168,203 @@ def test_entries_that_are_wrong_are_all_listed(root):
         trees.build(faba_instruct.FabaInstruct, root, 'mix')
     for part in (
         '3 problems of 2 kinds',
-        "entry 0 has the label 'Contempt', expected 0..6 or one of happiness",
-        "entry 0 has the label '4, nine', expected FACS numbers: '4, 9'",
+        "entry 0: has the label 'Contempt', expected 0..6 or one of happiness",
+        "entry 0: has the label '4, nine', expected FACS numbers: '4, 9'",
         "train/images/Aff/im001.jpg doesn't exist",
     ):
         assert part in str(error.value)
+
+
+PATHS = {'image': 'FABAInstruct/train/images/Aff/im000.jpg'} | {
+    'landmark': 'FABAInstruct/train/landmarks/Aff/im000.npy'
+}
+TURNS = [{'from': 'human', 'value': 'Which?'}, {'from': 'gpt', 'value': 'Joy.'}]
+TRAIN = PATHS | {'conversations': TURNS}
+EVAL = PATHS | {'label': '3', 'gpt4': 'Anger.'}
+NO_TEXTS = (None, 7, ['a.jpg'], {'a': 1}, True, float('nan'), '\ud800')
+
+
+def turns(*changes, keep=2):
+    changed = [{**turn, **change} for turn, change in zip(TURNS, changes, strict=False)]
+    return TRAIN | {'conversations': [*changed, *TURNS[len(changed) :]][:keep]}
+
+
+def conversation(*turns):
+    return TRAIN | {'conversations': turns}
+
+
+def without(entry, *fields):
+    return {name: value for name, value in entry.items() if name not in fields}
+
+
+WRONG = [
+    *((f'{f} is ', 'train', TRAIN | {f: v}) for f in ('image', 'landmark') for v in NO_TEXTS),
+    *(('source is ', 'train', TRAIN | {'source': value}) for value in (None, ['x'], 3)),
+    *(('id is ', 'eval', EVAL | {'id': value}) for value in (None, ['x'], {}, True, 1.5)),
+    *(('gpt4 is ', 'eval', EVAL | {'gpt4': value}) for value in NO_TEXTS),
+    *(
+        ('has the label ', 'eval', EVAL | {'label': value})
+        for value in (None, ['3'], {}, True, 1.5, 'Contempt', '²', '9' * 5000, '')
+    ),
+    *(
+        ('conversations is ', 'train', TRAIN | {'conversations': value})
+        for value in (None, {}, 'Joy.', [], 5)
+    ),
+    *(
+        ('turn 0 is ', 'train', TRAIN | {'conversations': value})
+        for value in (['q', 'a'], [None, None], [[], []])
+    ),
+    *(('turn 1: value is ', 'train', turns({}, {'value': value})) for value in NO_TEXTS),
+    *(('turn 0: from is ', 'train', turns({'from': value})) for value in (None, 1)),
+    ('turn 1: lacks the field(s) value', 'train', conversation(TURNS[0], {'from': 'gpt'})),
+    ('turn 0: lacks the field(s) from', 'train', conversation({'value': 'q'}, TURNS[1])),
+    ('has turns from ', 'train', turns(keep=1)),
+    ('has turns from ', 'train', TRAIN | {'conversations': TURNS * 2}),
+    ('has turns from ', 'train', turns({'from': 'system'})),
+    *((f'lacks the field(s) {f}', 'train', without(TRAIN, f)) for f in TRAIN),
+    *((f'lacks the field(s) {f}', 'eval', without(EVAL, f)) for f in EVAL),
+    ('image is ', 'train', TRAIN | {'image': 'a\0.jpg'}),
+    ('image is ', 'train', TRAIN | {'image': '.'}),
+    ('image is ', 'train', TRAIN | {'image': ''}),
+    ('landmark is ', 'train', TRAIN | {'landmark': 'https://host/a.npy'}),
+    ('is None', 'train', None),
+    ("is 'a.jpg'", 'eval', 'a.jpg'),
+    ('is [', 'train', [[[[[]]]]]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(('told', 'split', 'entry'), WRONG)
+def test_a_wrong_entry_is_one_named_line_and_can_be_dropped(root, told, split, entry):
+    path = root / f'FABAInstruct/{split}/{split}_emotion_anno.json'
+    right = json.loads(path.read_text())
+    path.write_text(json.dumps([*right, entry]))
+    whole = faba_instruct.scan(root, Options(task='emotion'))
+    [problem] = whole.problems
+    assert problem.message.startswith(f'{path}: entry {len(right)}: {told}')
+    assert len(problem.message) < 300 + len(str(path))
+    assert len(whole.items) == 3
+    with pytest.raises(UserError, match=re.escape(f'entry {len(right)}: {told}')):
+        trees.build(faba_instruct.FabaInstruct, root, 'emotion')
+
+
+def test_wrong_entries_are_dropped_and_counted(root):
+    path = root / 'FABAInstruct/train/train_emotion_anno.json'
+    right = json.loads(path.read_text())
+    wrong = [entry for _, split, entry in WRONG if split == 'train']
+    path.write_text(json.dumps([*wrong, *right]))
+    built = trees.build(faba_instruct.FabaInstruct, root, 'emotion', drop=True)
+    assert manual.describe(built)['dropped'] == {checks.BAD_ROW: len(wrong)}
+    assert len(trees.read(built)['train']) == 1
+
+
+@pytest.mark.parametrize(
+    ('content', 'told'),
+    [
+        ('[' * 100_000, 'nested too deep'),
+        ('{"image": "a"}', 'expected a JSON list of examples, found an object'),
+        ('null', 'expected a JSON list of examples, found None'),
+        ('', 'not JSON'),
+        (b'\x89PNG\r\n', 'expected UTF-8 text'),
+        ('[{"id": "Jos\xe9"}]'.encode('latin-1'), 'cp1252'),
+        ('version https://git-lfs.github.com/spec/v1\n', 'git lfs pull'),
+    ],
+)
+def test_a_file_that_is_no_list_is_named_with_what_it_is(root, content, told):
+    path = trees.put(root / 'FABAInstruct/eval/eval_emotion_anno.json', content)
+    with pytest.raises(UserError, match=rf'eval_emotion_anno\.json: .*{told}') as error:
+        trees.build(faba_instruct.FabaInstruct, root, 'emotion', drop=True)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16'])
+def test_marks_of_an_encoding_do_not_matter(root, encoding):
+    path = root / 'FABAInstruct/eval/eval_au_anno.json'
+    path.write_bytes(path.read_text().encode(encoding))
+    assert faba_instruct.load(root, 'au', 'eval')[0].aus == (4, 9)
+
+
+def test_a_field_given_twice_is_named(root):
+    path = root / 'FABAInstruct/eval/eval_au_anno.json'
+    path.write_text(path.read_text().replace('{"image"', '{"image": "b.jpg", "image"'))
+    with pytest.raises(UserError, match="entry 0: has the field 'image' twice"):
+        faba_instruct.load(root, 'au', 'eval')
+
+
+def test_an_entry_that_is_there_again_counts_once(root):
+    path = root / 'FABAInstruct/eval/eval_au_anno.json'
+    path.write_text(json.dumps(json.loads(path.read_text()) * 3))
+    built = trees.build(faba_instruct.FabaInstruct, root, 'au')
+    assert manual.describe(built)['dropped'] == {'the same entry again': 2}
+    assert len(trees.read(built)['eval']) == 1
+
+
+def test_fields_that_nobody_reads_are_said(root):
+    path = root / 'FABAInstruct/eval/eval_emotion_anno.json'
+    entries = [entry | {'labels': ['Happy']} for entry in json.loads(path.read_text())]
+    path.write_text(json.dumps(entries))
+    built = trees.build(faba_instruct.FabaInstruct, root, 'emotion')
+    [note] = manual.describe(built)['notes']
+    assert note == f"{path}: not read: the field(s) 'labels' (of 2)"
+
+
+@pytest.mark.parametrize(
+    ('gone', 'told'),
+    [('eval', 'nothing can be evaluated'), ('train', 'nothing can be trained')],
+)
+def test_one_split_alone_is_built_and_the_other_one_said(root, gone, told):
+    (root / 'FABAInstruct' / gone).rename(root / 'elsewhere')
+    built = trees.build(faba_instruct.FabaInstruct, root, 'mix')
+    [note] = manual.describe(built)['notes']
+    assert str(root / 'FABAInstruct' / gone) in note and told in note
+    assert {split: len(found) for split, found in trees.read(built).items()} == {
+        'train' if gone == 'eval' else 'eval': 3
+    }
+    assert len(faba_instruct.DATA_SET.lacking(root, Options())) == 4
+
+
+def test_a_split_that_is_there_in_part_is_missing_files(root):
+    (root / 'FABAInstruct/eval/eval_au_anno.json').unlink()
+    with pytest.raises(UserError, match=r'files of FABA-Instruct are missing:\n.*eval_au_anno'):
+        trees.build(faba_instruct.FabaInstruct, root, 'mix')
+
+
+def test_an_archive_unpacked_into_a_folder_of_its_own_name(root):
+    (root / 'FABAInstruct').rename(root / 'inner')
+    (root / 'FABAInstruct').mkdir()
+    (root / 'inner').rename(root / 'FABAInstruct/FABAInstruct')
+    for name in ('.DS_Store', 'Thumbs.db', '__MACOSX/._train', 'README.txt'):
+        trees.put(root / 'FABAInstruct' / name, 'junk')
+    built = trees.build(faba_instruct.FabaInstruct, root, 'mix')
+    assert [len(found) for found in trees.read(built).values()] == [3, 3]
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(['from', 'value', 'a']), inner, max_size=2)
+    ),
+    max_leaves=5,
+)
+_ENTRIES = st.one_of(
+    _VALUES,
+    *(
+        st.fixed_dictionaries({name: st.just(value) | _VALUES for name, value in entry.items()})
+        for entry in (TRAIN, EVAL)
+    ),
+)
+
+
+@given(st.lists(_ENTRIES, max_size=3), st.sampled_from(['train', 'eval']))
+@settings(max_examples=100, deadline=None)
+def test_any_json_gives_records_or_sentences(tmp_path_factory, entries, split):
+    root = tmp_path_factory.mktemp('any')
+    for name in ('train', 'eval'):
+        content = json.dumps(entries if name == split else [])
+        trees.put(root / f'FABAInstruct/{name}/{name}_emotion_anno.json', content)
+        trees.put(root / f'FABAInstruct/{name}/{name}_au_anno.json', content)
+    found = faba_instruct.scan(root, Options())
+    named = {problem.record for problem in found.problems}
+    assert len(found.items) + len(named) == 2 * len(entries)
+    [item.response.encode() for item in found.items]
+    [problem.message.encode() for problem in found.problems]
