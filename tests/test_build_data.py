@@ -1,3 +1,5 @@
+import pytest
+
 from emola_jax import build_data
 from input_pipeline.datasets import registry
 from tests.input_pipeline.datasets import trees
@@ -39,8 +41,8 @@ def test_a_summary_on_one_screen(tmp_path, capsys):
 def test_problems_are_told_and_dropped_on_demand(tmp_path, capsys):
     photos(tmp_path / 'photos')
     (tmp_path / 'photos/b.jpg').unlink()
-    assert run(tmp_path) == 1
-    assert "b.jpg doesn't exist" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="b.jpg doesn't exist"):
+        run(tmp_path)
     assert run(tmp_path, '--drop') == 0
     assert 'left out: 1 missing file' in capsys.readouterr().out
 
@@ -51,6 +53,6 @@ def test_what_to_get_of_every_data_set(capsys):
     assert all(f'--dataset={name}\n' in printed for name in registry.BUILDERS)
 
 
-def test_a_data_set_that_is_none(tmp_path, capsys):
-    assert build_data.main(['--dataset=bp5d', f'--root={tmp_path}']) == 1
-    assert "data set 'bp5d': expected one of" in capsys.readouterr().err
+def test_a_data_set_that_is_none(tmp_path):
+    with pytest.raises(SystemExit, match="data set 'bp5d': expected one of"):
+        build_data.main(['--dataset=bp5d', f'--root={tmp_path}'])

@@ -201,7 +201,8 @@ def test_a_conversation_file_of_any_model(tmp_path, capsys):
 def test_a_bad_file_is_one_sentence(tmp_path, capsys, content, flags, message):
     path = tmp_path / 'bad.json'
     path.write_text(content)
-    assert statistics.main([f'--json={path}', f'--out={tmp_path}/out', *flags]) == 1
-    error = capsys.readouterr().err
-    assert message in error and error.count('\n') == 1
+    with pytest.raises(SystemExit) as ended:
+        statistics.main([f'--json={path}', f'--out={tmp_path}/out', *flags])
+    error = str(ended.value.code)
+    assert message in error and '\n' not in error
     assert not (tmp_path / 'out').exists()
