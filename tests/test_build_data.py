@@ -41,7 +41,7 @@ def test_a_summary_on_one_screen(tmp_path, capsys):
 def test_problems_are_told_and_dropped_on_demand(tmp_path, capsys):
     photos(tmp_path / 'photos')
     (tmp_path / 'photos/b.jpg').unlink()
-    with pytest.raises(SystemExit, match="b.jpg doesn't exist"):
+    with pytest.raises(SystemExit, match=r"b\.jpg doesn't exist"):
         run(tmp_path)
     assert run(tmp_path, '--drop') == 0
     assert 'left out: 1 missing file' in capsys.readouterr().out

@@ -197,7 +197,7 @@ def test_markdown_keeps_its_columns_whatever_the_name():
         (EMOTION, [], 'name no data set; give --dataset'),
         (EMOTION, ['--dataset=faba', '--task=au'], 'no task that is asked for'),
         ([], ['--dataset=faba'], 'empty; expected one JSON object a line'),
-        ([[]], ['--dataset=faba'], 'line 1: expected a JSON object'),
+        ([EMOTION[0], []], ['--dataset=faba'], 'line 2: expected a JSON object'),
         ([EMOTION[0] | {'dataset': 'faba'}, EMOTION[1] | {'dataset': 'gft'}], [], 'of faba, gft'),
     ],
 )
