@@ -56,3 +56,18 @@ def test_what_to_get_of_every_data_set(capsys):
 def test_a_data_set_that_is_none(tmp_path):
     with pytest.raises(SystemExit, match="data set 'bp5d': expected one of"):
         build_data.main(['--dataset=bp5d', f'--root={tmp_path}'])
+
+
+def test_an_output_that_is_a_file_ends_in_a_sentence_before_any_work(tmp_path):
+    photos(tmp_path / 'photos')
+    trees.put(tmp_path / 'built', 'a file')
+    with pytest.raises(SystemExit, match='built: is a file; a folder was expected'):
+        run(tmp_path)
+
+
+def test_a_home_folder_is_expanded(tmp_path, monkeypatch):
+    photos(tmp_path / 'photos')
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert build_data.main(['--dataset=folder', '--root=~/photos', '--out=~/out']) == 0
+    assert (tmp_path / 'out/folder').is_dir() and not (tmp_path / '~').exists()

@@ -198,7 +198,7 @@ def test_a_conversation_file_of_any_model(tmp_path, capsys):
         ('[' * 100_000, ['--task=au'], 'nested too deep'),
         ('[null]', ['--task=au'], 'entry 0: is None, expected an object'),
         (
-            '[{"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": null}]}]',
+            '[{"conversations": [{"from": "human", "value": ""}, {"from": "gpt", "value": null}]}]',
             ['--task=au'],
             'entry 0: turn 1: value is None, expected a text',
         ),
