@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from emola_jax.errors import UserError
+from emola_jax.files import json_rows, parse_json, read_bytes
 from emola_jax.metrics.sample import Sample, Task
+from input_pipeline.datasets import paths
 
 RELEASED_ANSWERS = 'jsons'
 """Where the released script puts one file a sample: image_path, label (the answer!), gt, rouge."""
 
+_LISTED = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """Samples to score.
+
+    Attributes:
+      samples: in the order of their files.
+      notes: sentences on answers that are missing or were given again.
+    """
+
+    samples: list[Sample]
+    notes: tuple[str, ...] = ()
+
 
 def read(path: Path, task: Task, annotations: Path | None = None) -> list[Sample]:
+    """The samples of `load`.
+
+    Raises:
+      UserError: as there.
+    """
+    return load(path, task, annotations).samples
+
+
+def load(path: Path, task: Task, annotations: Path | None = None) -> Answers:
     """Reads the samples of `task`.
 
     Args:
-      path: a file with one JSON object a line (fields id, prediction, reference, label; a field
-        task, if there is one, selects the lines; others are ignored), or an output folder of the
-        released script.
+      path: a file with one JSON object a line, or a JSON list of them (fields id, prediction,
+        reference, label; a field task, if there is one, selects the objects; others are ignored),
+        or an output folder of the released script.
       task: 'emotion' or 'au'.
       annotations: the released annotation file (a list of objects with label and gpt4). The
-        script's folder does not hold the reference texts; without them its own ROUGE-L counts.
+        script's folder does not hold the reference texts; without them its own ROUGE-L counts. It
+        also says how many answers there should be: those that a crashed run lacks count as empty.
 
     Raises:
       UserError: for whatever cannot be read, with file and line.
@@ -35,30 +62,22 @@ def read(path: Path, task: Task, annotations: Path | None = None) -> list[Sample
     if not path.is_file():
         raise UserError(f'{path}: no such file; expected a predictions.jsonl or a folder')
     samples: dict[str, Sample] = {}
-    for number, row in _rows(path):
-        where = f'{path}, line {number}'
+    repeated = 0
+    for where, row in json_rows(path):
         try:
             sample = Sample.from_row(row, task)
         except UserError as error:
             raise UserError(f'{where}: {error}') from None
         if row.get('task', task) != task:
             continue
-        if sample.id in samples:
-            raise UserError(f'{where}: id {sample.id!r} occurs twice')
-        samples[sample.id] = sample
+        if samples.setdefault(sample.id, sample) != sample:
+            raise UserError(f'{where}: id {sample.id!r} occurs twice, with different contents')
+        if samples[sample.id] is not sample:
+            repeated += 1
     if not samples:
         raise UserError(f'{path}: no predictions of task {task!r}')
-    return list(samples.values())
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(_text(path).splitlines(), start=1):
-        if not line.strip():
-            continue
-        row = _json(line, f'{path}, line {number}')
-        if not isinstance(row, dict):
-            raise UserError(f'{path}, line {number}: expected a JSON object')
-        yield number, row
+    notes = (f'{path}: {repeated} answers are there again, word for word; each counts once',)
+    return Answers(list(samples.values()), notes if repeated else ())
 
 
 def _answers_folder(path: Path) -> Path:
@@ -74,24 +93,75 @@ def _answers_folder(path: Path) -> Path:
     return found[0]
 
 
-def _released(folder: Path, task: Task, annotations: Path | None) -> list[Sample]:
-    files = list(folder.glob('*.json'))
-    if not files:
-        raise UserError(f'{folder}: empty; expected one JSON file a sample')
-    for path in files:
+def _released(folder: Path, task: Task, annotations: Path | None) -> Answers:
+    files = _numbered(folder)
+    references = _references(annotations) if annotations else None
+    answered = {
+        number: _released_sample(path, task, references, annotations)
+        for number, path in files.items()
+    }
+    if references is None:
+        return Answers(list(answered.values()), _gaps(folder, list(files)))
+    unanswered = [number for number in range(len(references)) if number not in answered]
+    empty = {number: _unanswered(number, references, task, annotations) for number in unanswered}
+    notes = (
+        f'{folder}: {len(answered)} of {len(references)} answered; the other {len(unanswered)} '
+        'count as empty answers, which are wrong',
+    )
+    both = answered | empty
+    return Answers([both[number] for number in sorted(both)], notes if unanswered else ())
+
+
+def _numbered(folder: Path) -> dict[int, Path]:
+    """Number of the sample -> its file, in order.
+
+    Raises:
+      UserError: there is none, a file has another name, or two have one number.
+    """
+    found: dict[int, Path] = {}
+    for path in paths.files(folder, '.json'):
         if not path.stem.isdecimal():
             raise UserError(f'{path}: expected a name such as 0.json, the number of the sample')
-    references = _references(annotations) if annotations else None
-    return [
-        _released_sample(path, task, references, annotations)
-        for path in sorted(files, key=lambda path: int(path.stem))
-    ]
+        if found.setdefault(int(path.stem), path) != path:
+            raise UserError(f'{path}: is sample {int(path.stem)}, as {found[int(path.stem)].name}')
+    if not found:
+        raise UserError(f'{folder}: empty; expected one JSON file a sample')
+    return dict(sorted(found.items()))
+
+
+def _gaps(folder: Path, numbers: Sequence[int]) -> tuple[str, ...]:
+    """A sentence on numbers that are left out, which the script does not do unless it crashed."""
+    missing = [number for number in range(numbers[-1]) if number not in set(numbers)]
+    if not missing:
+        return ()
+    names = ', '.join(f'{number}.json' for number in missing[:_LISTED])
+    more = ', …' if len(missing) > _LISTED else ''
+    return (
+        f'{folder}: {len(numbers)} answers are numbered up to {numbers[-1]}; {len(missing)} are '
+        f'missing ({names}{more}) and not scored; give --annotations to count them as wrong',
+    )
+
+
+def _unanswered(
+    number: int, references: list[dict[str, Any]], task: Task, annotations: Path | None
+) -> Sample:
+    entry = references[number]
+    row = {
+        'id': str(number),
+        'prediction': '',
+        'reference': entry['gpt4'],
+        'label': entry['label'],
+    }
+    try:
+        return Sample.from_row(row, task)
+    except UserError as error:
+        raise UserError(f'{annotations}: entry {number}: {error}') from None
 
 
 def _released_sample(
     path: Path, task: Task, references: list[dict[str, Any]] | None, annotations: Path | None
 ) -> Sample:
-    item = _json(_text(path), str(path))
+    item = parse_json(read_bytes(path), str(path))
     for field in ('label', 'gt', 'rouge'):
         if not isinstance(item, dict) or field not in item:
             raise UserError(f'{path}: field {field!r} is missing; the released script writes it')
@@ -115,26 +185,9 @@ def _released_sample(
 def _references(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         raise UserError(f'{path}: no such file; expected an annotation file of the release')
-    items = _json(_text(path), str(path))
+    items = parse_json(read_bytes(path), str(path))
     if not isinstance(items, list) or not all(
         isinstance(item, dict) and {'label', 'gpt4'} <= item.keys() for item in items
     ):
         raise UserError(f"{path}: expected a list of objects with 'label' and 'gpt4'")
     return items
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding='utf-8-sig')
-    except UnicodeDecodeError as error:
-        raise UserError(f'{path}: not UTF-8 at byte {error.start}') from None
-    except OSError as error:
-        raise UserError(f'{path}: cannot be read ({error.strerror})') from None
-
-
-def _json(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else 'nested too deep'
-        raise UserError(f'{where}: not JSON ({reason})') from None

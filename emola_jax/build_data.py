@@ -17,8 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from emola_jax import assets
-from emola_jax.errors import UserError
+from emola_jax import assets, command
 from emola_jax.facs import AU_NAMES, EMOTIONS
 from input_pipeline.datasets import manual, registry
 from input_pipeline.datasets.items import Options
@@ -33,42 +32,46 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument('--list', action='store_true', help='what to get of each, and from whom')
     parser.add_argument('--dataset', help=', '.join(registry.BUILDERS))
-    parser.add_argument('--root', type=Path, default=Path('data'), help='the files; default: data')
     parser.add_argument(
-        '--out', type=Path, help='folder of built data sets; default: where runs look for them'
+        '--root', type=command.path, default=Path('data'), help='the files; default: data'
+    )
+    parser.add_argument(
+        '--out',
+        type=command.path,
+        help='folder of built data sets; default: where runs look for them',
     )
     parser.add_argument('--task', help='emotion, au or mix; default: all that it has labels for')
     parser.add_argument(
-        '--frame-step', type=int, default=1, help='of videos, every so many-th labelled frame'
+        '--frame-step', type=int, default=1, help='of videos, take one labelled frame in so many'
     )
     parser.add_argument('--labels', default='', help='label file of --dataset=folder, below --root')
     parser.add_argument(
         '--drop', action='store_true', help='leave bad records out and count them; default: stop'
     )
-    parser.add_argument('--threads', type=int, default=4, help='readers of pictures; default: 4')
+    parser.add_argument(
+        '--threads', type=command.positive, default=4, help='readers of pictures; default: 4'
+    )
     args = parser.parse_args(argv)
     if args.list:
         print('\n\n'.join(_instructions(faces.DATA_SET) for faces in registry.BUILDERS.values()))
         return 0
     if not args.dataset:
         parser.error('expected --dataset (or --list)')
-    try:
+    with command.exits_with_a_sentence('emola_jax.build_data'):
         faces = registry.find(args.dataset)
         tasks = faces.DATA_SET.tasks
         task = args.task or ('mix' if len(tasks) > 1 else tasks[0])
+        data_dir = args.out or assets.cache_dir() / 'datasets'
+        command.check_output_folder(data_dir)
         built = manual.build(
             faces,
             Options(task=task, frame_step=args.frame_step, labels=args.labels),
-            root=args.root.expanduser(),
-            data_dir=args.out or assets.cache_dir() / 'datasets',
+            root=args.root,
+            data_dir=data_dir,
             drop=args.drop,
             threads=args.threads,
         )
-        told = manual.describe(built)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print('\n'.join(summary(told, built)))
+        print('\n'.join(summary(manual.describe(built), built)))
     return 0
 
 
@@ -93,6 +96,7 @@ def summary(told: dict[str, Any], built: Path) -> list[str]:
     if told['dropped']:
         reasons = ', '.join(f'{count} {reason}' for reason, count in told['dropped'].items())
         lines.append(f'left out: {reasons}')
+    lines += told.get('notes', [])
     if not any(of_split['with_landmarks'] for of_split in splits.values()):
         lines.append('no landmarks: a model with the facial prior needs them; see docs/datasets.md')
     lines.append(f'built in {built}')

@@ -8,10 +8,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emola_jax import answers, files
+from emola_jax import answers, command, files
 from emola_jax.errors import UserError
 from emola_jax.metrics import action_units, readers
 
@@ -41,18 +40,12 @@ person would (docs/scoring.md). Scores are percentages; in brackets, 95 % bootst
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
     args = _parser().parse_args(argv)
-    try:
+    with command.exits_with_a_sentence('emola_jax.score'):
+        if args.out:
+            command.check_output_file(args.out)
         scores = _scores(args)
         if args.out:
-            if args.out.is_dir():
-                raise UserError(f'{args.out}: is a folder; --out expects the name of a file')
             files.write_json(args.out, scores)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f'{args.out}: cannot be written ({error.strerror})', file=sys.stderr)
-        return 1
     print('\n'.join(summary(scores)))
     if args.out:
         print(f'\neverything, unrounded: {args.out}')
@@ -66,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('predictions', type=Path, help='answers to score: a file or a folder')
+    parser.add_argument(
+        'predictions', type=command.path, help='answers to score: a file or a folder'
+    )
     parser.add_argument('--task', choices=('emotion', 'au'), required=True)
     parser.add_argument(
         '--dataset',
@@ -74,9 +69,11 @@ def _parser() -> argparse.ArgumentParser:
         help='whose action units count in S_re: ' + ', '.join(DATASETS) + ' (default: faba)',
     )
     parser.add_argument('--aus', help='action units that count instead, such as "1, 2, 4"')
-    parser.add_argument('--against', type=Path, help='answers of another model to compare with')
-    parser.add_argument('--annotations', type=Path, help='annotation file of the release')
-    parser.add_argument('--out', type=Path, help='write all scores to this JSON file')
+    parser.add_argument(
+        '--against', type=command.path, help='answers of another model to compare with'
+    )
+    parser.add_argument('--annotations', type=command.path, help='annotation file of the release')
+    parser.add_argument('--out', type=command.path, help='write all scores to this JSON file')
     parser.add_argument('--replicates', type=int, default=2000, help='of the bootstrap; 0 for none')
     parser.add_argument(
         '--reader',
@@ -93,16 +90,18 @@ def _scores(args: argparse.Namespace) -> dict[str, Any]:
         if getattr(args, option) < 0:
             raise UserError(f'--{option}={getattr(args, option)}: expected 0 or more')
     dataset = _dataset(args.dataset)
-    samples = answers.read(args.predictions, args.task, args.annotations)
+    found = answers.load(args.predictions, args.task, args.annotations)
+    samples, notes = found.samples, found.notes
     aus = _scored_aus(args.aus, dataset, samples) if args.task == 'au' else ()
-    others = answers.read(args.against, args.task, args.annotations) if args.against else None
+    others = answers.load(args.against, args.task, args.annotations) if args.against else None
     from emola_jax.metrics import rege  # which imports jax, and --help shall not wait for it
 
     shared: dict[str, Any] = {'seed': args.seed, 'reader': args.reader}
     scores = rege.score(samples, args.task, aus, replicates=args.replicates, **shared)
     if others is not None:
-        scores['against'] = rege.compare(samples, others, args.task, aus, **shared)
-    return scores
+        scores['against'] = rege.compare(samples, others.samples, args.task, aus, **shared)
+        notes += others.notes
+    return scores | {'notes': list(notes)} if notes else scores
 
 
 def _dataset(name: str) -> str:
@@ -141,6 +140,7 @@ def summary(scores: dict[str, Any]) -> list[str]:
         lines.append(
             f"{'rouge-score':<12}{'':>24}{google:>24.2f}    (Google's ROUGE-L, not in REGE)"
         )
+    lines += scores.get('notes', [])
     lines += ['', *_classes(scores)]
     if 'against' in scores:
         lines += ['', *_differences(scores['against'], names)]

@@ -18,10 +18,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from emola_jax import statistics_data, statistics_page, statistics_sources
+from emola_jax import command, statistics_data, statistics_page, statistics_sources
 from emola_jax.errors import UserError
 from emola_jax.files import atomic_write, write_text
 from emola_jax.statistics_data import Entry, Sheet
+from emola_jax.texts import printable
 from input_pipeline.records import TASKS
 
 PAGE = 'statistics.html'
@@ -70,20 +71,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument('--dataset', choices=statistics_sources.DATASETS)
-    what.add_argument('--json', type=Path, help='a LLaVA-style file; needs --task')
-    parser.add_argument('--root', type=Path, default=Path('data'), help='folder of --dataset')
+    what.add_argument('--json', type=command.path, help='a LLaVA-style file; needs --task')
+    parser.add_argument(
+        '--root', type=command.path, default=Path('data'), help='folder of --dataset'
+    )
     parser.add_argument('--config', default='configs/mini.py', help='whose rendered faces')
     parser.add_argument('--task', choices=TASKS, help='only this task')
-    parser.add_argument('--out', type=Path, required=True, help='folder of the results')
+    parser.add_argument('--out', type=command.path, required=True, help='folder of the results')
     args = parser.parse_args(argv)
-    try:
+    with command.exits_with_a_sentence('emola_jax.statistics'):
+        command.check_output_folder(args.out)
         entries = _entries(args)
-        name = args.dataset or args.json.name
+        name = args.dataset or printable(args.json.name)
         write(entries, args.out, title=name, dataset=args.dataset or '')
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print('\n'.join(summary(entries, args.out)))
+        print('\n'.join(summary(entries, args.out)))
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,8 @@ def splits(dataset: str, *, root: Path, config: str) -> list[Split]:
     found = data_set.look(root, options)
     if found.problems:
         raise UserError('\n'.join(problem.message for problem in found.problems))
+    for note in found.notes:
+        print(note, file=sys.stderr)
     by_split: dict[str, list[Item]] = {}
     for item in found.items:
         by_split.setdefault(item.split, []).append(item)

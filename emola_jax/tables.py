@@ -13,17 +13,17 @@ accuracy. Published figures stand below, marked, and never beside rendered faces
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emola_jax import answers, table_text
+from emola_jax import answers, command, table_text
 from emola_jax.errors import UserError
-from emola_jax.files import read_json_lines, write_text
+from emola_jax.files import read_json, read_json_lines, write_text
 from emola_jax.metrics import action_units, cross_validation, rege
 from emola_jax.paper_tables import Method, canonical, tables
+from emola_jax.texts import shown
 from input_pipeline.records import TASKS
 
 PREDICTIONS_FILE = 'predictions.jsonl'
@@ -45,7 +45,7 @@ def read(source: str, *, dataset: str | None = None, task: str | None = None) ->
     datasets, parts = set(), []
     for file in files:
         rows = read_json_lines(file)
-        found = {canonical(dataset or row.get('dataset') or '') for row in rows}
+        found = {canonical(name) for name in _named_in(file, rows, 'dataset', dataset)}
         if '' in found:
             raise UserError(f'{file}: its answers name no data set; give --dataset')
         datasets |= found
@@ -56,11 +56,23 @@ def read(source: str, *, dataset: str | None = None, task: str | None = None) ->
     return Method(name, datasets.pop(), scores, folds=len(parts))
 
 
+def _named_in(
+    file: Path, rows: Sequence[Mapping[str, Any]], field: str, given: str | None
+) -> set[str]:
+    """The texts in a field of the rows, '' for a row without it; `given` overrides them all."""
+    if given:
+        return {given}
+    for row in rows:
+        if not isinstance(row.get(field, ''), str):
+            raise UserError(f'{file}: {field} is {shown(row[field])}, expected a text')
+    return {row.get(field, '') for row in rows}
+
+
 def _named(source: str) -> tuple[str, Path]:
     name, equals, rest = source.partition('=')
     if equals and not Path(source).exists():
-        return name, Path(rest)
-    path = Path(source)
+        return name, command.path(rest)
+    path = command.path(source)
     named_after = path.parent if path.name == PREDICTIONS_FILE else path.with_suffix('')
     return named_after.resolve().name, path
 
@@ -81,13 +93,16 @@ def _prediction_files(path: Path) -> list[Path]:
 def _score(
     path: Path, rows: Sequence[Mapping[str, Any]], datasets: set[str], task: str | None
 ) -> dict[str, Any]:
-    named = {row.get('task', task) for row in rows}
+    named = {name or task for name in _named_in(path, rows, 'task', None)}
     tasks = [name for name in TASKS if name in named and task in (None, name)]
     if not tasks:
         raise UserError(f'{path}: its answers name no task that is asked for; give --task')
     scores: dict[str, Any] = {}
     for name in tasks:
-        samples = answers.read(path, name)
+        loaded = answers.load(path, name)
+        samples = loaded.samples
+        for note in loaded.notes:
+            print(note, file=sys.stderr)
         aus = _scored_aus(next(iter(datasets)), samples, path) if name == 'au' else ()
         scores[name] = rege.score(samples, name, aus)
     return scores
@@ -99,10 +114,13 @@ def _scored_aus(dataset: str, samples: Iterable[rege.Sample], path: Path) -> tup
         return action_units.scored_aus(dataset)
     beside = path.with_name('scores.json')
     if beside.is_file():
-        scored = json.loads(beside.read_text(encoding='utf-8'))
-        per_au = scored.get('au', scored).get('strict', {}).get('per_au', {})
-        if per_au:
-            return tuple(int(au) for au in per_au)
+        try:
+            scored = read_json(beside)
+            return tuple(int(au) for au in scored.get('au', scored)['strict']['per_au'])
+        except (KeyError, TypeError):  # of other scores
+            pass
+        except (AttributeError, ValueError):
+            raise UserError(f'{beside}: damaged; expected the scores of a run') from None
     labelled = {au for sample in samples for au in action_units.parse_label(sample.label)}
     return tuple(sorted(labelled))
 
@@ -138,21 +156,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--format', choices=table_text.FORMATS, default='markdown')
     parser.add_argument('--dataset', help='of answers that do not say theirs, e.g. faba, disfa')
     parser.add_argument('--task', choices=TASKS, help='only this task')
-    parser.add_argument('--out', type=Path, help='write to this file instead of the terminal')
+    parser.add_argument(
+        '--out', type=command.path, help='write to this file instead of the terminal'
+    )
     args = parser.parse_args(argv)
-    try:
+    with command.exits_with_a_sentence('emola_jax.tables'):
+        if args.out:
+            command.check_output_file(args.out)
         methods = together(
             read(source, dataset=args.dataset, task=args.task) for source in args.sources
         )
         text = '\n'.join(table_text.write(table, args.format) for table in tables(methods))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    if args.out:
-        write_text(args.out, text)
-        print(f'tables: {args.out}')
-    else:
-        print(text)
+        if args.out:
+            write_text(args.out, text)
+            print(f'tables: {args.out}')
+        else:
+            print(text)
     return 0
 
 

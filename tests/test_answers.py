@@ -52,7 +52,7 @@ def test_emotions_are_numbered_as_the_released_script_does(path, number):
         ('[]', 'line 2: expected a JSON object'),
         ('[' * 100_000, 'line 2: not JSON'),
         (json.dumps({'id': 'd'}), "line 2: prediction d: field 'prediction' is missing"),
-        (json.dumps(ROW), "line 2: id 'a' occurs twice"),
+        (json.dumps({**ROW, 'label': '9'}), "line 2: id 'a' occurs twice"),
         (json.dumps({**ROW, 'id': None}), 'line 2: prediction None: id is None'),
         (json.dumps({**ROW, 'id': 'b', 'prediction': 3}), 'prediction is 3, expected a text'),
         (json.dumps({**ROW, 'id': 'b', 'reference': None}), 'reference is None, expected a text'),
@@ -78,7 +78,7 @@ def test_files_that_cannot_be_read(path, tmp_path):
     with pytest.raises(UserError, match='not UTF-8 at byte 0'):
         answers.read(path, 'au')
     path.write_text('\n')
-    with pytest.raises(UserError, match="no predictions of task 'au'"):
+    with pytest.raises(UserError, match='empty; expected one JSON object a line'):
         answers.read(path, 'au')
     with pytest.raises(UserError, match='only a folder of the released script'):
         answers.read(path, 'au', tmp_path / 'anno.json')
@@ -142,3 +142,62 @@ def test_annotations_of_other_samples(tmp_path):
     path.write_text('{}')
     with pytest.raises(UserError, match="expected a list of objects with 'label' and 'gpt4'"):
         answers.read(folder, 'au', path)
+
+
+@pytest.mark.parametrize('separator', ['\u2028', '\u2029', '\x85', '\x0b', '\x0c', '\x1c'])
+def test_only_a_line_feed_ends_a_line(path, separator):
+    text = f'AU4.{separator}AU9.'
+    write(path, {**ROW, 'prediction': text})
+    assert [sample.prediction for sample in answers.read(path, 'au')] == [text]
+
+
+@pytest.mark.parametrize('indent', [None, 2])
+@pytest.mark.parametrize('mark', ['', '\ufeff'])
+def test_a_json_list_and_one_object_are_read(path, indent, mark):
+    path.write_text(mark + json.dumps([ROW, {**ROW, 'id': 'b'}], indent=indent))
+    assert [sample.id for sample in answers.read(path, 'au')] == ['a', 'b']
+    path.write_text(mark + json.dumps(ROW, indent=indent))
+    assert [sample.id for sample in answers.read(path, 'au')] == ['a']
+
+
+def test_a_bad_entry_of_a_list_is_named(path):
+    path.write_text(json.dumps([ROW, {**ROW, 'id': 'b', 'label': None}]))
+    with pytest.raises(UserError, match=r"jsonl: entry 1: prediction b: label 'None'"):
+        answers.read(path, 'au')
+    path.write_text('[{"id": 1},\n')
+    with pytest.raises(UserError, match=r'answers\.jsonl: not JSON'):
+        answers.read(path, 'au')
+    path.write_text('[]')
+    with pytest.raises(UserError, match='empty'):
+        answers.read(path, 'au')
+
+
+def test_an_answer_given_again_counts_once_and_is_said(path):
+    write(path, ROW, {**ROW, 'id': 'b'}, ROW)
+    found = answers.load(path, 'au')
+    assert [sample.id for sample in found.samples] == ['a', 'b']
+    [note] = found.notes
+    assert '1 answers are there again' in note
+
+
+def test_a_crashed_run_counts_what_it_did_not_answer(tmp_path):
+    folder = released(tmp_path / 'run', *[ANSWER] * 3)
+    anno = tmp_path / 'anno.json'
+    anno.write_text(json.dumps([{'label': '4', 'gpt4': 'AU4 acts.'}] * 7))
+    found = answers.load(folder, 'au', anno)
+    assert [sample.prediction for sample in found.samples] == ['AU4.'] * 3 + [''] * 4
+    assert '3 of 7 answered; the other 4 count as empty' in found.notes[0]
+    anno.write_text(json.dumps([{'label': '4', 'gpt4': 'AU4 acts.'}] * 3))
+    assert answers.load(folder, 'au', anno).notes == ()
+
+
+def test_gaps_in_the_numbering_are_said_without_annotations(tmp_path):
+    folder = released(tmp_path / 'run', *[ANSWER] * 6)
+    assert answers.load(folder, 'au').notes == ()
+    for number in (2, 3, 4):
+        (folder / 'jsons' / f'{number}.json').unlink()
+    for junk in ('.DS_Store', '._0.json', 'Thumbs.db'):
+        (folder / 'jsons' / junk).write_text('junk')
+    found = answers.load(folder, 'au')
+    assert [sample.id for sample in found.samples] == ['0', '1', '5']
+    assert '3 are missing (2.json, 3.json, 4.json)' in found.notes[0]

@@ -1,3 +1,5 @@
+import pytest
+
 from emola_jax import build_data
 from input_pipeline.datasets import registry
 from tests.input_pipeline.datasets import trees
@@ -39,8 +41,8 @@ def test_a_summary_on_one_screen(tmp_path, capsys):
 def test_problems_are_told_and_dropped_on_demand(tmp_path, capsys):
     photos(tmp_path / 'photos')
     (tmp_path / 'photos/b.jpg').unlink()
-    assert run(tmp_path) == 1
-    assert "b.jpg doesn't exist" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match=r"b\.jpg doesn't exist"):
+        run(tmp_path)
     assert run(tmp_path, '--drop') == 0
     assert 'left out: 1 missing file' in capsys.readouterr().out
 
@@ -51,6 +53,21 @@ def test_what_to_get_of_every_data_set(capsys):
     assert all(f'--dataset={name}\n' in printed for name in registry.BUILDERS)
 
 
-def test_a_data_set_that_is_none(tmp_path, capsys):
-    assert build_data.main(['--dataset=bp5d', f'--root={tmp_path}']) == 1
-    assert "data set 'bp5d': expected one of" in capsys.readouterr().err
+def test_a_data_set_that_is_none(tmp_path):
+    with pytest.raises(SystemExit, match="data set 'bp5d': expected one of"):
+        build_data.main(['--dataset=bp5d', f'--root={tmp_path}'])
+
+
+def test_an_output_that_is_a_file_ends_in_a_sentence_before_any_work(tmp_path):
+    photos(tmp_path / 'photos')
+    trees.put(tmp_path / 'built', 'a file')
+    with pytest.raises(SystemExit, match='built: is a file; a folder was expected'):
+        run(tmp_path)
+
+
+def test_a_home_folder_is_expanded(tmp_path, monkeypatch):
+    photos(tmp_path / 'photos')
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert build_data.main(['--dataset=folder', '--root=~/photos', '--out=~/out']) == 0
+    assert (tmp_path / 'out/folder').is_dir() and not (tmp_path / '~').exists()

@@ -76,22 +76,24 @@ def test_action_units_of_a_data_set(predictions, tmp_path, dataset):
         (['--task=au', '--replicates=-1'], '--replicates=-1: expected 0 or more'),
         (['--task=au', '--against=none.jsonl'], 'none.jsonl: no such file'),
         (['--task=au', '--out=.'], '.: is a folder'),
-        (['--task=au', '--out=/proc/none/scores.json'], 'cannot be written'),
+        (['--task=au', '--out=/proc/none/scores.json'], '/proc/none'),
     ],
 )
 def test_bad_arguments_are_one_sentence(predictions, capsys, arguments, message):
-    assert score.main([str(predictions), *arguments]) == 1
-    error = capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        score.main([str(predictions), *arguments])
+    error = str(ended.value.code)
     assert message in error
-    assert error.count('\n') == 1
+    assert '\n' not in error
 
 
 def test_a_bad_row_is_one_sentence(predictions, capsys):
     with predictions.open('a') as file:
         file.write('{"id": "d"\n')
-    assert score.main([str(predictions), '--task=au']) == 1
-    error = capsys.readouterr().err
-    assert 'line 4: not JSON' in error and error.count('\n') == 1
+    with pytest.raises(SystemExit) as ended:
+        score.main([str(predictions), '--task=au'])
+    error = str(ended.value.code)
+    assert 'line 4: not JSON' in error and '\n' not in error
 
 
 def test_help_does_not_wait_for_jax():
@@ -102,3 +104,21 @@ def test_help_does_not_wait_for_jax():
     run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert run.returncode == 0
     assert '--against' in run.stdout and '6 fear' in run.stdout
+
+
+@pytest.mark.parametrize('task', ['emotion', 'au'])
+def test_unanswered_samples_of_a_crashed_run_are_wrong_and_said(tmp_path, capsys, task):
+    label, answer = ('0', 'Happiness is seen.') if task == 'emotion' else ('4', 'AU4 acts.')
+    (tmp_path / 'jsons').mkdir()
+    for number in range(3):
+        row = {'image_path': 'x.jpg', 'label': answer, 'gt': label, 'rouge': 1.0}
+        (tmp_path / 'jsons' / f'{number}.json').write_text(json.dumps(row))
+    anno, out = tmp_path / 'anno.json', tmp_path / 'scores.json'
+    anno.write_text(json.dumps([{'label': label, 'gpt4': answer}] * 7))
+    flags = [f'--task={task}', f'--annotations={anno}', f'--out={out}', '--replicates=0']
+    assert score.main([str(tmp_path), *flags]) == 0
+    assert '3 of 7 answered' in capsys.readouterr().out
+    scores = json.loads(out.read_text())
+    assert scores['n'] == 7 and '3 of 7 answered' in scores['notes'][0]
+    for scoring in ('strict', 'reference'):
+        assert scores[scoring]['s_re'] < 70

@@ -187,21 +187,31 @@ def test_a_conversation_file_of_any_model(tmp_path, capsys):
 @pytest.mark.parametrize(
     ('content', 'flags', 'message'),
     [
-        ('{', ['--task=au'], 'expected a JSON list'),
+        ('{', ['--task=au'], 'bad.json: not JSON'),
         ('[]', ['--task=au'], 'at least one'),
-        ('[{"id": 1}]', ['--task=au'], "entry 0 lacks the field 'conversations'"),
+        ('[{"id": 1}]', ['--task=au'], 'entry 0: lacks the field(s) conversations'),
         (
             '[{"conversations": [{"from": "human", "value": "x"}]}]',
             ['--task=au'],
-            "expected turns from 'human' and 'gpt'",
+            "entry 0: has turns from ['human'], expected 'human' and 'gpt' in turn",
         ),
+        ('[' * 100_000, ['--task=au'], 'nested too deep'),
+        ('[null]', ['--task=au'], 'entry 0: is None, expected an object'),
+        (
+            '[{"conversations": [{"from": "human", "value": ""}, {"from": "gpt", "value": null}]}]',
+            ['--task=au'],
+            'entry 0: turn 1: value is None, expected a text',
+        ),
+        ('[{"conversations": ["q", "a"]}]', ['--task=au'], "entry 0: turn 0 is 'q', expected"),
+        ('[{"conversations": 3}]', ['--task=au'], 'entry 0: conversations is 3, expected a list'),
         ('[]', [], 'give --task=emotion or --task=au'),
     ],
 )
 def test_a_bad_file_is_one_sentence(tmp_path, capsys, content, flags, message):
     path = tmp_path / 'bad.json'
     path.write_text(content)
-    assert statistics.main([f'--json={path}', f'--out={tmp_path}/out', *flags]) == 1
-    error = capsys.readouterr().err
-    assert message in error and error.count('\n') == 1
+    with pytest.raises(SystemExit) as ended:
+        statistics.main([f'--json={path}', f'--out={tmp_path}/out', *flags])
+    error = str(ended.value.code)
+    assert message in error and '\n' not in error
     assert not (tmp_path / 'out').exists()

@@ -94,3 +94,31 @@ def test_a_truncated_picture_is_named(arrays):
 def test_what_is_missing_and_where_it_comes_from(tmp_path):
     with pytest.raises(UserError, match=r'train_set/images: AffectNet\n(.|\n)*mohammadmahoor\.com'):
         trees.build(Affectnet, tmp_path, 'emotion')
+
+
+@pytest.mark.parametrize(
+    ('box', 'told'),
+    [
+        ('5000,10,100,100', "the face's box reaches to 5100, 110, beyond the picture of 64 x 80"),
+        ('40,20,30,40', "the face's box reaches to 70, 60, beyond the picture of 64 x 80"),
+        ('10,20,0,40', "line 2: the face's box is 0 x 40 pixels, expected at least 1 x 1"),
+        ('-3,20,30,40', "line 2: the face's box is ['-3', '20', '30', '40'], expected four whole"),
+        ('10,20,wide,40', "line 2: the face's box is ['10', '20', 'wide', '40']"),
+    ],
+)
+def test_a_box_that_does_not_fit_is_named_and_can_be_dropped(lists, box, told):
+    path = lists / 'AffectNet/Manually_Annotated_file_lists/training.csv'
+    good = '689/a.jpg,10,20,30,40,1.5;2.5,3,0.1,0.2'
+    path.write_text(path.read_text().replace('10,20,30,40', box) + f'\n{good}')
+    trees.picture(lists / 'AffectNet/Manually_Annotated_Images/689/z.jpg', 77, size=(64, 80))
+    path.write_text(path.read_text().replace(good, good.replace('a.jpg', 'z.jpg')))
+    with pytest.raises(UserError) as error:
+        trees.build(Affectnet, lists, 'emotion')
+    assert told in str(error.value)
+    assert len(trees.read(trees.build(Affectnet, lists, 'emotion', drop=True))['train']) == 1
+
+
+def test_junk_among_annotations_is_passed_over(arrays):
+    for name in ('._0_exp.npy', '.DS_Store', 'Thumbs.db', 'README.txt'):
+        trees.put(arrays / 'AffectNet/train_set/annotations' / name, 'junk')
+    assert len(trees.read(trees.build(Affectnet, arrays, 'emotion'))['train']) == 7

@@ -91,7 +91,7 @@ def test_faults_of_label_files_are_listed_together(root):
     for part in (
         "SN001_au4.txt, line 2: the intensity of AU4 is '6', expected 0..5",
         "SN001_au4.txt, line 3: expected 'frame,intensity', not '3;1'",
-        'SN001_au9.txt: cannot be read',
+        'SN001_au9.txt: no such file',
         'SN013: its files label different frames (3 of AU1, 3 of AU2,',
         '5 problems of 4 kinds',
         'subject SN099 is none of the 27 of the three folds',
