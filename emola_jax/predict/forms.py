@@ -14,7 +14,6 @@ import ml_collections
 import numpy as np
 
 from emola_jax.facs import AU_NAMES, EMOTIONS
-from emola_jax.metrics.action_units import SCORED_AUS
 from input_pipeline.datasets import registry
 from input_pipeline.datasets.answers import QUESTIONS
 from input_pipeline.synthetic import phrases
@@ -117,15 +116,14 @@ def _rendered(length: Literal['short', 'long']) -> AnswerForm:
 
 
 def known_aus(config: ml_collections.ConfigDict) -> tuple[int, ...]:
-    """The action units that the run's data set labels, ascending.
+    """The action units that the run's data set labels, ascending; its score may be of fewer.
 
     Raises:
       UserError: the config names no known data set.
     """
     if registry.full_name(config.data.dataset) == registry.RENDERED:
         return tuple(config.data.synthetic_faces.get('aus', SUPPORTED_AUS))
-    data_set = registry.find(config.data.dataset).DATA_SET
-    return tuple(sorted(SCORED_AUS[data_set.au_list] if data_set.au_list else AU_NAMES))
+    return tuple(sorted(registry.find(config.data.dataset).DATA_SET.known_aus))
 
 
 def stem(form: AuList, number: int, code: int | None) -> tuple[str, str]:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from configs import emola, mini
-from emola_jax.facs import EMOTIONS
-from emola_jax.predict import forms
+from emola_jax.facs import AU_LISTS, AU_NAMES, EMOTIONS
+from emola_jax.predict import flags, forms
 from input_pipeline.datasets import answers
 from input_pipeline.synthetic.describe import describe
 
@@ -54,3 +54,20 @@ def test_the_config_decides():
         1, 2, 4, 6, 9, 12, 25, 26,
     )  # fmt: skip
     assert forms.of_config(emola.get_config('task=au,dataset=disfa,fold=1')) is forms.STATED
+
+
+@pytest.mark.parametrize(
+    ('name', 'labelled'),
+    [('faba_instruct', AU_LISTS['faba']), ('gft', AU_LISTS['gft']), ('rafdb', tuple(AU_NAMES))],
+)
+def test_known_are_the_units_that_are_labelled_not_only_those_that_are_scored(name, labelled):
+    config = emola.get_config()
+    config.data.dataset = name
+    assert forms.known_aus(config) == tuple(sorted(labelled))
+
+
+def test_no_unit_of_the_labels_is_said_to_be_unlabelled():
+    probabilities = dict.fromkeys(forms.known_aus(emola.get_config()), 0.9)
+    said = flags.of_aus(probabilities, 'AU7 - Lid Tightener and AU9 - Nose Wrinkler are seen.')
+    assert not any('never labelled' in flag for flag in said)
+    assert any('never labelled' in f for f in flags.of_aus(probabilities, 'AU28 is seen.'))
