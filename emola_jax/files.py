@@ -216,6 +216,26 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def below(root: Path, name: str) -> Path:
+    """The path that a file's data name, if it stays below a folder; links are resolved.
+
+    Args:
+      root: the folder.
+      name: relative to it, as read from a file that anybody may have written.
+
+    Raises:
+      UserError: the path leads out of the folder.
+    """
+    path = root / name
+    try:
+        stays = '\0' not in name and path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # too long, a circle of links
+        stays = False
+    if not stays:
+        raise UserError(f'{name!r} leads out of {root}')
+    return path
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes `text` (UTF-8) to `path`, whole or not at all."""
     with atomic_write(path) as partial:

@@ -14,6 +14,7 @@ import numpy as np
 from emola_jax import report_data, report_faces
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_NAMES
+from emola_jax.files import below
 from emola_jax.metrics import action_units
 from emola_jax.report_data import Run
 from input_pipeline import images
@@ -90,13 +91,21 @@ def cards(run: Run, *, per_group: int = 4) -> list[FaceCard]:
         FaceCard(
             name=faces[image][0]['id'],
             group=group,
-            image=data_uri(run.workdir / image) if faces[image][0]['image'] else '',
+            image=_picture(run.workdir, image) if faces[image][0]['image'] else '',
             points=_points(landmarks.get(image)),
             answers=answered[image],
         )
         for group, chosen in pick(ranked, per_group).items()
         for image in chosen
     ]
+
+
+def _picture(workdir: Path, image: str) -> str:
+    try:
+        path = below(workdir, image)
+    except UserError as error:
+        raise UserError(f"{workdir}: field 'image' of predictions.jsonl: {error}") from None
+    return data_uri(path)
 
 
 def pick(ranked: Sequence[str], per_group: int) -> dict[str, list[str]]:

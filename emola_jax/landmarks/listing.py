@@ -9,7 +9,7 @@ from typing import Any
 
 from emola_jax import folders
 from emola_jax.errors import UserError
-from emola_jax.files import parse_json, read_bytes
+from emola_jax.files import below, parse_json, read_bytes
 from emola_jax.landmarks.items import Item
 from emola_jax.names import folded, readable
 from input_pipeline import landmark_files
@@ -66,8 +66,8 @@ def collect(
                 )
                 made.refused.append((item.image, readable(why)))
     if not made.items:
-        why = [*made.faults, *(f'{readable(path)}: {reason}' for path, reason in made.refused[:5])]
-        raise UserError('\n'.join(why) or f'no pictures in {", ".join(map(readable, paths))}')
+        told = [*made.faults, *(f'{readable(path)}: {reason}' for path, reason in made.refused[:5])]
+        raise UserError('\n'.join(told) or f'no pictures in {", ".join(map(readable, paths))}')
     return made
 
 
@@ -133,9 +133,11 @@ def _field(entry: Any, name: str) -> str:
 
 def _escape(root: Path, name: str) -> str:
     """Why a path of a file's data is not followed; '' if it stays below `root`, links resolved."""
-    if _resolved(root / name).is_relative_to(_resolved(root)):
-        return ''
-    return f'{name} leads out of {root}; --root=DIR or --out=DIR names the folder to stay in'
+    try:
+        below(root, name)
+    except UserError as error:
+        return f'{error}; --root=DIR or --out=DIR names the folder to stay in'
+    return ''
 
 
 def _resolved(path: Path) -> Path:

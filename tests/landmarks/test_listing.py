@@ -135,7 +135,7 @@ def test_no_entry_reads_where_it_should_not(place, image):
     )
     found = listing.collect([path])
     assert [item.image.name for item in found.items] == ['b.jpg']
-    assert f'{image} leads out of' in found.refused[0][1]
+    assert f'{image!r} leads out of' in found.refused[0][1]
     assert listing.collect([path], root=Path('/')).refused == []  # where all files are
 
 

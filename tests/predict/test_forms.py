@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from configs import emola, mini
-from emola_jax.facs import EMOTIONS
-from emola_jax.predict import forms
+from emola_jax.facs import AU_LISTS, AU_NAMES, EMOTIONS
+from emola_jax.predict import flags, forms
 from input_pipeline.datasets import answers
 from input_pipeline.synthetic.describe import describe
 
