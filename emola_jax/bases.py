@@ -73,7 +73,7 @@ def missing(config: ml_collections.ConfigDict) -> list[str]:
     if config.base.kind not in KINDS:
         raise UserError(f'base.kind is {config.base.kind!r}; expected one of {KINDS}')
     if config.base.kind == 'llava':
-        return llava.missing(Path(config.base.llava), Path(config.base.clip))
+        return llava.missing(_folder(config.base.llava), _folder(config.base.clip))
     return []
 
 
@@ -89,7 +89,7 @@ def load_tokenizer(
     if config.base.kind == 'embedded':
         return Tokenizer.from_gguf(_smollm2(), opened)
     if config.base.kind == 'llava':
-        return Tokenizer.from_pretrained(Path(config.base.llava).expanduser())
+        return Tokenizer.from_pretrained(_folder(config.base.llava))
     return Tokenizer.byte_level()
 
 
@@ -150,14 +150,18 @@ def _originals(
     if config.base.kind == 'random':
         return random_base(model, config.seed)
     if config.base.kind == 'llava':
-        params = llava.read_base(Path(config.base.llava), Path(config.base.clip), model)
+        params = llava.read_base(_folder(config.base.llava), _folder(config.base.clip), model)
         return Base(
             params,
-            fingerprint(llava.identity(Path(config.base.llava), Path(config.base.clip))),
+            fingerprint(llava.identity(_folder(config.base.llava), _folder(config.base.clip))),
             f'LLaVA-1.5 of {config.base.llava} and CLIP of {config.base.clip}',
         )
     assert data is not None
     return _embedded(config, model, data, tokenizer, opened)
+
+
+def _folder(name: str) -> Path:
+    return Path(name).expanduser()
 
 
 def _smollm2() -> Path:

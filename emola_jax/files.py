@@ -11,7 +11,7 @@ import secrets
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -226,13 +226,17 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + '\n')
 
 
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
+def read_jsonl(path: Path, fields: Collection[str] = ()) -> list[dict[str, Any]]:
     """Reads one JSON object a line of a file that this project writes; a missing file is empty.
 
     A last line without its end, which a kill cut short, is left out.
 
+    Args:
+      path: the file.
+      fields: that every line has.
+
     Raises:
-      UserError: a line is no JSON object: the file was damaged.
+      UserError: a line is no JSON object, or lacks one of `fields`: the file was damaged.
     """
     if not path.exists():
         return []
@@ -242,6 +246,8 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
             row = parse_json(line, f'{path}, line {number}')
             if not isinstance(row, dict):
                 raise UserError(f'{path}, line {number}: expected a JSON object, found {row!r:.40}')
+            if lacking := [name for name in fields if name not in row]:
+                raise UserError(f'{path}, line {number}: lacks {", ".join(lacking)}')
             rows.append(row)
     return rows
 

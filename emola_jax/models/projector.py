@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-
 Axes = tuple[str | None, str]
 
 # torch's Linear: weight and bias uniform within ±1/√in.

@@ -115,9 +115,7 @@ def _rendered(length: Literal['short', 'long']) -> AnswerForm:
     return dataclasses.replace(RENDERED, aus=CODES if 'AU4, AU12' in lead else NUMBERED)
 
 
-def known_aus(
-    config: ml_collections.ConfigDict, labelled: Sequence[int] = ()
-) -> tuple[int, ...]:
+def known_aus(config: ml_collections.ConfigDict, labelled: Sequence[int] = ()) -> tuple[int, ...]:
     """The action units that the run's data set labels, ascending; more than those that are scored.
 
     Args:
