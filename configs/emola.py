@@ -192,6 +192,7 @@ def get_config(argument: str = '') -> ConfigDict:
             'split': asked.eval_split,
             'checkpoint': 'newest',
             'limit': 0,
+            'refill': 0,
             'batch_size': 32,
             'max_new_tokens': {'emotion': 2048, 'au': 2048},
             'sampler': {'temperature': 0.0, 'top_k': 0, 'top_p': 1.0},

@@ -136,10 +136,12 @@ def get_config(argument: str = 'default') -> ConfigDict:
             'split': 'test',
             'checkpoint': 'newest',
             'limit': 0,
+            'refill': 0,
             'batch_size': 70,
             'max_new_tokens': {'emotion': 96, 'au': 224},
-            'sampler': {'temperature': 0.0},
+            'sampler': {'temperature': 0.0, 'top_k': 0, 'top_p': 1.0},
             'unroll': True,
+            'merge': True,
             'control': True,
         }
     )

@@ -86,7 +86,7 @@ def missing(config: ml_collections.ConfigDict) -> list[str]:
     data_set.check_tasks(_options(config))
     if config.data.get('built'):
         return []
-    return data_set.lacking(Path(config.data.root), _options(config))
+    return data_set.lacking(Path(config.data.root).expanduser(), _options(config))
 
 
 def load(
@@ -219,12 +219,12 @@ def _open_brought(config: ml_collections.ConfigDict, *, needs_landmarks: bool) -
     """A data set that the user brings: as built, or built now from the owners' files."""
     faces = registry.find(config.data.dataset)
     if config.data.get('built'):
-        built = Path(config.data.built)
+        built = Path(config.data.built).expanduser()
     else:
         built = manual.build(
             faces,
             _options(config),
-            root=Path(config.data.root),
+            root=Path(config.data.root).expanduser(),
             data_dir=assets.cache_dir() / 'datasets',
             drop=config.data.on_bad_record == 'drop',
             threads=config.data.read_threads,

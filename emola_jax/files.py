@@ -12,7 +12,7 @@ import secrets
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -247,18 +247,24 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + '\n')
 
 
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
+def read_jsonl(path: Path, fields: Collection[str] = ()) -> list[dict[str, Any]]:
     """Reads one JSON object a line of a file that this project writes; a missing file is empty.
 
     A last line without its end, which a kill cut short, is left out.
 
+    Args:
+      path: the file.
+      fields: that every line has.
+
     Raises:
-      UserError: a line is no JSON object: the file was damaged.
+      UserError: a line is no JSON object, or lacks one of `fields`: the file was damaged.
     """
-    return [row for _, row in numbered_jsonl(path)]
+    return [row for _, row in numbered_jsonl(path, fields)]
 
 
-def numbered_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def numbered_jsonl(
+    path: Path, fields: Collection[str] = ()
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows that `read_jsonl` reads, each after its file and line, as messages name them.
 
     Raises:
@@ -272,6 +278,8 @@ def numbered_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             row = parse_json(line, where)
             if not isinstance(row, dict):
                 raise UserError(f'{where}: expected a JSON object, found {row!r:.40}')
+            if lacking := [name for name in fields if name not in row]:
+                raise UserError(f'{where}: lacks {", ".join(lacking)}')
             yield where, row
 
 

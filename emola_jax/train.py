@@ -56,6 +56,11 @@ def train(experiment: Experiment) -> TrainState:
     plan = planned(experiment)
     steps = total_steps(experiment.config, plan)
     settings = optim.OptimiserConfig(**config.optimiser)
+    if optim.is_idle(settings, steps):
+        print(
+            f'{steps} step of warm-up and none after it: its learning rate is 0, so nothing is '
+            'trained (train.optimiser.warmup_ratio 0 does without warm-up)'
+        )
     optimiser = optim.make_optimiser(settings, steps)
     state = new_state(experiment, optimiser)
     model, frozen = experiment.model, experiment.frozen

@@ -72,7 +72,8 @@ class SentencePiece:
         from sentencepiece import sentencepiece_model_pb2  # imports protobuf
 
         self.path = path
-        self.proto = sentencepiece_model_pb2.ModelProto()
+        schema: Any = sentencepiece_model_pb2  # its classes are made at run time
+        self.proto = schema.ModelProto()
         content = read_bytes(path)
         try:
             self.proto.ParseFromString(content)

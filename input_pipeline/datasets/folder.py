@@ -33,7 +33,7 @@ from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_NAMES, EMOTIONS, emotion_label
-from emola_jax.texts import is_text, parse_fields, printable, shown
+from emola_jax.texts import Fields, is_text, parse_fields, printable, shown
 from input_pipeline.datasets import answers, checks, paths, tables
 from input_pipeline.datasets.items import Item, Options, Scan, landmark_file
 from input_pipeline.datasets.manual import FaceBuilder
@@ -120,7 +120,7 @@ def _json_table(path: Path) -> tables.Table:
     for number, line in tables.lines(path):
         where = f'{path}, line {number}'
         row = parse_fields(line, where)
-        if not isinstance(row, dict):
+        if not isinstance(row, Fields):
             raise UserError(f'{where}: expected a JSON object, found {shown(row)}')
         cells = {str(key).lower(): value for key, value in row.items()}
         twice = [

@@ -147,9 +147,7 @@ def test_steps_show_every_record_as_often_as_there_are_epochs(segments):
 
 def test_epochs_apart_are_another_plan_and_old_fingerprints_hold():
     assert dataclasses.replace(PLAN, epochs_apart=True).fingerprint() != PLAN.fingerprint()
-    assert (
-        PLAN.fingerprint() == 'e890960628eb456f'
-    )  # as runs made before there was a choice have it
+    assert PLAN.fingerprint() == 'e890960628eb456f'  # of runs made before the choice
 
 
 def test_a_plan_of_nothing_is_refused():
