@@ -373,7 +373,7 @@ def _foreign(content: bytes) -> str:
     if content.startswith(b'version https://git-lfs'):
         return 'a Git LFS pointer, the file itself was not downloaded: git lfs pull'
     brand = content[8:12] if content[4:8] == b'ftyp' else b''
-    if brand[:3] in (b'hei', b'hev', b'mif', b'msf'):
+    if brand[:3] in (b'hei', b'hev', b'mif', b'msf') and b'avi' not in content[:64]:
         return media.why_unread('.heic')
     suffix = next((of for magic, of in _FOREIGN.items() if content.startswith(magic)), '')
     return media.why_unread(suffix)
