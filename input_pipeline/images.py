@@ -336,7 +336,7 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     low, high = float(values.min()), float(values.max())
     values -= low
     values *= 255 / max(high - low, 1e-6)
-    return Image.fromarray(values.astype(np.uint8))
+    return Image.fromarray(np.rint(values, out=values).astype(np.uint8))
 
 
 def _orientation(picture: Image.Image) -> int:
