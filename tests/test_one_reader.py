@@ -101,7 +101,9 @@ def test_damaged_pictures_are_dropped_and_counted_by_build_data(tmp_path, capsys
     assert build_data.main(command) == 1
     said = capsys.readouterr().err
     assert f'unreadable image ({len(DAMAGED)})' in said
-    assert "record 'chunk.png': field image holds no readable picture (" in said
+    assert (
+        "record 'chunk.png': field image holds no readable picture, expected PNG or JPEG (" in said
+    )
     assert build_data.main([*command, '--drop']) == 0
     assert f'left out: {len(DAMAGED)} unreadable image' in capsys.readouterr().out
 
