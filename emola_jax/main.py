@@ -15,15 +15,18 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import jax
 import ml_collections
 from absl import app, flags
 from ml_collections import config_flags
 
-from emola_jax import command, config_checks, config_files, runtime, workflow
+from emola_jax import command, config_files, extras
 from emola_jax.errors import UserError
 from emola_jax.files import one_writer
+
+if TYPE_CHECKING:
+    from emola_jax import runtime
 
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'The experiment: a file of configs/, with an argument after a colon.'
@@ -50,6 +53,11 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
     config, workdir = CONFIG.value, command.path(WORKDIR.value)
+    _check_torch(config)
+    import jax  # it and what needs it take seconds to import
+
+    from emola_jax import config_checks, runtime, workflow
+
     config_checks.check(config)
     if MODE.value in ('eval', 'report'):
         workflow.check_trained(workdir)
@@ -62,7 +70,24 @@ def main(argv: list[str]) -> None:
             workflow.show(workdir)
 
 
+def _check_torch(config: ml_collections.ConfigDict) -> None:
+    """Raises UserError at once if the base's files need PyTorch, and it is not installed."""
+    base = config.get('base', {})
+    if base.get('kind') != 'llava' or MODE.value == 'report':
+        return
+    for name in (base.get('llava'), base.get('clip')):
+        folder = command.path(name) if isinstance(name, str) else None
+        if folder is None or any(folder.glob('*.safetensors')):
+            continue
+        for path in sorted(folder.glob('pytorch_model*.bin'))[:1]:
+            extras.check_torch(f"{path}: PyTorch's own format")
+
+
 def _work(config: ml_collections.ConfigDict, workdir: Path) -> None:
+    import jax
+
+    from emola_jax import workflow
+
     if MODE.value == 'run':
         workflow.run(config, workdir)
     elif MODE.value == 'train':
@@ -76,6 +101,8 @@ def _work(config: ml_collections.ConfigDict, workdir: Path) -> None:
 @contextlib.contextmanager
 def _alone_in(workdir: Path) -> Iterator[None]:
     """Holds the folder while this run writes in it; process 0 does so for all its hosts."""
+    import jax
+
     if jax.process_index() != 0:
         yield
         return
@@ -90,6 +117,8 @@ def _hosts() -> runtime.Hosts | None:
         return None
     if coordinator is None or processes is None or process is None:
         raise UserError('--coordinator, --processes and --process are given together, or none')
+    from emola_jax import runtime
+
     return runtime.Hosts(coordinator, processes, process)
 
 

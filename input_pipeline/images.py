@@ -336,7 +336,7 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     low, high = float(values.min()), float(values.max())
     values -= low
     values *= 255 / max(high - low, 1e-6)
-    return Image.fromarray(values.astype(np.uint8))
+    return Image.fromarray(np.rint(values, out=values).astype(np.uint8))
 
 
 def _orientation(picture: Image.Image) -> int:
@@ -373,7 +373,7 @@ def _foreign(content: bytes) -> str:
     if content.startswith(b'version https://git-lfs'):
         return 'a Git LFS pointer, the file itself was not downloaded: git lfs pull'
     brand = content[8:12] if content[4:8] == b'ftyp' else b''
-    if brand[:3] in (b'hei', b'hev', b'mif', b'msf'):
+    if brand[:3] in (b'hei', b'hev', b'mif', b'msf') and b'avi' not in content[:64]:
         return media.why_unread('.heic')
     suffix = next((of for magic, of in _FOREIGN.items() if content.startswith(magic)), '')
     return media.why_unread(suffix)

@@ -81,7 +81,10 @@ def _image(record: Record, decodes: bool) -> _Complaints:
     try:
         images.decode(record.image, name=record.id)
     except images.Unreadable as error:
-        yield 'unreadable image', f'field image holds no readable picture ({error.reason})'
+        yield (
+            'unreadable image',
+            f'field image holds no readable picture, expected PNG or JPEG ({error.reason})',
+        )
 
 
 def _landmarks(record: Record, needed: bool) -> _Complaints:

@@ -38,7 +38,7 @@ def read_landmarks(path: Path) -> np.ndarray:
     """
     try:
         return np.asarray(np.load(path, allow_pickle=False), np.float32)
-    except (OSError, ValueError, EOFError, TypeError) as error:
+    except Exception as error:  # a damaged header raises many kinds, a huge claim MemoryError
         raise UserError(f'{path}: not a readable .npy file ({error})') from None
 
 

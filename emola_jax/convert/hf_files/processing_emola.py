@@ -153,7 +153,7 @@ def _as_seen(picture: Image.Image) -> Image.Image:
         finite = values[np.isfinite(values)]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
         values = np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low
-        picture = Image.fromarray((values * (255 / max(high - low, 1e-6))).astype(np.uint8))
+        picture = Image.fromarray(np.rint(values * (255 / max(high - low, 1e-6))).astype(np.uint8))
     elif picture.has_transparency_data:
         above = picture.convert('RGBA')
         picture = Image.alpha_composite(Image.new('RGBA', above.size, 'white'), above)
