@@ -91,8 +91,9 @@ def gather(folders: dict[str, Path], workdir: Path) -> dict[str, Any]:
     scores['folds'] = by_fold
     scores['pooled'] = score(rows, _scored_aus(by_fold))
     controls = [read_json(folder / SCORES_FILE).get(CONTROL) for folder in folders.values()]
-    if all(controls):
-        scores[CONTROL] = cross_validation.average_tasks(controls)
+    scored = [control for control in controls if control]
+    if len(scored) == len(controls):
+        scores[CONTROL] = cross_validation.average_tasks(scored)
     lines = (json.dumps(row, ensure_ascii=False) + '\n' for row in rows)
     write_text(workdir / PREDICTIONS_FILE, ''.join(lines))
     write_text(workdir / TABLE_FILE, table(scores) + '\n')
