@@ -156,8 +156,8 @@ def crop(picture: Picture, box: Box) -> Image.Image:
     inside = left >= 0 <= top and left + wide <= width and top + high <= height
     if not inside or wide < 1 or high < 1:
         raise UserError(
-            f"the face's box {left}, {top} to {left + wide}, {top + high} reaches beyond the "
-            f'picture of {width} x {height} pixels, or is empty'
+            f"the face's box reaches to {left + wide}, {top + high}, beyond the picture of "
+            f'{width} x {height} pixels, or is empty (it begins at {left}, {top})'
         )
     left, top, wide, high = _upright_box(box, (width, height), picture.orientation)
     scale = picture.image.width / picture.size[0]

@@ -9,9 +9,12 @@ from PIL import Image
 
 from emola_jax import build_data, report_gallery
 from emola_jax.convert.hf_files import processing_emola
+from emola_jax.errors import UserError
 from emola_jax.landmarks import extract, items
 from emola_jax.predict import inputs
 from input_pipeline import images
+from input_pipeline.datasets import manual
+from input_pipeline.datasets.folder import Folder
 from tests.input_pipeline.datasets import trees
 from tests.input_pipeline.test_images import STORED, encoded, left_half_transparent, scene, turned
 
@@ -91,21 +94,23 @@ DAMAGED = {
 }
 
 
-def test_damaged_pictures_are_dropped_and_counted_by_build_data(tmp_path, capsys):
+def test_damaged_pictures_are_dropped_and_counted_by_build_data(tmp_path):
     root = tmp_path / 'photos'
     for name, content in {**DAMAGED, 'good.jpg': PICTURES['odd.jpg']}.items():
         trees.put(root / name, content)
     rows = [f'{path.name},fear,train,{path.name}' for path in sorted(root.iterdir())]
     trees.put(root / 'labels.csv', '\n'.join(['file,emotion,split,id', *rows]))
-    command = ['--dataset=folder', f'--root={root}', f'--out={tmp_path / "out"}', '--task=emotion']
-    assert build_data.main(command) == 1
-    said = capsys.readouterr().err
+    with pytest.raises(UserError) as caught:
+        trees.build(Folder, root, 'emotion')
+    said = str(caught.value)
     assert f'unreadable image ({len(DAMAGED)})' in said
     assert (
         "record 'chunk.png': field image holds no readable picture, expected PNG or JPEG (" in said
     )
-    assert build_data.main([*command, '--drop']) == 0
-    assert f'left out: {len(DAMAGED)} unreadable image' in capsys.readouterr().out
+    built = trees.build(Folder, root, 'emotion', drop=True)
+    assert manual.describe(built)['dropped'] == {'unreadable image': len(DAMAGED)}
+    records = [record.id for records in trees.read(built).values() for record in records]
+    assert records == ['good.jpg']
 
 
 def test_damaged_pictures_leave_the_others_of_a_batch_alone(tmp_path):
