@@ -253,6 +253,10 @@ def test_a_row_given_twice_counts_once_and_unread_columns_are_said(root):
         '{"file": "one.jpg", "aus": true}',
         '{"file": "one.jpg", "emotion": NaN}',
         '{"file": null, "emotion": "fear"}',
+        '{"file": "one.jpg", "emotion":',
+        '["one.jpg", "fear"]',
+        '[' * 100_000,
+        '{"File": "one.jpg", "file": "one.jpg", "emotion": "fear"}',
     ],
 )
 def test_an_object_of_other_values_is_one_line_and_can_be_dropped(root, row):
