@@ -69,7 +69,7 @@ setup(
         include=['emola_jax', 'emola_jax.*', 'input_pipeline', 'input_pipeline.*', 'configs*']
     ),
     package_data={
-        '': ['*.json', '*.npy', '*.npz', '*.txt'],
+        '': ['*.json', '*.npy', '*.npz', '*.toml', '*.txt'],
         # hf_files is data and no package: what is copied beside the weights of a written folder.
         'emola_jax': ['templates/*', 'convert/hf_files/*.py'],
     },

@@ -94,7 +94,7 @@ def evaluator(spec: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Figures]
     prepared = experiment.prepare(config, folder)
     trainable = prepared.trainable
     if spec['run'] is not None:
-        steps = train.total_steps(prepared)
+        steps = train.total_steps(config, train.planned(prepared))
         optimiser = optim.make_optimiser(optim.OptimiserConfig(**config.train.optimiser), steps)
         state = abstract_state(train.new_state(prepared, optimiser))
         metadata = json.loads((spec['run'] / 'config.json').read_text())

@@ -167,6 +167,7 @@ def get_config(argument: str = '') -> ConfigDict:
         {
             'epochs': 1,
             'batch_size': 64,
+            'last_batch': 'keep',  # an epoch ends with the records that are left
             'loss_chunk': 256,
             'unroll': False,
             'accumulate': 1,
@@ -191,8 +192,9 @@ def get_config(argument: str = '') -> ConfigDict:
             'split': asked.eval_split,
             'checkpoint': 'newest',
             'limit': 0,
+            'refill': 0,
             'batch_size': 32,
-            'max_new_tokens': {'emotion': 512, 'au': 512},
+            'max_new_tokens': {'emotion': 2048, 'au': 2048},
             'sampler': {'temperature': 0.0, 'top_k': 0, 'top_p': 1.0},
             'unroll': False,
             'merge': True,

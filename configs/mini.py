@@ -112,6 +112,7 @@ def get_config(argument: str = 'default') -> ConfigDict:
         {
             'steps': 340,
             'batch_size': 2,
+            'last_batch': 'run_on',  # steps are counted here, not epochs: every batch is full
             'loss_chunk': 64,
             'unroll': True,  # a compiled loop over layers costs a CPU a tenth of its time
             'accumulate': 1,
@@ -135,10 +136,12 @@ def get_config(argument: str = 'default') -> ConfigDict:
             'split': 'test',
             'checkpoint': 'newest',
             'limit': 0,
+            'refill': 0,
             'batch_size': 70,
             'max_new_tokens': {'emotion': 96, 'au': 224},
-            'sampler': {'temperature': 0.0},
+            'sampler': {'temperature': 0.0, 'top_k': 0, 'top_p': 1.0},
             'unroll': True,
+            'merge': True,
             'control': True,
         }
     )

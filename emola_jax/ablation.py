@@ -18,16 +18,17 @@ full model's report is written anew with the rows of the config's own seed.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emola_jax import command, config_files, part_runs, report, summary
+import ml_collections
+
+from emola_jax import command, config_checks, config_files, part_runs, report, summary
 from emola_jax.ablation_table import table
 from emola_jax.errors import UserError
 from emola_jax.evaluate import SCORES_FILE
-from emola_jax.files import write_json, write_text
+from emola_jax.files import one_writer, read_json, write_json, write_text
 from emola_jax.paper_tables import RENDERED
 
 BOTH = 'both'
@@ -74,6 +75,20 @@ def ablate(
     if unknown:
         raise UserError(f'--rows: unknown {", ".join(unknown)}; expected some of {list(TITLES)}')
     values = config_files.load(config)
+    config_checks.check(values)
+    command.check_output_folder(workdir)
+    with one_writer(workdir / 'ablation', 'runs the ablation'):
+        return _ablate(config, values, workdir, rows, seeds, run_flags)
+
+
+def _ablate(
+    config: str,
+    values: ml_collections.ConfigDict,
+    workdir: Path,
+    rows: Sequence[str],
+    seeds: Sequence[int],
+    run_flags: Sequence[str],
+) -> Scores:
     own, rendered = int(values.seed), values.data.dataset == RENDERED
     found: Scores = {}
     for seed in seeds or (own,):
@@ -117,7 +132,7 @@ def gather(workdir: Path, own: int) -> Scores:
 def _report(workdir: Path, found: Mapping[str, Mapping[str, Any]], seed: str) -> None:
     """Puts the rows of one seed into the full model's scores, and writes its report anew."""
     rows = {title: found[row][seed] for row, title in TITLES.items() if seed in found.get(row, {})}
-    scores = json.loads((workdir / SCORES_FILE).read_text())
+    scores = read_json(workdir / SCORES_FILE)
     write_json(workdir / SCORES_FILE, scores | {'ablation': rows})
     report.write_report(workdir)
     summary.print_summary(workdir)
@@ -131,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--config', required=True, help='a file that takes the argument row=ROW')
     parser.add_argument(
-        '--workdir', required=True, type=Path, help='of the full model, trained if need be'
+        '--workdir', required=True, type=command.path, help='of the full model, trained if need be'
     )
     parser.add_argument(
         '--rows',

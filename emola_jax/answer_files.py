@@ -17,7 +17,7 @@ from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.eval_plan import Question
-from emola_jax.files import drop_torn_line, read_jsonl, write_json, write_text
+from emola_jax.files import drop_torn_line, read_json, read_jsonl, write_json, write_text
 
 PREDICTIONS_FILE = 'predictions.jsonl'
 PARTS_FOLDER = 'answers'
@@ -37,7 +37,7 @@ def answered(folder: Path, questions: Sequence[Question], identity: Mapping[str,
       identity: JSON-able; what the answers depend on beside the parameters' values.
     """
     stamp = (folder / PREDICTIONS_FILE).with_suffix('.run.json')
-    if not stamp.exists() or json.loads(stamp.read_text()) != identity:
+    if not stamp.exists() or read_json(stamp) != identity:
         stamp.unlink(missing_ok=True)
         (folder / PREDICTIONS_FILE).unlink(missing_ok=True)
         shutil.rmtree(folder / PARTS_FOLDER, ignore_errors=True)

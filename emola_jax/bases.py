@@ -23,12 +23,24 @@ import numpy as np
 from flax import traverse_util
 from jax.sharding import Mesh
 
-from emola_jax import assets, computed_landmarks, quantized_base, sharding, tower, train_state
+from emola_jax import (
+    assets,
+    command,
+    computed_landmarks,
+    extras,
+    quantized_base,
+    sharding,
+    tower,
+    train_state,
+)
 from emola_jax.convert import lazy, llava
+from emola_jax.convert.foreign_config import CONFIG_FILE, refuse_quantised
 from emola_jax.convert.gguf import GGUFReader, open_gguf, read_gguf_llama
 from emola_jax.convert.tables import EXPERT
+from emola_jax.convert.weights import weight_files
 from emola_jax.data import Data
 from emola_jax.errors import UserError
+from emola_jax.files import read_json
 from emola_jax.landmarks import mesh_weights
 from emola_jax.models.config import EmolaConfig, PriorConfig, VisionConfig
 from emola_jax.models.emola import Emola, abstract_params, example_batch
@@ -73,8 +85,19 @@ def missing(config: ml_collections.ConfigDict) -> list[str]:
     if config.base.kind not in KINDS:
         raise UserError(f'base.kind is {config.base.kind!r}; expected one of {KINDS}')
     if config.base.kind == 'llava':
-        return llava.missing(Path(config.base.llava), Path(config.base.clip))
+        folders = _llava_folders(config)
+        for path in (file for folder in folders for file in weight_files(folder)):
+            if path.suffix == '.bin':
+                extras.check_torch(f"{path}: PyTorch's own format")
+        if (folders[0] / CONFIG_FILE).is_file():
+            refuse_quantised(folders[0] / CONFIG_FILE, read_json(folders[0] / CONFIG_FILE))
+        return llava.missing(*folders)
     return []
+
+
+def _llava_folders(config: ml_collections.ConfigDict) -> tuple[Path, Path]:
+    """The folders of LLaVA and CLIP."""
+    return command.path(config.base.llava), command.path(config.base.clip)
 
 
 def open_language_model(config: ml_collections.ConfigDict) -> GGUFReader | None:
@@ -89,7 +112,7 @@ def load_tokenizer(
     if config.base.kind == 'embedded':
         return Tokenizer.from_gguf(_smollm2(), opened)
     if config.base.kind == 'llava':
-        return Tokenizer.from_pretrained(Path(config.base.llava).expanduser())
+        return Tokenizer.from_pretrained(_llava_folders(config)[0])
     return Tokenizer.byte_level()
 
 
@@ -150,10 +173,10 @@ def _originals(
     if config.base.kind == 'random':
         return random_base(model, config.seed)
     if config.base.kind == 'llava':
-        params = llava.read_base(Path(config.base.llava), Path(config.base.clip), model)
+        params = llava.read_base(*_llava_folders(config), model)
         return Base(
             params,
-            fingerprint(llava.identity(Path(config.base.llava), Path(config.base.clip))),
+            fingerprint(llava.identity(*_llava_folders(config))),
             f'LLaVA-1.5 of {config.base.llava} and CLIP of {config.base.clip}',
         )
     assert data is not None

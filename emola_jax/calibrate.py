@@ -17,6 +17,7 @@ import numpy as np
 from emola_jax import command, computed_landmarks, data, report, runtime
 from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
+from emola_jax.files import one_writer
 from emola_jax.kept_rows import KeptRows
 from emola_jax.models.config import EmolaConfig
 from emola_jax.predict import calibration
@@ -107,6 +108,12 @@ def main(argv: Sequence[str]) -> None:
     arguments = _parser().parse_args(argv)
     workdir = arguments.run
     runtime.start(read_config(workdir))
+    command.check_output_folder(workdir)
+    with one_writer(workdir, 'calibrates'):
+        _calibrate(workdir, arguments)
+
+
+def _calibrate(workdir: Path, arguments: argparse.Namespace) -> None:
     model = load(workdir, batch=arguments.batch)
     given = read_split(workdir, arguments.split)
     records, kept = computed_landmarks.of_records(given, model.finder)
@@ -151,11 +158,13 @@ def _parser() -> argparse.ArgumentParser:
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('run', type=Path, metavar='RUN', help='folder of a trained run')
+    parser.add_argument('run', type=command.path, metavar='RUN', help='folder of a trained run')
     parser.add_argument(
         '--split', default='validation', help='of its data set; never the trained one (validation)'
     )
-    parser.add_argument('--batch', type=int, default=16, metavar='N', help='faces at a time (16)')
+    parser.add_argument(
+        '--batch', type=command.positive, default=16, metavar='N', help='faces at a time (16)'
+    )
     return parser
 
 

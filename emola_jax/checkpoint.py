@@ -194,6 +194,8 @@ def read_trainable(workdir: Path) -> tuple[Path, dict[str, Any], Params]:
     try:
         reader = ocp.Checkpointer(ocp.JsonCheckpointHandler())
         metadata = reader.restore(newest / 'metadata')
+        if not isinstance(metadata['config'], dict) or 'fingerprint' not in metadata['base']:
+            raise ValueError('its metadata are not what a run writes')
         states = ocp.PyTreeCheckpointer()
         saved = states.metadata(newest / 'state').item_metadata.tree
         item = {'trainable': saved['trainable']}

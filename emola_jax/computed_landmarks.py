@@ -27,7 +27,7 @@ from input_pipeline.records import Record, RecordSource
 CHOICES = ('given', 'computed')
 """Of `data.landmarks`: those of the records, or those that are found in their pictures."""
 
-EXPERT = 'blazeface-facemesh-1'
+EXPERT = 'blazeface-facemesh-2'
 """Part of a cached file's name: raised whenever the finder would place other points."""
 
 _GROUP = 32

@@ -1,15 +1,16 @@
-"""Finds the file behind `--config`, also when the package is installed and not checked out."""
+"""Finds and reads the file of `--config`, also when the package is installed, not checked out."""
 
 from __future__ import annotations
 
 import importlib.util
-import runpy
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 import ml_collections
 
+from emola_jax import command, config_checks
 from emola_jax.errors import UserError
 
 _PACKAGED = Path(__file__).resolve().parent.parent / 'configs'
@@ -32,9 +33,9 @@ def resolve(path_spec: str) -> str:
       UserError: no such file; the message lists the packaged configs.
     """
     name, colon, argument = path_spec.partition(':')
-    path = Path(name)
+    path = command.path(name)
     if path.is_file():
-        return path_spec
+        return f'{path}{colon}{argument}'
     if path.parent == Path('configs') and (_PACKAGED / path.name).is_file():
         return f'{_PACKAGED / path.name}{colon}{argument}'
     raise UserError(
@@ -46,18 +47,17 @@ def load(path_spec: str) -> ml_collections.ConfigDict:
     """The values of a config file, e.g. of `configs/mini.py:long`.
 
     Raises:
-      UserError: see `resolve`.
+      UserError: see `resolve`; or the file is at fault.
     """
-    path, colon, argument = resolve(path_spec).partition(':')
-    get_config = runpy.run_path(path)['get_config']
-    return get_config(argument) if colon else get_config()
+    return _read(resolve(path_spec))
 
 
 def resolve_flag(argv: Sequence[str]) -> list[str]:
     """A command line with `resolve` applied to the value of `--config`.
 
-    Needed before flags are parsed: parsing already loads the file. It would also bury what the file
-    says of a bad argument under a traceback, so that is asked for here.
+    Needed before flags are parsed: parsing already loads the file. It would also bury under a
+    traceback what the file says of a bad argument, and what is wrong with a flag of one of its
+    fields, so both are looked at here.
 
     Args:
       argv: program name and arguments.
@@ -66,7 +66,8 @@ def resolve_flag(argv: Sequence[str]) -> list[str]:
       The same arguments; `--config VALUE` and `--config=VALUE` are both known.
 
     Raises:
-      UserError: see `resolve`; or the config refuses its argument.
+      UserError: see `resolve`; the config refuses its argument; or a flag names a field that it
+        lacks, or a value that the field can't have.
     """
     arguments = list(argv)
     for i, argument in enumerate(arguments):
@@ -74,9 +75,14 @@ def resolve_flag(argv: Sequence[str]) -> list[str]:
             break
         flag, equals, value = argument.partition('=')
         if flag in _FLAGS and equals:
-            arguments[i] = f'{flag}={_accepted(resolve(value))}'
+            spec = resolve(value)
+            arguments[i] = f'{flag}={spec}'
         elif i and arguments[i - 1] in _FLAGS:
-            arguments[i] = _accepted(resolve(argument))
+            spec = arguments[i] = resolve(argument)
+        else:
+            continue
+        title = spec.replace(f'{_PACKAGED.parent}/', '')
+        config_checks.check_flags(arguments[1:], _read(spec), title)
     return arguments
 
 
@@ -93,24 +99,36 @@ def with_argument(path_spec: str, name: str, value: object) -> str:
     return f'{path}:{",".join([*given, f"{name}={value}"])}'
 
 
-def _accepted(path_spec: str) -> str:
-    """The same, if the config says nothing against its argument; other faults show when parsed."""
-    name, _, argument = path_spec.partition(':')
+def _read(path_spec: str) -> ml_collections.ConfigDict:
+    """What the file of `path_spec`, which exists, gives for its argument.
+
+    Raises:
+      UserError: it refuses the argument; or it is no config file, and why.
+    """
+    name, colon, argument = path_spec.partition(':')
     found = importlib.util.spec_from_file_location('emola_jax_config', name)
     if found is None or found.loader is None:
-        return path_spec
+        raise UserError(f'--config: {name}: expected a Python file')
     module = importlib.util.module_from_spec(found)
     sys.modules[found.name] = module  # dataclasses look their module up
     try:
         found.loader.exec_module(module)
-        module.get_config(*([argument] if argument else []))
+        config = module.get_config(*([argument] if colon else []))
     except UserError:
         raise
-    except Exception:
-        return path_spec
+    except Exception as error:
+        steps = traceback.extract_tb(error.__traceback__)
+        lines = [step.lineno for step in steps if step.filename == found.origin]
+        line = lines[-1] if lines else getattr(error, 'lineno', None)
+        raise UserError(
+            f'--config: {name}{f", line {line}" if line else ""}: {type(error).__name__}: {error}; '
+            'expected a file with get_config() that returns a ConfigDict'
+        ) from error
     finally:
         del sys.modules[found.name]
-    return path_spec
+    if not isinstance(config, ml_collections.ConfigDict):
+        raise UserError(f'--config: {name}: get_config() returns no ConfigDict')
+    return config
 
 
 def available() -> list[str]:

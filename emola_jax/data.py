@@ -39,6 +39,7 @@ class Data:
       splits: 'train' and the evaluated split, by name.
       encoder: record -> tokens, pixels, landmarks.
       known_aus: the action units that the data set labels.
+      labelled_aus: of those the ones that some record of the data set has; () if that isn't known.
       scored_aus: those whose mean F1 is S_re; () without any.
       key: names the data set and its settings.
       rendered: whether the faces are rendered (then no figure is one of FABA-Bench).
@@ -50,6 +51,7 @@ class Data:
     scored_aus: tuple[int, ...]
     key: str
     rendered: bool
+    labelled_aus: tuple[int, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """Counts of used and dropped records, for logs and reports."""
@@ -69,6 +71,7 @@ class _Opened:
     known_aus: tuple[int, ...]
     scored_aus: tuple[int, ...]
     key: str
+    labelled_aus: tuple[int, ...]
 
 
 def missing(config: ml_collections.ConfigDict) -> list[str]:
@@ -83,7 +86,7 @@ def missing(config: ml_collections.ConfigDict) -> list[str]:
     data_set.check_tasks(_options(config))
     if config.data.get('built'):
         return []
-    return data_set.lacking(Path(config.data.root), _options(config))
+    return data_set.lacking(Path(config.data.root).expanduser(), _options(config))
 
 
 def load(
@@ -133,7 +136,15 @@ def load(
         )
         splits[name] = Split(source, selection)
     rendered = config.data.dataset == registry.RENDERED
-    return Data(splits, encoder, opened.known_aus, opened.scored_aus, opened.key, rendered)
+    return Data(
+        splits,
+        encoder,
+        opened.known_aus,
+        opened.scored_aus,
+        opened.key,
+        rendered,
+        opened.labelled_aus,
+    )
 
 
 def _computes_landmarks(config: ml_collections.ConfigDict) -> bool:
@@ -188,6 +199,7 @@ def pipeline_config(config: ml_collections.ConfigDict, model: EmolaConfig) -> Pi
         pad_to_square=config.data.pad_to_square,
         length_buckets=tuple(config.data.get('length_buckets', ())),
         shuffle_landmarks=model.shuffles_landmarks,
+        epochs_apart=config.train.get('last_batch', 'run_on') == 'keep',
     )
 
 
@@ -207,12 +219,12 @@ def _open_brought(config: ml_collections.ConfigDict, *, needs_landmarks: bool) -
     """A data set that the user brings: as built, or built now from the owners' files."""
     faces = registry.find(config.data.dataset)
     if config.data.get('built'):
-        built = Path(config.data.built)
+        built = Path(config.data.built).expanduser()
     else:
         built = manual.build(
             faces,
             _options(config),
-            root=Path(config.data.root),
+            root=Path(config.data.root).expanduser(),
             data_dir=assets.cache_dir() / 'datasets',
             drop=config.data.on_bad_record == 'drop',
             threads=config.data.read_threads,
@@ -231,16 +243,15 @@ def _open_brought(config: ml_collections.ConfigDict, *, needs_landmarks: bool) -
             'docs/datasets.md says where they belong (or --config.data.landmarks=computed, or '
             '--config.model.prior.enabled=False)'
         )
-    if data_set.au_list:
-        scored = SCORED_AUS[data_set.au_list]
-    else:
-        labelled = (of_split['aus'] for of_split in told['splits'].values())
-        scored = tuple(sorted({int(au) for aus in labelled for au in aus}))
+    found = (of_split['aus'] for of_split in told['splits'].values())
+    labelled = tuple(sorted({int(au) for aus in found for au in aus}))
+    scored = SCORED_AUS[data_set.au_list] if data_set.au_list else labelled
     return _Opened(
         {name: builder.load(built, name) for name in _split_names(config)},
         data_set.known_aus,
         scored,
         f'{data_set.name}-{built.parent.name}',
+        labelled,
     )
 
 
@@ -259,7 +270,7 @@ def _open_synthetic_faces(config: ml_collections.ConfigDict) -> _Opened:
     )
     sources = {name: synthetic_faces.load(root, name) for name in _split_names(config)}
     key = f'synthetic_faces-{synthetic_faces.fingerprint(faces)}'
-    return _Opened(sources, faces.aus, faces.aus, key)
+    return _Opened(sources, faces.aus, faces.aus, key, faces.aus)
 
 
 def _split_names(config: ml_collections.ConfigDict) -> list[str]:

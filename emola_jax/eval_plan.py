@@ -145,7 +145,12 @@ def ask(split: Split, encoder: Encoder, config: EvalConfig, *, blind: bool) -> l
     Raises:
       UserError: there are none.
     """
-    indices = split.selection.indices[: config.limit or None]
+    usable = split.selection.indices
+    if config.limit > len(usable):
+        print(
+            f'eval.limit is {config.limit}: split {config.split} has {len(usable)} usable records'
+        )
+    indices = usable[: config.limit or None]
     questions = []
     for index in map(int, indices):
         record = split.source[index]

@@ -88,5 +88,6 @@ def metadata(experiment: Experiment) -> dict[str, Any]:
             'description': experiment.base.description,
         },
         'data': experiment.data.summary(),
+        'labelled_aus': list(experiment.data.labelled_aus),
         'versions': {name: importlib.metadata.version(name) for name in VERSIONS},
     }

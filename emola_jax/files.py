@@ -12,7 +12,7 @@ import secrets
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +216,26 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def below(root: Path, name: str) -> Path:
+    """The path that a file's data name, if it stays below a folder; links are resolved.
+
+    Args:
+      root: the folder.
+      name: relative to it, as read from a file that anybody may have written.
+
+    Raises:
+      UserError: the path leads out of the folder.
+    """
+    path = root / name
+    try:
+        stays = '\0' not in name and path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # too long, a circle of links
+        stays = False
+    if not stays:
+        raise UserError(f'{name!r} leads out of {root}')
+    return path
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes `text` (UTF-8) to `path`, whole or not at all."""
     with atomic_write(path) as partial:
@@ -227,24 +247,40 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + '\n')
 
 
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
+def read_jsonl(path: Path, fields: Collection[str] = ()) -> list[dict[str, Any]]:
     """Reads one JSON object a line of a file that this project writes; a missing file is empty.
 
     A last line without its end, which a kill cut short, is left out.
+
+    Args:
+      path: the file.
+      fields: that every line has.
+
+    Raises:
+      UserError: a line is no JSON object, or lacks one of `fields`: the file was damaged.
+    """
+    return [row for _, row in numbered_jsonl(path, fields)]
+
+
+def numbered_jsonl(
+    path: Path, fields: Collection[str] = ()
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows that `read_jsonl` reads, each after its file and line, as messages name them.
 
     Raises:
       UserError: a line is no JSON object: the file was damaged.
     """
     if not path.exists():
-        return []
-    rows = []
+        return
     for number, line in enumerate(path.read_bytes().split(b'\n')[:-1], start=1):
         if line.strip():
-            row = parse_json(line, f'{path}, line {number}')
+            where = f'{path}, line {number}'
+            row = parse_json(line, where)
             if not isinstance(row, dict):
-                raise UserError(f'{path}, line {number}: expected a JSON object, found {row!r:.40}')
-            rows.append(row)
-    return rows
+                raise UserError(f'{where}: expected a JSON object, found {row!r:.40}')
+            if lacking := [name for name in fields if name not in row]:
+                raise UserError(f'{where}: lacks {", ".join(lacking)}')
+            yield where, row
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -21,13 +21,13 @@ from typing import Any
 
 from absl import app, flags
 
-from emola_jax import command, config_files, part_runs
+from emola_jax import command, config_checks, config_files, part_runs
 from emola_jax.aligned_table import aligned
 from emola_jax.answer_files import PREDICTIONS_FILE
 from emola_jax.errors import UserError
 from emola_jax.evaluate import CONTROL, SCORES_FILE, score
 from emola_jax.facs import AU_NAMES
-from emola_jax.files import read_jsonl, write_json, write_text
+from emola_jax.files import one_writer, read_json, read_jsonl, write_json, write_text
 from emola_jax.metrics import cross_validation
 from emola_jax.metrics.cross_validation import SCORINGS
 from input_pipeline.records import TASKS
@@ -58,14 +58,20 @@ def cross_validate(
       What scores.json holds.
 
     Raises:
-      UserError: a run failed, or the folds' answers don't belong together.
+      UserError: a config is at fault, a run failed, or the folds' answers don't belong together.
     """
-    names = [f'fold{number}' for number in range(1, folds + 1)]
-    for number, name in enumerate(names, start=1):
-        print(f'{workdir / name}: fold {number} of {folds}', flush=True)
-        fold_config = config_files.with_argument(config, 'fold', number)
-        part_runs.run(fold_config, workdir / name, run_flags)
-    scores = gather({name: workdir / name for name in names}, workdir)
+    configs = {
+        f'fold{number}': config_files.with_argument(config, 'fold', number)
+        for number in range(1, folds + 1)
+    }
+    for of_fold in configs.values():
+        config_checks.check(config_files.load(of_fold))
+    command.check_output_folder(workdir)
+    with one_writer(workdir, 'runs the folds'):
+        for number, (name, of_fold) in enumerate(configs.items(), start=1):
+            print(f'{workdir / name}: fold {number} of {folds}', flush=True)
+            part_runs.run(of_fold, workdir / name, run_flags)
+        scores = gather({name: workdir / name for name in configs}, workdir)
     print(f'\n{table(scores)}\n')
     for title, file in (('scores', SCORES_FILE), ('answers', PREDICTIONS_FILE)):
         print(f'  {title:<8} {workdir / file}')
@@ -84,9 +90,10 @@ def gather(folders: dict[str, Path], workdir: Path) -> dict[str, Any]:
     scores: dict[str, Any] = cross_validation.average_tasks(list(by_fold.values()))
     scores['folds'] = by_fold
     scores['pooled'] = score(rows, _scored_aus(by_fold))
-    controls = [json.loads((f / SCORES_FILE).read_text()).get(CONTROL) for f in folders.values()]
-    if all(controls):
-        scores[CONTROL] = cross_validation.average_tasks(controls)
+    controls = [read_json(folder / SCORES_FILE).get(CONTROL) for folder in folders.values()]
+    scored = [control for control in controls if control]
+    if len(scored) == len(controls):
+        scores[CONTROL] = cross_validation.average_tasks(scored)
     lines = (json.dumps(row, ensure_ascii=False) + '\n' for row in rows)
     write_text(workdir / PREDICTIONS_FILE, ''.join(lines))
     write_text(workdir / TABLE_FILE, table(scores) + '\n')
@@ -148,7 +155,7 @@ def _all_answers(folders: dict[str, Path]) -> list[dict[str, Any]]:
 
 def main(argv: list[str]) -> None:
     """Reads the flags."""
-    cross_validate(CONFIG.value, Path(WORKDIR.value), FOLDS.value, argv[1:])
+    cross_validate(CONFIG.value, command.path(WORKDIR.value), FOLDS.value, argv[1:])
 
 
 def cli() -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from emola_jax.errors import UserError
 from emola_jax.files import drop_torn_line, read_jsonl, write_text
 
 T = TypeVar('T')
@@ -49,12 +50,9 @@ class KeptRows:
         """
         path = self.folder / f'{stage}.jsonl'
         header = {**self.identity, 'stage': stage, 'items': len(items)}
-        drop_torn_line(path)
-        lines = read_jsonl(path)
-        if not lines or lines[0] != header:
+        rows = _rows_after(header, path, len(items))
+        if not rows:
             write_text(path, json.dumps(header) + '\n')
-            lines = [header]
-        rows = [line['row'] for line in lines[1:]]
         with (
             path.open('a', encoding='utf-8') as file,
             tqdm(total=len(items), initial=len(rows), desc=stage, unit=unit) as bar,
@@ -72,3 +70,15 @@ class KeptRows:
     def remove(self) -> None:
         """Removes the folder: for who has written what the rows were for."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _rows_after(header: Mapping[str, Any], path: Path, most: int) -> list[Any]:
+    """What a file of these rows holds; nothing if it is missing, of other rows, or damaged."""
+    try:
+        drop_torn_line(path)
+        lines = read_jsonl(path)
+    except UserError:
+        return []
+    kept = lines[1:]
+    is_whole = len(kept) <= most and all(line.keys() == {'row'} for line in kept)
+    return [line['row'] for line in kept] if lines[:1] == [header] and is_whole else []

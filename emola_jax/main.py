@@ -11,15 +11,22 @@ Every field of the config is a flag too. Those of an evaluation: --config.eval.s
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import jax
+import ml_collections
 from absl import app, flags
 from ml_collections import config_flags
 
-from emola_jax import command, config_files, runtime, workflow
+from emola_jax import command, config_files, extras
 from emola_jax.errors import UserError
+from emola_jax.files import one_writer
+
+if TYPE_CHECKING:
+    from emola_jax import runtime
 
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'The experiment: a file of configs/, with an argument after a colon.'
@@ -45,19 +52,63 @@ def main(argv: list[str]) -> None:
     """Prepares the devices, then does what `--mode` says."""
     if len(argv) > 1:
         raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
-    workdir = Path(WORKDIR.value)
-    runtime.start(CONFIG.value, _hosts())
+    config, workdir = CONFIG.value, command.path(WORKDIR.value)
+    _check_torch(config)
+    import jax  # it and what needs it take seconds to import
+
+    from emola_jax import config_checks, runtime, workflow
+
+    config_checks.check(config)
+    if MODE.value in ('eval', 'report'):
+        workflow.check_trained(workdir)
+    runtime.start(config, _hosts())
     with runtime.all_or_none():
-        if MODE.value == 'run':
-            workflow.run(CONFIG.value, workdir)
-        elif MODE.value == 'train':
-            workflow.train(CONFIG.value, workdir)
-        elif MODE.value == 'eval':
-            workflow.evaluate(CONFIG.value, workdir)
-        elif jax.process_index() == 0:
-            workflow.report(workdir)
+        if MODE.value != 'run' or not workflow.is_finished(config, workdir):
+            with _alone_in(workdir):
+                _work(config, workdir)
         if jax.process_index() == 0:
             workflow.show(workdir)
+
+
+def _check_torch(config: ml_collections.ConfigDict) -> None:
+    """Raises UserError at once if the base's files need PyTorch, and it is not installed."""
+    base = config.get('base', {})
+    if base.get('kind') != 'llava' or MODE.value == 'report':
+        return
+    for name in (base.get('llava'), base.get('clip')):
+        folder = command.path(name) if isinstance(name, str) else None
+        if folder is None or any(folder.glob('*.safetensors')):
+            continue
+        for path in sorted(folder.glob('pytorch_model*.bin'))[:1]:
+            extras.check_torch(f"{path}: PyTorch's own format")
+
+
+def _work(config: ml_collections.ConfigDict, workdir: Path) -> None:
+    import jax
+
+    from emola_jax import workflow
+
+    if MODE.value == 'run':
+        workflow.run(config, workdir)
+    elif MODE.value == 'train':
+        workflow.train(config, workdir)
+    elif MODE.value == 'eval':
+        workflow.evaluate(config, workdir)
+    elif jax.process_index() == 0:
+        workflow.report(workdir)
+
+
+@contextlib.contextmanager
+def _alone_in(workdir: Path) -> Iterator[None]:
+    """Holds the folder while this run writes in it; process 0 does so for all its hosts."""
+    import jax
+
+    if jax.process_index() != 0:
+        yield
+        return
+    command.check_output_folder(workdir)
+    with one_writer(workdir, f'works there (--mode={MODE.value})'):
+        yield
 
 
 def _hosts() -> runtime.Hosts | None:
@@ -66,6 +117,8 @@ def _hosts() -> runtime.Hosts | None:
         return None
     if coordinator is None or processes is None or process is None:
         raise UserError('--coordinator, --processes and --process are given together, or none')
+    from emola_jax import runtime
+
     return runtime.Hosts(coordinator, processes, process)
 
 

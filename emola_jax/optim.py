@@ -61,6 +61,12 @@ def schedule(config: OptimiserConfig, peak: float, steps: int) -> optax.Schedule
     return rate
 
 
+def is_idle(config: OptimiserConfig, steps: int) -> bool:
+    """Whether the rate of every update is 0, so that a run of `steps` changes nothing."""
+    rate = schedule(config, 1.0, steps)
+    return not any(float(rate(jnp.asarray(count))) > 0 for count in range(min(steps, 2)))
+
+
 def make_optimiser(config: OptimiserConfig, steps: int) -> optax.GradientTransformation:
     """The optimiser over the trainable subtree, for a run of `steps` updates."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.evaluate import SCORES_FILE
+from emola_jax.files import read_json
 from input_pipeline.records import TASKS
 
 
@@ -34,5 +34,5 @@ def run(config: str, workdir: Path, flags: Sequence[str] = ()) -> None:
 
 def task_scores(workdir: Path) -> dict[str, Any]:
     """The scores of a finished run by task, without its control."""
-    scores = json.loads((workdir / SCORES_FILE).read_text())
+    scores = read_json(workdir / SCORES_FILE)
     return {task: scores[task] for task in TASKS if task in scores}

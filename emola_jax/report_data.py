@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_NAMES, EMOTIONS
-from emola_jax.files import read_jsonl
-from emola_jax.metrics import action_units, emotions
+from emola_jax.files import read_json, read_jsonl
+from emola_jax.metrics import action_units, emotions, readers
 from emola_jax.metrics.rouge import rouge_l
 from emola_jax.paper_tables import RENDERED
 
@@ -66,6 +65,10 @@ class Run:
         """The predictions of one task."""
         return [row for row in self.predictions if row['task'] == task]
 
+    def reader(self, task: str) -> str:
+        """The version of the strict reader that the task's scores rest on."""
+        return self.scores.get(task, {}).get('strict', {}).get('reader', readers.FIRST)
+
 
 @dataclasses.dataclass(frozen=True)
 class ScoreRow:
@@ -110,15 +113,16 @@ def load(workdir: Path) -> Run:
       UserError: a file of a finished run is missing or not JSON.
     """
     workdir = Path(workdir)
-    predictions = read_jsonl(workdir / 'predictions.jsonl')
+    answer = ('id', 'task', 'prediction', 'reference', 'label', 'parsed', 'rouge_l')
+    predictions = read_jsonl(workdir / 'predictions.jsonl', answer)
     if not predictions:
         raise UserError(f'{workdir / "predictions.jsonl"}: no answers here; evaluate the run first')
     return Run(
         workdir=workdir,
         title=workdir.resolve().name,
-        about=_read_json(workdir / 'config.json'),
-        metrics=read_jsonl(workdir / 'metrics.jsonl'),
-        scores=_read_json(workdir / 'scores.json'),
+        about=_read_about(workdir / 'config.json'),
+        metrics=read_jsonl(workdir / 'metrics.jsonl', ('step', 'loss')),
+        scores=_read_scores(workdir / 'scores.json', predictions),
         predictions=predictions,
         calibration=_read_calibration(workdir / 'calibration.json'),
     )
@@ -151,14 +155,17 @@ def from_answers(
         'data': {},
         'versions': {},
     }
-    answers = [_completed(row, folder) for row in rows if row['task'] in scores]
-    return Run(folder, title, about, metrics=[], scores=dict(scores), predictions=answers)
+    run = Run(folder, title, about, metrics=[], scores=dict(scores), predictions=[])
+    answers = [
+        _completed(row, folder, run.reader(row['task'])) for row in rows if row['task'] in scores
+    ]
+    return dataclasses.replace(run, predictions=answers)
 
 
 _NEEDED = ('id', 'prediction', 'reference', 'label')
 
 
-def _completed(row: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _completed(row: Mapping[str, Any], folder: Path, reader: str) -> dict[str, Any]:
     """A row with the fields that only our own evaluation writes."""
     if lacking := [name for name in _NEEDED if name not in row]:
         raise UserError(f'prediction {row.get("id", "(no id)")}: field {lacking[0]!r} is missing')
@@ -176,25 +183,47 @@ def _completed(row: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         'id': str(row['id']),
         'image': image if image and (folder / image).is_file() else None,
         'label': label,
-        'parsed': (action_units if row['task'] == 'au' else emotions).parse(text),
+        'parsed': (action_units if row['task'] == 'au' else emotions).parse(text, reader),
     }
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise UserError(f'{path}: missing; train and evaluate the run first')
+    return read_json(path)
+
+
+def _read_about(path: Path) -> dict[str, Any]:
+    about = _read_json(path)
     try:
-        return json.loads(path.read_text(encoding='utf-8'))
-    except FileNotFoundError as error:
-        raise UserError(f'{path}: missing; train and evaluate the run first') from error
-    except ValueError as error:
-        raise UserError(f'{path}: not JSON ({error})') from error
+        about['config']['data']['dataset'], about['base']['description']
+    except (KeyError, TypeError):
+        raise UserError(f'{path}: not what a run writes (config, base and data)') from None
+    return about
+
+
+def _read_scores(path: Path, predictions: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    scores = _read_json(path)
+    for task in dict.fromkeys(row['task'] for row in predictions):
+        of_task = scores.get(task)
+        if not isinstance(of_task, dict) or not {'strict', 'reference'} <= of_task.keys():
+            raise UserError(f'{path}: has no scores of task {task!r}; evaluate again (--mode=eval)')
+    return scores
 
 
 def _read_calibration(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
-    found = _read_json(path)
-    if not isinstance(found, dict) or not {'identity', 'temperature', 'about'} <= found.keys():
-        raise UserError(f'{path}: not what `python -m emola_jax.calibrate` writes; remove it')
+    try:
+        found = read_json(path)
+    except UserError as error:
+        found, fault = {}, f' ({error})'
+    else:
+        fault = ''
+    if not {'identity', 'temperature', 'about'} <= found.keys():
+        raise UserError(
+            f'{path}: not what `python -m emola_jax.calibrate` writes; remove it{fault}'
+        )
     return found
 
 

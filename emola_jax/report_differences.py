@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from emola_jax.facs import EMOTIONS
-from emola_jax.metrics import action_units, emotions, negation, prose
+from emola_jax.metrics import action_units, emotions
+from emola_jax.metrics.strict_2 import negation, texts
 from emola_jax.report_data import Run
 
 
@@ -42,14 +43,17 @@ def differences(run: Run) -> list[Difference]:
     scored = run.scores.get('au', {}).get('strict', {}).get('per_au', {})
     aus = frozenset(int(au) for au in scored)
     found = [
-        _action_units(row, aus) if row['task'] == 'au' else _emotion(row) for row in run.predictions
+        _action_units(row, aus, run.reader('au'))
+        if row['task'] == 'au'
+        else _emotion(row, run.reader('emotion'))
+        for row in run.predictions
     ]
     return [difference for difference in found if difference is not None]
 
 
-def _emotion(row: Mapping[str, Any]) -> Difference | None:
+def _emotion(row: Mapping[str, Any], reader: str) -> Difference | None:
     text = row['prediction']
-    strict, reference = emotions.strict_emotion(text), emotions.reference_emotion(text)
+    strict, reference = emotions.strict_emotion(text, reader), emotions.reference_emotion(text)
     if strict == reference:
         return None
     truth = emotions.parse_label(row['label'])
@@ -85,24 +89,27 @@ def _why_emotion(text: str, strict: int | None) -> str:
     if strict is None:
         return 'a word that the lists give to two emotions decides for the script, and names none'
     return (
-        'the first listed word decides for the script; strict prefers a word that names an emotion'
+        'the first listed word decides for the script; strict prefers the emotion that is concluded'
     )
 
 
 def _denied_words(text: str) -> list[str]:
     known = _SYNONYMS | {word for words in emotions.NAMING_WORDS.values() for word in words}
-    return [
-        word[0]
-        for sentence in prose.statements(text)
-        for word in _WORD.finditer(sentence)
-        if word[0].lower() in known
-        and negation.is_denied(word.start(), negation.denied_spans(sentence))
-    ]
+    found = []
+    for line in texts.lines(texts.plain(text)):
+        for statement in texts.statements(line):
+            spans = negation.denied_spans(statement)
+            found += [
+                word[0]
+                for word in _WORD.finditer(statement)
+                if word[0].lower() in known and negation.is_denied(word.start(), spans)
+            ]
+    return found
 
 
-def _action_units(row: Mapping[str, Any], aus: frozenset[int]) -> Difference | None:
+def _action_units(row: Mapping[str, Any], aus: frozenset[int], reader: str) -> Difference | None:
     text, label = row['prediction'], row['label']
-    strict = action_units.strict_aus(text) & aus
+    strict = action_units.strict_aus(text, reader) & aus
     reference = action_units.reference_aus(text) & aus
     strict_label = action_units.parse_label(label) & aus
     reference_label = action_units.reference_label(label) & aus

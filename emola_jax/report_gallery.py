@@ -14,6 +14,7 @@ import numpy as np
 from emola_jax import report_data, report_faces
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_NAMES
+from emola_jax.files import below
 from emola_jax.metrics import action_units
 from emola_jax.report_data import Run
 from input_pipeline import images
@@ -90,13 +91,21 @@ def cards(run: Run, *, per_group: int = 4) -> list[FaceCard]:
         FaceCard(
             name=faces[image][0]['id'],
             group=group,
-            image=data_uri(run.workdir / image) if faces[image][0]['image'] else '',
+            image=_picture(run.workdir, image) if faces[image][0]['image'] else '',
             points=_points(landmarks.get(image)),
             answers=answered[image],
         )
         for group, chosen in pick(ranked, per_group).items()
         for image in chosen
     ]
+
+
+def _picture(workdir: Path, image: str) -> str:
+    try:
+        path = below(workdir, image)
+    except UserError as error:
+        raise UserError(f"{workdir}: field 'image' of predictions.jsonl: {error}") from None
+    return data_uri(path)
 
 
 def pick(ranked: Sequence[str], per_group: int) -> dict[str, list[str]]:
@@ -120,16 +129,15 @@ def data_uri(path: Path) -> str:
     Raises:
       UserError: the file is missing or no picture.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise UserError(f'{path}: missing, though predictions.jsonl names it') from error
-    picture = images.decode(content, name=str(path))
+    if not path.exists():
+        raise UserError(f'{path}: missing, though predictions.jsonl names it')
+    picture = images.read_file(path)
+    content = path.read_bytes()
     kind = _browser_kind(content)
-    if kind is None or max(picture.size) > LARGEST_SIDE:
-        picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
+    if kind is None or picture.altered or max(picture.size) > LARGEST_SIDE:
+        picture.image.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
         file = io.BytesIO()
-        picture.save(file, 'JPEG', quality=88)
+        picture.image.save(file, 'JPEG', quality=88)
         kind, content = 'jpeg', file.getvalue()
     return f'data:image/{kind};base64,{base64.b64encode(content).decode("ascii")}'
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from emola_jax import answers, command, files
 from emola_jax.errors import UserError
-from emola_jax.metrics import action_units
+from emola_jax.metrics import action_units, readers
 
 if TYPE_CHECKING:
     from emola_jax.metrics.sample import Sample
@@ -75,6 +75,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--annotations', type=command.path, help='annotation file of the release')
     parser.add_argument('--out', type=command.path, help='write all scores to this JSON file')
     parser.add_argument('--replicates', type=int, default=2000, help='of the bootstrap; 0 for none')
+    parser.add_argument(
+        '--reader',
+        choices=readers.NAMES,
+        default=readers.LATEST,
+        help=f'version of the strict reader of answers (default: {readers.LATEST})',
+    )
     parser.add_argument('--seed', type=int, default=0, help='of intervals and p-values')
     return parser
 
@@ -90,9 +96,10 @@ def _scores(args: argparse.Namespace) -> dict[str, Any]:
     others = answers.load(args.against, args.task, args.annotations) if args.against else None
     from emola_jax.metrics import rege  # which imports jax, and --help shall not wait for it
 
-    scores = rege.score(samples, args.task, aus, replicates=args.replicates, seed=args.seed)
+    shared: dict[str, Any] = {'seed': args.seed, 'reader': args.reader}
+    scores = rege.score(samples, args.task, aus, replicates=args.replicates, **shared)
     if others is not None:
-        scores['against'] = rege.compare(samples, others.samples, args.task, aus, seed=args.seed)
+        scores['against'] = rege.compare(samples, others.samples, args.task, aus, **shared)
         notes += others.notes
     return scores | {'notes': list(notes)} if notes else scores
 

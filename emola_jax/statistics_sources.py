@@ -16,7 +16,7 @@ from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
 from emola_jax.metrics import action_units, emotions
 from emola_jax.statistics_data import Entry
-from emola_jax.texts import printable
+from emola_jax.texts import Fields, printable
 from input_pipeline.datasets import llava_json, registry, synthetic_faces
 from input_pipeline.datasets.items import Item, Options
 from input_pipeline.records import IMAGE_MARK, UNLABELLED, Record, RecordSource
@@ -157,7 +157,7 @@ def json_entries(path: Path, task: str) -> list[Entry]:
 
 def _faults(example: Any) -> Iterator[str]:
     yield from llava_json.object_faults(example, ('conversations',))
-    if isinstance(example, dict):
+    if isinstance(example, Fields):
         yield from llava_json.text_faults(example, ('image',))
         yield from llava_json.id_faults(example)
         if 'conversations' in example:

@@ -25,7 +25,7 @@ def print_summary(workdir: Path) -> None:
 
 
 def _trained(workdir: Path) -> str:
-    rows = read_jsonl(workdir / 'metrics.jsonl')
+    rows = read_jsonl(workdir / 'metrics.jsonl', ('step', 'loss'))
     if not rows:
         return f'{workdir}: nothing is trained here yet'
     last = rows[-1]

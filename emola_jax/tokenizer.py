@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import decoders, models, normalizers, pre_tokenizers
+from tokenizers import decoders, models, pre_tokenizers
 
 from emola_jax.convert.gguf import GGUFReader, open_gguf, read_field
+from emola_jax.convert.tokenizer_files import read_tokenizer
 from emola_jax.errors import UserError
 
 # Values of tokenizer.ggml.token_type (llama.cpp's llama_token_type).
@@ -119,34 +120,24 @@ class Tokenizer:
 
     @classmethod
     def from_pretrained(cls, folder: Path) -> Tokenizer:
-        """Loads a Hugging Face tokenizer (for LLaMA: tokenizer.model or tokenizer.json).
+        """Loads the tokenizer.json or tokenizer.model of a folder, whatever else is in it.
 
         Padding is the unknown token where the folder names none, as the reference does.
 
         Raises:
-            UserError: the folder holds no tokenizer, or one without BOS or EOS.
+            UserError: the folder holds no tokenizer, a damaged one, one that differs from the
+                SentencePiece model that is there too, or one without EOS.
         """
-        from transformers import AutoTokenizer  # takes seconds to import
-
-        if not Path(folder).is_dir():
-            raise UserError(f'{folder}: no such folder; expected one with a tokenizer.')
-        try:
-            # A tokenizer is data: code that a folder brings along is not run for it.
-            loaded = AutoTokenizer.from_pretrained(
-                folder, use_fast=True, local_files_only=True, trust_remote_code=False
-            )
-        except (OSError, ValueError) as error:
-            raise UserError(f'{folder}: no readable tokenizer ({error}).') from error
-        pad_id = loaded.pad_token_id if loaded.pad_token_id is not None else loaded.unk_token_id
-        if loaded.eos_token_id is None or pad_id is None:
+        found = read_tokenizer(Path(folder))
+        special = found.special
+        pad_id = special.get('pad_token', special.get('unk_token'))
+        if 'eos_token' not in special or pad_id is None:
             raise UserError(f'{folder}: the tokenizer names no eos token, or no pad or unk token.')
-        backend = loaded.backend_tokenizer
-        _prefix_like_sentencepiece(backend)
         return cls(
-            backend=backend,
-            vocab=len(loaded),
-            bos_id=loaded.bos_token_id,
-            eos_id=loaded.eos_token_id,
+            backend=found.backend,
+            vocab=found.backend.get_vocab_size(),
+            bos_id=special.get('bos_token'),
+            eos_id=special['eos_token'],
             pad_id=pad_id,
         )
 
@@ -179,20 +170,3 @@ def _utf8(data: bytes) -> str:
             text += data[: error.start].decode() + '\ufffd' * (error.end - error.start)
             data = data[error.end :]
     return text
-
-
-def _prefix_like_sentencepiece(backend: tokenizers.Tokenizer) -> None:
-    """Gives a text with a leading space its prefix as well.
-
-    SentencePiece puts one space before any text; the Metaspace of `tokenizers` leaves it out where
-    there is one already, and the ids of ' a' would be those of 'a'.
-    """
-    pre_tokenizer = backend.pre_tokenizer
-    is_metaspace = isinstance(pre_tokenizer, pre_tokenizers.Metaspace)
-    if is_metaspace and pre_tokenizer.prepend_scheme == 'first' and backend.normalizer is None:
-        backend.normalizer = normalizers.Sequence(
-            [
-                normalizers.Replace('\N{LOWER ONE EIGHTH BLOCK}', ' '),
-                normalizers.Replace(tokenizers.Regex(r'\A '), '  '),
-            ]
-        )

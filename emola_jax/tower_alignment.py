@@ -149,8 +149,9 @@ class _Projectors(nn.Module):
         self, features: Float[Array, 'B T D'], landmarks: Float[Array, 'B 212']
     ) -> tuple[Float[Array, 'B T D'], Float[Array, 'B D']]:
         width, hidden = self.senses.width, self.senses.prior.hidden
-        visual = Projector(width, width, name='visual_projector')(features)
-        prior = Projector(hidden or width, width, name='prior_projector')(landmarks)
+        # Not as torch starts: the towers that are cached, and the figures made with them, are so.
+        visual = Projector(width, width, start='lecun', name='visual_projector')(features)
+        prior = Projector(hidden or width, width, start='lecun', name='prior_projector')(landmarks)
         return visual, prior
 
 

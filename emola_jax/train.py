@@ -33,6 +33,7 @@ from emola_jax.models.emola import Emola, restack_params, unroll, unroll_params
 from emola_jax.train_log import TrainLog
 from emola_jax.train_state import Params, TrainState
 from input_pipeline.pipeline import plan_rows, train_batches
+from input_pipeline.row_plan import RowPlan
 
 Metrics = dict[str, jax.Array]
 
@@ -52,8 +53,14 @@ def train(experiment: Experiment) -> TrainState:
     encoder = experiment.data.encoder
 
     # --------------------------------------------------------------- state
-    steps = total_steps(experiment)
+    plan = planned(experiment)
+    steps = total_steps(experiment.config, plan)
     settings = optim.OptimiserConfig(**config.optimiser)
+    if optim.is_idle(settings, steps):
+        print(
+            f'{steps} step of warm-up and none after it: its learning rate is 0, so nothing is '
+            'trained (train.optimiser.warmup_ratio 0 does without warm-up)'
+        )
     optimiser = optim.make_optimiser(settings, steps)
     state = new_state(experiment, optimiser)
     model, frozen = experiment.model, experiment.frozen
@@ -62,9 +69,6 @@ def train(experiment: Experiment) -> TrainState:
     do_step = jitted_step(model, optimiser, config, mesh)
 
     # ----------------------------------------------------- resume, or start
-    plan = plan_rows(
-        split.source, split.selection.indices, encoder, lengths=split.selection.lengths
-    )
     metadata = experiments.metadata(experiment)
     checkpoints = Checkpoints(workdir, keep=config.keep_checkpoints, metadata=metadata)
     if checkpoints.latest_step() is not None:
@@ -235,7 +239,8 @@ def _accumulated(
 ) -> tuple[jax.Array, Params]:
     """Mean loss and mean gradients over `count` parts of the batch, of which one is in memory.
 
-    Part i is rows i, i + count, …, so that every device keeps the rows that it has.
+    Part i is rows i, i + count, …, so that every device keeps the rows that it has. A part without
+    a trained token, as a partial batch may have, does not count.
     """
 
     def split(leaf: jax.Array) -> jax.Array:
@@ -247,7 +252,8 @@ def _accumulated(
     zero = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, trainable))
     parts = (jax.tree.map(split, batch), jax.random.split(key, count))
     total, _ = jax.lax.scan(add, zero, parts)
-    loss, gradients = jax.tree.map(lambda leaf: leaf / count, total)
+    trained = (parts[0]['loss_weights'] > 0).any(axis=(1, 2)).sum()
+    loss, gradients = jax.tree.map(lambda leaf: leaf / jnp.maximum(trained, 1), total)
     return loss, gradients
 
 
@@ -261,13 +267,31 @@ def _micro_batches(config: ConfigDict, mesh: Mesh) -> int:
     return config.accumulate
 
 
-def total_steps(experiment: Experiment) -> int:
-    """Optimiser steps of the run: `train.steps`, or `train.epochs` over the usable records."""
-    config = experiment.config.train
-    if 'steps' in config:
-        return config.steps
+def planned(experiment: Experiment) -> RowPlan:
+    """Which of the usable records stand in which batch."""
     split = experiment.data.splits[experiment.config.data.train_split]
-    return config.epochs * len(split.selection.indices) // config.batch_size
+    selected = split.selection
+    return plan_rows(
+        split.source, selected.indices, experiment.data.encoder, lengths=selected.lengths
+    )
+
+
+def total_steps(config: ConfigDict, plan: RowPlan) -> int:
+    """Optimiser steps of the run: `train.steps`, or `train.epochs` over the plan's records.
+
+    Raises:
+      UserError: there is no step to do.
+    """
+    if 'steps' in config.train:
+        return config.train.steps
+    steps = plan.steps(config.train.epochs)
+    if steps < 1:
+        raise UserError(
+            f'train.epochs {config.train.epochs} over {len(plan.indices)} records makes no batch '
+            f'of train.batch_size {config.train.batch_size}; use a smaller batch, or '
+            "train.last_batch 'keep'"
+        )
+    return steps
 
 
 def new_state(experiment: Experiment, optimiser: optax.GradientTransformation) -> TrainState:

@@ -67,7 +67,7 @@ class TrainLog:
         self._held_up: list[float] = []
         if writes:
             path = workdir / METRICS_FILE
-            kept = [row for row in read_jsonl(path) if row['step'] <= start]
+            kept = [row for row in read_jsonl(path, ('step',)) if row['step'] <= start]
             write_text(path, ''.join(json.dumps(row) + '\n' for row in kept))
             self._file = path.open('a', encoding='utf-8')
             self._board = SummaryWriter(str(workdir / 'tensorboard'), purge_step=start + 1)

@@ -11,13 +11,13 @@ import ml_collections
 from flax.traverse_util import flatten_dict
 
 from emola_jax import bases, checkpoint, data, train_state
-from emola_jax.convert import foreign_config, lazy
+from emola_jax.convert import foreign_config, lazy, tokenizer_files
 from emola_jax.convert.lazy import Lazy
 from emola_jax.convert.read_folder import vocabulary_faults
 from emola_jax.convert.rules import Path as ParamPath
-from emola_jax.convert.source import TOKENIZER_FILES, Source, refuse
-from emola_jax.convert.weights import read_json
+from emola_jax.convert.source import Source, refuse
 from emola_jax.errors import UserError
+from emola_jax.files import read_json
 from emola_jax.models.config import EmolaConfig
 from emola_jax.models.emola import param_shapes
 
@@ -62,7 +62,7 @@ def read_run(
                 'convert it with that version'
             ) from error
     folder = Path(config.base.llava).expanduser() if config.base.kind == 'llava' else None
-    has_tokenizer = folder is not None and any((folder / n).is_file() for n in TOKENIZER_FILES[:2])
+    has_tokenizer = folder is not None and tokenizer_files.is_there(folder)
     faults = _faults(model, params, with_base=with_base)
     if has_tokenizer and folder is not None:
         faults += vocabulary_faults(folder, model.llm.vocab)

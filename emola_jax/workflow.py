@@ -9,16 +9,16 @@ from typing import Any
 import jax
 import ml_collections
 
+from emola_jax import config_checks, optim, summary
 from emola_jax import evaluate as evaluation
 from emola_jax import experiment as experiments
-from emola_jax import optim, summary
 from emola_jax import report as reports
 from emola_jax import train as training
 from emola_jax.checkpoint import Checkpoints, abstract_state
 from emola_jax.errors import UserError
 from emola_jax.eval_plan import EvalConfig
 from emola_jax.experiment import Experiment
-from emola_jax.files import write_json
+from emola_jax.files import read_json, write_json
 from emola_jax.train_state import TrainState
 
 
@@ -40,7 +40,7 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
 def evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None:
     """Evaluates a checkpoint (`eval.checkpoint`), runs the control and writes the report."""
     experiment = experiments.prepare(config, workdir)
-    steps = training.total_steps(experiment)
+    steps = training.total_steps(config, training.planned(experiment))
     optimiser = optim.make_optimiser(optim.OptimiserConfig(**config.train.optimiser), steps)
     state = training.new_state(experiment, optimiser)
     checkpoints = Checkpoints(
@@ -49,6 +49,8 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None:
     best = EvalConfig.from_config_dict(config.eval).checkpoint == 'best'
     state = checkpoints.restore_trainable(abstract_state(state), best=best)
     checkpoints.close()
+    if jax.process_index() == 0 and int(state.step) < steps:
+        print(f'{workdir}: answers with the checkpoint of step {int(state.step)} of {steps}')
     _score_and_report(experiment, state)
 
 
@@ -60,6 +62,21 @@ def report(workdir: Path) -> None:
 def show(workdir: Path) -> None:
     """Prints the one-screen summary of what the workdir holds."""
     summary.print_summary(workdir)
+
+
+def check_trained(workdir: Path) -> None:
+    """Finds out before anything is built whether there is something to evaluate or report.
+
+    Raises:
+      UserError: the folder holds no run.
+    """
+    if workdir.exists() and not workdir.is_dir():
+        raise UserError(f'{workdir}: is a file; expected the folder of a run')
+    if not (workdir / 'config.json').is_file():
+        raise UserError(
+            f'{workdir}: holds no run (config.json and checkpoints/); train first (--mode=train) '
+            'or give the --workdir of a trained run'
+        )
 
 
 def is_finished(config: ml_collections.ConfigDict, workdir: Path) -> bool:
@@ -86,23 +103,25 @@ def _refuse_other_config(config: ml_collections.ConfigDict, workdir: Path) -> No
     path = workdir / 'config.json'
     if not path.exists():
         return
-    try:
-        then = _flatten(json.loads(path.read_text())['config'])
-    except (ValueError, KeyError) as error:
-        raise UserError(
-            f"{path}: expected the JSON that a run writes, with the field 'config' ({error}); give "
-            'another --workdir, or remove the folder to start anew'
-        ) from None
-    now = _flatten(json.loads(config.to_json_best_effort()))
-    changed = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
-    if changed:
+    if changed := config_checks.differing(
+        _config_of(path), json.loads(config.to_json_best_effort())
+    ):
         raise UserError(
             f'{workdir}: holds a run of another config (differing in {", ".join(changed)}); '
             'give another --workdir, or remove the folder to start anew'
         )
 
 
-def _flatten(tree: Any, prefix: str = '') -> dict[str, Any]:
-    if not isinstance(tree, dict):
-        return {prefix.rstrip('.'): tree}
-    return {k: v for key in tree for k, v in _flatten(tree[key], f'{prefix}{key}.').items()}
+def _config_of(path: Path) -> dict[str, Any]:
+    """The config that a run's config.json holds."""
+    try:
+        config = read_json(path)['config']
+        if not isinstance(config, dict):
+            raise KeyError('config')
+    except (UserError, KeyError) as error:
+        fault = '' if isinstance(error, KeyError) else f' ({error})'
+        raise UserError(
+            f"{path}: expected the JSON that a run writes, with the field 'config'{fault}; give "
+            'another --workdir, or remove the folder to start again'
+        ) from None
+    return config

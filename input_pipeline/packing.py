@@ -51,3 +51,8 @@ def join(
     row['positions'] = np.concatenate([*positions, padding])
     row['segment_ids'] = np.concatenate([*numbers, padding])
     return row
+
+
+def blank(row: Element) -> Element:
+    """A row of the same shapes that holds no conversation: padding only, and nothing to train."""
+    return {name: np.full_like(leaf, EMPTY.get(name, 0)) for name, leaf in row.items()}

@@ -28,7 +28,7 @@ from input_pipeline.conversation import Conversation, Template, TextEncoder, con
 from input_pipeline.images import square_pixels
 from input_pipeline.landmarks import noisy_landmarks
 from input_pipeline.records import Record, RecordSource
-from input_pipeline.row_plan import Place, PlannedBatches, RowPlan
+from input_pipeline.row_plan import Place, PlannedBatches, Row, RowPlan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +51,7 @@ class PipelineConfig:
       pad_to_square: pad pictures to a square; False cuts them, see `images.square_pixels`.
       length_buckets: row lengths below `length`, of which each batch takes the smallest that its
         longest conversation fits; for unpacked rows. Each is one more shape to compile.
+      epochs_apart: see `RowPlan`.
       shuffle_landmarks: show each record the landmarks of another one, dealt by `seed`: the control
         of a model that reads its own.
     """
@@ -69,6 +70,7 @@ class PipelineConfig:
     pad_to_square: bool = True
     length_buckets: tuple[int, ...] = ()
     shuffle_landmarks: bool = False
+    epochs_apart: bool = False
 
     def __post_init__(self) -> None:
         if not self.length_buckets:
@@ -154,6 +156,7 @@ def plan_rows(
         bins=config.packing_bins,
         buckets=config.length_buckets,
         seed=config.seed,
+        epochs_apart=config.epochs_apart,
     )
 
 
@@ -182,15 +185,18 @@ def train_batches(
 
     def read(number: int) -> packing.Element:
         batch = planned[int(number)]
-        wanted = batch.rows if rows is None else [batch.rows[row] for row in rows]
-        made = [
-            packing.join(
+
+        def make(row: Row) -> packing.Element:
+            if not row:
+                return packing.blank(make(batch.rows[0]))
+            return packing.join(
                 [encode(source, place, encoder, givers) for place in row],
                 length=batch.length,
                 segments=config.segments,
             )
-            for row in wanted
-        ]
+
+        wanted = batch.rows if rows is None else [batch.rows[row] for row in rows]
+        made = [make(row) for row in wanted]
         return {name: np.stack([row[name] for row in made]) for name in made[0]}
 
     batches = (

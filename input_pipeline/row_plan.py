@@ -19,6 +19,8 @@ import grain
 import numpy as np
 from jaxtyping import Int64
 
+from emola_jax.errors import UserError
+
 _VERSION = 1
 """Part of the fingerprint: raised whenever the code would plan otherwise."""
 
@@ -42,7 +44,7 @@ class PlannedBatch(NamedTuple):
     """One batch.
 
     Attributes:
-      rows: the conversations of each row.
+      rows: the conversations of each row; the first has some, rows that fill a batch up have none.
       length: tokens that every row is padded to.
     """
 
@@ -63,6 +65,8 @@ class RowPlan:
       bins: rows that are filled at the same time when packing: more waste fewer positions.
       buckets: shorter row lengths, for unpacked rows: a batch takes the smallest that it fits.
       seed: of the order.
+      epochs_apart: end every epoch with a batch of the records that are left, filled up with empty
+        rows; False lets batches run on from one epoch into the next, so that all are full.
     """
 
     indices: Int64[np.ndarray, 'n']
@@ -73,10 +77,16 @@ class RowPlan:
     bins: int
     buckets: tuple[int, ...]
     seed: int
+    epochs_apart: bool = False
+
+    def __post_init__(self) -> None:
+        if not len(self.indices):
+            raise UserError('the train split holds no usable record; expected at least one')
 
     def fingerprint(self) -> str:
         """Changes whenever the plan does."""
         settings = [self.batch_size, self.length, self.segments, self.bins, self.seed]
+        settings += [True] if self.epochs_apart else []
         digest = hashlib.sha256(repr((_VERSION, settings, self.buckets)).encode())
         for numbers in (self.indices, self.lengths):
             digest.update(np.ascontiguousarray(numbers, np.int64).tobytes())
@@ -91,22 +101,55 @@ class RowPlan:
     def batches(self) -> Iterator[PlannedBatch]:
         """All batches in order, without end."""
         tokens = dict(zip(self.indices.tolist(), self.lengths.tolist(), strict=True))
-        rows = self._packed(tokens) if self.segments > 1 else ((place,) for place in self.places())
         choices = sorted({*self.buckets, self.length})
-        while True:
-            batch = tuple(itertools.islice(rows, self.batch_size))
-            longest = max(sum(tokens[place.record] for place in row) for row in batch)
-            length = choices[bisect.bisect_left(choices, longest)] if self.buckets else self.length
-            yield PlannedBatch(batch, length)
+        for places in self._stretches():
+            rows = self._rows(places, tokens)
+            while batch := tuple(itertools.islice(rows, self.batch_size)):
+                longest = max(sum(tokens[place.record] for place in row) for row in batch)
+                fits = choices[bisect.bisect_left(choices, longest)]
+                empty: tuple[Row, ...] = ((),) * (self.batch_size - len(batch))
+                yield PlannedBatch(batch + empty, fits if self.buckets else self.length)
 
-    def _packed(self, tokens: dict[int, int]) -> Iterator[Row]:
+    def steps(self, epochs: int) -> int:
+        """Batches in which every record stands `epochs` times.
+
+        With `epochs_apart` each epoch's partial batch counts; else the last one is left out if it
+        is not full.
+        """
+        tokens = dict(zip(self.indices.tolist(), self.lengths.tolist(), strict=True))
+        count = len(self.indices)
+        stretches, turns = (epochs, count) if self.epochs_apart else (1, epochs * count)
+        steps, places = 0, self.places()
+        for _ in range(stretches):
+            if self.segments > 1:
+                rows = sum(1 for _ in self._rows(itertools.islice(places, turns), tokens))
+            else:
+                rows = turns
+            steps += -(-rows // self.batch_size) if self.epochs_apart else rows // self.batch_size
+        return steps
+
+    def _stretches(self) -> Iterator[Iterator[Place]]:
+        """Places that share batches: one epoch after the other, or all of them."""
+        places = self.places()
+        if not self.epochs_apart:
+            yield places
+        while True:
+            yield itertools.islice(places, len(self.indices))
+
+    def _rows(self, places: Iterator[Place], tokens: dict[int, int]) -> Iterator[Row]:
+        if self.segments > 1:
+            return self._packed(places, tokens)
+        return ((place,) for place in places)
+
+    def _packed(self, places: Iterator[Place], tokens: dict[int, int]) -> Iterator[Row]:
         """First fit: each conversation into the first row with room; without one the oldest goes.
 
-        An empty one takes its place at the end, so no conversation waits for long.
+        An empty one takes its place at the end, so no conversation waits for long. Where the places
+        end, the open rows follow.
         """
         rows: list[list[Place]] = [[] for _ in range(self.bins)]
         used = [0] * self.bins
-        for place in self.places():
+        for place in places:
             need = tokens[place.record]
             fits = (
                 number
@@ -122,6 +165,7 @@ class RowPlan:
                 chosen = self.bins - 1
             rows[chosen].append(place)
             used[chosen] += need
+        yield from (tuple(row) for row in rows if row)
 
 
 class PlannedBatches:

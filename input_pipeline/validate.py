@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
-from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
 from input_pipeline import images
 from input_pipeline.landmarks import POINTS
@@ -81,8 +80,11 @@ def _image(record: Record, decodes: bool) -> _Complaints:
         return
     try:
         images.decode(record.image, name=record.id)
-    except UserError:
-        yield 'unreadable image', 'field image holds no readable picture, expected PNG or JPEG'
+    except images.Unreadable as error:
+        yield (
+            'unreadable image',
+            f'field image holds no readable picture, expected PNG or JPEG ({error.reason})',
+        )
 
 
 def _landmarks(record: Record, needed: bool) -> _Complaints:

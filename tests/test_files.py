@@ -10,6 +10,7 @@ from emola_jax.errors import UserError
 from emola_jax.files import (
     atomic_folder,
     atomic_write,
+    below,
     drop_torn_line,
     one_writer,
     read_json,
@@ -249,3 +250,13 @@ def test_only_whole_lines_are_kept(content, kept, tmp_path):
     assert path.read_bytes() == kept
     drop_torn_line(tmp_path / 'none')
     assert not (tmp_path / 'none').exists()
+
+
+@pytest.mark.parametrize('name', ['/etc/passwd', '../x', 'a/../../x', 'link/x', 'a\0'])
+def test_a_name_of_data_does_not_lead_out_of_its_folder(tmp_path, name):
+    root = tmp_path / 'root'
+    root.mkdir()
+    (root / 'link').symlink_to('..')
+    with pytest.raises(UserError, match='leads out of'):
+        below(root, name)
+    assert below(root, 'a/../b.png') == root / 'a/../b.png'

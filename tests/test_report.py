@@ -2,6 +2,7 @@ import base64
 import dataclasses
 import io
 import json
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -377,6 +378,24 @@ def test_large_and_rare_pictures_are_shown_small(tmp_path):
     ]
     assert sorted(picture.size for picture in pictures) == [(40, 50), (480, 120)]
     assert {picture.format for picture in pictures} == {'JPEG'}
+
+
+@pytest.mark.parametrize('kind', ['absolute', 'above', 'link'])
+def test_a_picture_outside_of_the_predictions_folder_is_not_shown(tmp_path, kind):
+    Image.new('RGB', (40, 50), 'teal').save(tmp_path / 'private.png')
+    folder = tmp_path / 'given'
+    folder.mkdir()
+    (folder / 'link.png').symlink_to('../private.png')
+    places = {
+        'absolute': str(tmp_path / 'private.png'),
+        'above': '../private.png',
+        'link': 'link.png',
+    }
+    report_workdir.write_lines(folder / 'p.jsonl', [FOREIGN[0] | {'image': places[kind]}])
+    samples = [rege.Sample.from_row(FOREIGN[0] | {'task': 'emotion'})]
+    scores = {'emotion': rege.score(samples, 'emotion')}
+    with pytest.raises(UserError, match=f"'{re.escape(places[kind])}' leads out of"):
+        report.write_scored(folder / 'p.jsonl', scores, tmp_path / 'r.html', dataset='x')
 
 
 @pytest.mark.parametrize('count', [0, 1, 5, 11, 12, 13, 40])

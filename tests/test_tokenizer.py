@@ -140,5 +140,5 @@ def test_a_line_break_beside_a_broken_character_is_kept():
 def test_folders_without_a_tokenizer_are_refused(tmp_path):
     with pytest.raises(UserError, match='no such folder'):
         Tokenizer.from_pretrained(tmp_path / 'nothing')
-    with pytest.raises(UserError, match='no readable tokenizer'):
+    with pytest.raises(UserError, match='holds no tokenizer; expected tokenizer'):
         Tokenizer.from_pretrained(tmp_path)

@@ -1,7 +1,9 @@
+import dataclasses
 import functools
 import json
 import math
 import os
+import shutil
 import signal
 import tempfile
 from pathlib import Path
@@ -16,6 +18,7 @@ from emola_jax import bases, sharding, train
 from emola_jax.errors import Preempted, UserError
 from emola_jax.models.emola import Emola
 from emola_jax.train_state import TrainState
+from input_pipeline import packing
 from tests.models.tiny import conversation
 from tests.tiny_experiment import MODEL, tiny_experiment
 
@@ -106,6 +109,67 @@ def test_accumulated_gradients_are_the_mean_of_the_micro_batches():
         assert tokens == sum(part[2] for part in parts)
     # The mean over all tokens of the batch is another.
     assert abs(loss - one_step(batch, accumulate=1)[0]) > 1e-3
+
+
+def filled_up(batch, rows):
+    """A partial batch as the pipeline makes it: blank rows behind those that hold something."""
+    blank = packing.blank({name: leaf[0] for name, leaf in batch.items()})
+    missing = rows - len(batch['tokens'])
+    return {
+        name: np.concatenate([leaf, np.stack([blank[name]] * missing)])
+        for name, leaf in batch.items()
+    }
+
+
+@pytest.mark.parametrize('rows', [1, 5])
+def test_a_partial_batch_has_the_loss_and_gradients_of_its_own_tokens(rows):
+    part = {name: leaf[:rows] for name, leaf in micro_batches().items()}
+    expected = one_step(part, accumulate=1)
+    for shape in ((1, 1, 1), (8, 1, 1)):
+        loss, gradients, tokens = one_step(filled_up(part, 8), accumulate=1, shape=shape)
+        np.testing.assert_allclose(loss, expected[0], rtol=1e-6)
+        assert tokens == expected[2]
+        for ours, own in zip(gradients, expected[1], strict=True):
+            np.testing.assert_allclose(ours, own, atol=1e-6)
+
+
+def test_micro_batches_without_a_row_do_not_count():
+    part = {name: leaf[:1] for name, leaf in micro_batches().items()}
+    loss, gradients, _ = one_step(filled_up(part, 8), accumulate=4)
+    expected = one_step(part, accumulate=1)
+    np.testing.assert_allclose(loss, expected[0], rtol=1e-6)
+    for ours, own in zip(gradients, expected[1], strict=True):
+        np.testing.assert_allclose(ours, own, atol=1e-6)
+
+
+def test_epochs_end_with_partial_batches_and_a_cut_run_goes_on_the_same(tmp_path):
+    settings = {'epochs': 2, 'count': 21, 'checkpoint_every': 1, 'keep_checkpoints': 9}
+    whole = train.train(tiny_experiment(tmp_path / 'whole', **settings))
+    assert int(whole.step) == 6  # 8, 8 and 5 rows, twice
+    for cut in (2, 3, 5):  # before, right after and before the second partial batch
+        shutil.copytree(tmp_path / 'whole', tmp_path / str(cut))
+        for later in (tmp_path / str(cut) / 'checkpoints').iterdir():
+            if int(later.name) > cut:
+                shutil.rmtree(later)
+        resumed = train.train(tiny_experiment(tmp_path / str(cut), **settings))
+        for ours, uncut in zip(jax.tree.leaves(resumed), jax.tree.leaves(whole), strict=True):
+            np.testing.assert_array_equal(ours, uncut)
+        assert losses(tmp_path / str(cut)) == losses(tmp_path / 'whole')
+
+
+def test_partial_batches_train_the_same_on_eight_devices(tmp_path):
+    settings = {'epochs': 2, 'count': 21}
+    one = train.train(tiny_experiment(tmp_path / 'one', **settings))
+    expected = losses(tmp_path / 'one'), jax.tree.map(np.asarray, one.trainable)
+    state = train.train(tiny_experiment(tmp_path / 'eight', mesh=mesh((8, 1, 1)), **settings))
+    assert_same_training(tmp_path / 'eight', state, expected)
+
+
+def test_fewer_records_than_a_batch_are_no_training(tmp_path):
+    experiment = tiny_experiment(tmp_path, epochs=1, count=5)
+    plan = dataclasses.replace(train.planned(experiment), epochs_apart=False)
+    with pytest.raises(UserError, match=r'epochs 1 over 5 records makes no batch .*batch_size 8'):
+        train.total_steps(experiment.config, plan)
 
 
 def test_the_loop_accumulates_as_the_config_says(tmp_path):
@@ -200,8 +264,6 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_records(tmp_
 
 
 def test_the_base_of_a_checkpoint_must_be_the_base_of_the_run(tmp_path):
-    import dataclasses
-
     train.train(tiny_experiment(tmp_path, steps=2))
     other = tiny_experiment(tmp_path, steps=4)
     other = dataclasses.replace(other, base=dataclasses.replace(other.base, fingerprint='other'))

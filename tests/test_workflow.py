@@ -5,7 +5,7 @@ from emola_jax import workflow
 from emola_jax.errors import UserError
 
 
-@pytest.mark.parametrize('text', ['{', '{}', ''])
+@pytest.mark.parametrize('text', ['{', '{}', '', '[]', '{"config": 3}', 'null', '\xff'])
 def test_a_damaged_config_of_a_workdir_is_named(tmp_path, text):
     (tmp_path / 'config.json').write_text(text)
     with pytest.raises(UserError, match=r"config\.json: expected the JSON .*'config'"):

@@ -76,10 +76,12 @@ def tiny_experiment(
     count=24,
     faces=None,
     lively=False,
+    epochs=None,
     **train,
 ):
     """Builds it on `faces`, or on `count` made ones.
 
+    With `epochs` each of them is trained apart, its last batch partial, and `steps` does not count.
     `devices` of the fake CPU devices make the mesh unless `mesh` is given. As initialised the model
     says the same to every face; a `lively` one, of larger weights, does not.
     """
@@ -121,7 +123,11 @@ def tiny_experiment(
         label_weight=1.0,
         seed=0,
         read_threads=1,
+        epochs_apart=epochs is not None,
     )
+    if epochs is not None:
+        del config.train.steps
+        config.train.epochs = epochs
     tokenizer = Tokenizer.byte_level()
     faces = records(count) if faces is None else faces
     split = Split(faces, Selection(np.arange(len(faces)), ()))

@@ -15,12 +15,11 @@ import json
 import os
 import shlex
 import sys
-from pathlib import Path
 
 from absl import app, flags
 from ml_collections import config_flags
 
-from emola_jax import command, config_files
+from emola_jax import command, config_checks, config_files
 from emola_jax.compile import chips, sweep, table
 from emola_jax.errors import UserError
 from emola_jax.files import write_json
@@ -60,6 +59,7 @@ def _define_flags() -> None:
 def main(argv: list[str]) -> None:
     """Compiles what the flags ask for; each result is on disk before the next one starts."""
     given = flags.FLAGS
+    config_checks.check(given.config)
     if len(argv) > 1:
         raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
     wanted = sweep.cases(
@@ -73,12 +73,16 @@ def main(argv: list[str]) -> None:
         raise UserError('several topologies, batches, lengths or meshes need --sweep')
     for case in wanted:
         chips.chip_of(case['topology'])
-    out = Path(given.out) if given.out else None
+    out = command.path(given.out) if given.out else None
+    if out is not None:
+        command.check_output_file(out)
     config = json.loads(given.config.to_json_best_effort())
     before = results = sweep.known(out, config) if given.sweep else []
     line = shlex.join(['python', '-m', 'emola_jax.compile', *sys.argv[1:]])
     commands = sweep.commands(out, line) if given.sweep else [line]
-    hlo = Path(given.hlo) if given.hlo else None
+    hlo = command.path(given.hlo) if given.hlo else None
+    if hlo is not None:
+        command.check_output_folder(hlo)
     for new, results in sweep.run(
         given.config, wanted, before, given.programs, hlo=hlo, memory=given.memory
     ):

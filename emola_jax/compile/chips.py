@@ -7,6 +7,7 @@ import importlib.util
 import os
 from typing import Any
 
+from emola_jax import extras
 from emola_jax.errors import UserError
 
 
@@ -67,8 +68,8 @@ def check_libtpu() -> None:
     """
     if importlib.util.find_spec('libtpu') is None:
         raise UserError(
-            "libtpu is not installed: pip install 'emola_jax[tpu]' (into an environment of its "
-            'own, since with it plain runs look for a TPU)'
+            f'libtpu is not installed: {extras.install("tpu")} (into an environment of its own, '
+            'since with it plain runs look for a TPU)'
         )
 
 

@@ -1,30 +1,20 @@
 """The command that turns one kind of checkpoint into another.
 
 python -m emola_jax.convert SOURCE --to=emola --out=DIR
+
+Only the standard library is imported before the arguments are parsed and checked, so that --help,
+and what to install where torch is missing, come at once.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import re
 import sys
-import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
-import jax
-from tqdm import tqdm
-
-from emola_jax import trained
-from emola_jax.convert.formats import FORMATS, Format
-from emola_jax.convert.hub import local_folder
-from emola_jax.convert.read_folder import read_folder
-from emola_jax.convert.source import Source, describe
-from emola_jax.convert.source import trained as trained_part
-from emola_jax.convert.write import DEFAULT_SHARD_SIZE, DTYPES, Options
-from emola_jax.errors import UserError
-from emola_jax.files import atomic_folder
+from emola_jax import command, extras
+from emola_jax.convert.purposes import DEFAULT_SHARD_SIZE, DTYPE_NAMES, PURPOSES
 
 _DESCRIPTION = """\
 Turns one kind of checkpoint into another, tensor by tensor, whole or not at all.
@@ -46,80 +36,38 @@ examples:
 """
 
 
+_PYTORCH = (
+    ('model*.safetensors', 'pytorch_model*.bin'),
+    ('adapter_model.safetensors', 'adapter_model.bin'),
+    ('', 'non_lora_trainables.bin'),
+)
+"""Weights, and the files in PyTorch's own format that are read where the first are not there."""
+
+
 def main(argv: Sequence[str]) -> None:
-    """Reads, writes, verifies; nothing changes on disk unless all of it succeeds."""
+    """Parses and checks, then imports what does the work."""
     arguments = _parser().parse_args(argv)
-    wanted = FORMATS[arguments.to]
-    out = Path(arguments.out)
-    _check_out(out, arguments)
-    jax.config.update('jax_platforms', 'cpu')
-    warnings.filterwarnings('ignore', category=FutureWarning, module='transformers')
-    source, unverified = _read(arguments, wanted)
-    print(f'{arguments.source}: {source.kind}')
-    for line in describe(source):
-        print(f'  {line}')
-    wanted.check(source)
-    with (
-        atomic_folder(out, overwrite=arguments.overwrite) as folder,
-        tqdm(total=_size(source, wanted), unit='B', unit_scale=True, disable=None) as bar,
-    ):
-        options = Options(arguments.dtype, arguments.max_shard_size, arguments.base, bar.update)
-        wanted.write(source, folder, options)
-        bar.close()
-        print(unverified or _verify(source, folder, wanted))
-        sizes = {path.name: path.stat().st_size for path in sorted(folder.rglob('*'))}
-    print(f'{out}: {len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB, format {arguments.to}')
-    for name, size in sizes.items():
-        print(f'  {name}  {size / 1e6:.3f} MB')
+    _check_torch(arguments)
+    command.check_output_folder(arguments.out.parent)
+    from emola_jax.convert.run import convert
+
+    convert(arguments)
 
 
-def _read(arguments: argparse.Namespace, wanted: Format) -> tuple[Source, str]:
-    """What is read, and why what is written of it will not be verified (empty if it will be).
-
-    An adapter can be written without the base below it, but not be run without it.
-    """
-    folder = local_folder(arguments.source)
-    read = functools.partial(
-        trained.read_run if trained.is_run(folder) else read_folder,
-        folder,
-        base=arguments.base,
-        clip=arguments.clip,
-    )
-    if not arguments.verify:
-        return read(with_base=wanted.needs_base), 'not verified: --no-verify'
-    try:
-        source = read(with_base=True)
-    except UserError as error:
-        if wanted.needs_base:
-            raise
-        return read(with_base=False), f'not verified, since the base is not at hand: {error}'
-    if source.load_tokenizer is None and not wanted.needs_base:
-        return source, 'not verified, since neither adapter nor base has a tokenizer'
-    return source, ''
-
-
-def _verify(source: Source, folder: Path, wanted: Format) -> str:
-    return f'verified: logits differ by at most {wanted.verify(source, folder):.2e}'
-
-
-def _size(source: Source, wanted: Format) -> int:
-    parts = [source.params] if wanted.needs_base else trained_part(source)
-    return sum(tensor.nbytes for part in parts for tensor in part.values())
-
-
-def _check_out(out: Path, arguments: argparse.Namespace) -> None:
-    """Raises UserError if nothing may be written there."""
-    if not out.exists():
-        return
-    if not arguments.overwrite:
-        raise UserError(f'{out}: exists already; name another --out, or give --overwrite')
-    inputs = [name for name in (arguments.source, arguments.base, arguments.clip) if name]
-    if any(Path(name).resolve().is_relative_to(out.resolve()) for name in inputs):
-        raise UserError(f'{out}: holds what is read; name another --out')
-    known = ('config.json', 'adapter_config.json')
-    is_model = any((out / name).is_file() for name in known) and not trained.is_run(out)
-    if not is_model and any(out.iterdir() if out.is_dir() else [out]):
-        raise UserError(f'{out}: is no folder that this command wrote; name another --out')
+def _check_torch(arguments: argparse.Namespace) -> None:
+    """Raises UserError if the command would find out later that torch is missing."""
+    if arguments.to == 'emola':
+        extras.check_torch("--to=emola, which writes PyTorch's own format,")
+    if arguments.verify and arguments.to in ('hf', 'llava-hf'):
+        extras.check_torch(f'the verification of --to={arguments.to} (left out by --no-verify)')
+    for name in (arguments.source, arguments.base, arguments.clip):
+        folder = command.path(name) if name else None
+        if folder is None or not folder.is_dir():
+            continue
+        for instead, pattern in _PYTORCH:
+            found = sorted(folder.glob(pattern))
+            if found and not (instead and any(folder.glob(instead))):
+                extras.check_torch(f"{found[0]}: PyTorch's own format")
 
 
 def _bytes(text: str) -> int:
@@ -130,7 +78,7 @@ def _bytes(text: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    formats = '\n'.join(f'  {name:<10}{known.purpose}' for name, known in FORMATS.items())
+    formats = '\n'.join(f'  {name:<10}{purpose}' for name, purpose in PURPOSES.items())
     parser = argparse.ArgumentParser(
         'python -m emola_jax.convert',
         description=f'{_DESCRIPTION}\n\nformats:\n{formats}',
@@ -138,12 +86,16 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('source', metavar='SOURCE', help='what is read')
-    parser.add_argument('--to', required=True, choices=list(FORMATS), help='format to write')
-    parser.add_argument('--out', required=True, metavar='DIR', help='folder to write')
+    parser.add_argument('--to', required=True, choices=list(PURPOSES), help='format to write')
+    parser.add_argument(
+        '--out', required=True, type=command.path, metavar='DIR', help='folder to write'
+    )
     parser.add_argument('--base', metavar='DIR', help='the model below an adapter')
     parser.add_argument('--clip', metavar='DIR', help='CLIP, where the model has no tower itself')
     parser.add_argument(
-        '--dtype', choices=list(DTYPES), help='type of the tensors written (default: as stored)'
+        '--dtype',
+        choices=list(DTYPE_NAMES),
+        help='type of what is written (default: as stored)',
     )
     parser.add_argument(
         '--max-shard-size',
@@ -163,11 +115,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def cli() -> None:
-    """Runs `main`; what is the user's to mend is one message and exit status 1."""
-    try:
+    """Runs `main`; a user error is one message and exit status 1."""
+    with command.exits_with_a_sentence('emola_jax.convert'):
         main(sys.argv[1:])
-    except UserError as error:
-        sys.exit(f'emola_jax.convert: {error}')
 
 
 if __name__ == '__main__':

@@ -14,6 +14,7 @@ from emola_jax.convert.lazy import Lazy
 from emola_jax.convert.rules import Path as ParamPath
 from emola_jax.convert.tables import LLAVA, PRIOR, VISUAL_PROJECTOR
 from emola_jax.errors import UserError
+from emola_jax.files import read_json
 from emola_jax.models.config import LORA_TARGETS, EmolaConfig, LoraConfig
 from emola_jax.models.emola import param_shapes
 
@@ -39,7 +40,27 @@ _MUST: dict[str, tuple[Any, ...]] = {
     'alpha_pattern': ({}, None),
     'target_parameters': (None, []),
     'trainable_token_indices': (None, []),
+    # These draw A and B and leave the base as it is, so that what was stored says all.
+    'init_lora_weights': (True, False, 'gaussian', 'orthogonal', 'eva', None),
 }
+
+_READ = ('r', 'lora_alpha', 'lora_dropout', 'target_modules', 'base_model_name_or_path')
+
+_WITHOUT_EFFECT = (
+    *('auto_mapping', 'inference_mode', 'peft_version', 'revision', 'task_type', 'megatron_core'),
+    # What is adapted is seen from the tensors; one that is missing is a fault.
+    *('exclude_modules', 'layers_pattern'),
+    # Read by PEFT only with the `init_lora_weights` (or `use_qalora`) that they belong to.
+    *('corda_config', 'eva_config', 'loftq_config', 'lora_ga_config', 'qalora_group_size'),
+    # Of PEFT before 0.3: whether to merge at inference.
+    'merge_weights',
+)
+"""Fields that do not change what the stored tensors compute."""
+
+_RESIDUAL = ('pissa', 'olora', 'corda', 'lora_ga')
+"""Values of `init_lora_weights` (or their beginnings) that take a part out of the base first."""
+
+_MERGE = 'merge it in PEFT (merge_and_unload) and convert the merged model'
 
 
 def adapter_file(folder: Path) -> Path:
@@ -65,17 +86,10 @@ def read_lora_config(folder: Path, names: Iterable[str]) -> LoraConfig:
       UserError: fields that this model can't compute (lists them).
     """
     path = folder / ADAPTER_CONFIG
-    values = weights.read_json(path)
-    faults = [
-        f'{field} is {values[field]!r}, expected {allowed[0]!r}'
-        for field, allowed in _MUST.items()
-        if field in values and values[field] not in allowed
-    ]
-    faults += [
-        f"the field '{field}' is missing" for field in ('r', 'lora_alpha') if field not in values
-    ]
+    values = read_json(path)
+    faults = _faults(values)
     targets = values.get('target_modules')
-    if not isinstance(targets, list):
+    if not isinstance(targets, list) or not all(isinstance(name, str) for name in targets):
         targets = {match[1] for name in names if (match := re.search(r'\.(\w+)\.lora_A\.', name))}
     ours = {f'{name}_proj': name for name in LORA_TARGETS}
     unknown = sorted(set(targets) - ours.keys())
@@ -89,6 +103,39 @@ def read_lora_config(folder: Path, names: Iterable[str]) -> LoraConfig:
         dropout=float(values.get('lora_dropout', 0.0)),
         targets=tuple(name for name in LORA_TARGETS if f'{name}_proj' in targets),
     )
+
+
+def _faults(values: Mapping[str, Any]) -> list[str]:
+    """One line for each field that is missing, wrong, or asks for what is not computed here."""
+    faults = []
+    for field, value in values.items():
+        if field in _MUST:
+            # 0 and 1 are no False and True here.
+            if not any(value == a and type(value) is type(a) for a in _MUST[field]):
+                faults.append(_unlike(field, value))
+        elif field not in (*_READ, *_WITHOUT_EFFECT) and value:
+            faults.append(f'{field} is {value!r}, which is not computed here; {_MERGE}')
+    rank, alpha = values.get('r', 1), values.get('lora_alpha', 1)
+    if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
+        faults.append(f'r is {rank!r}, expected a whole number of at least 1')
+    for field, number in (('lora_alpha', alpha), ('lora_dropout', values.get('lora_dropout', 0))):
+        if not isinstance(number, int | float) or isinstance(number, bool):
+            faults.append(f'{field} is {number!r}, expected a number')
+    return faults + [
+        f"the field '{field}' is missing" for field in ('r', 'lora_alpha') if field not in values
+    ]
+
+
+def _unlike(field: str, value: Any) -> str:
+    fault = f'{field} is {value!r}, expected {_MUST[field][0]!r}'
+    if field != 'init_lora_weights':
+        return fault
+    if isinstance(value, str) and value.startswith(_RESIDUAL):
+        return (
+            f'{fault}: it was trained on a base with a part taken out; save it once more in PEFT '
+            'with path_initial_model_for_weight_conversion'
+        )
+    return f'{fault}; {_MERGE}'
 
 
 def read_lora(

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from emola_jax.convert.weights import read_json
 from emola_jax.errors import UserError
+from emola_jax.files import read_json
 from emola_jax.models.config import EmolaConfig, LlamaConfig, PriorConfig, VisionConfig
 
 Json = Mapping[str, Any]
@@ -75,6 +75,7 @@ def read_model(folder: Path, vision: VisionConfig | None) -> EmolaConfig:
     """
     path = folder / CONFIG_FILE
     values = read_json(path)
+    refuse_quantised(path, values)
     faults: list[str] = []
     if 'text_config' in values:
         _check(values, _LLAVA_HF_MUST, faults)
@@ -84,6 +85,26 @@ def read_model(folder: Path, vision: VisionConfig | None) -> EmolaConfig:
     if faults:
         raise UserError(f'{path}: describes a model that this is not:\n  ' + '\n  '.join(faults))
     return model
+
+
+def refuse_quantised(path: Path, values: Json) -> None:
+    """Refuses a model whose weights are stored quantised.
+
+    Raises:
+      UserError: config.json says so; names the method.
+    """
+    inner = values.get('text_config')
+    said = values.get('quantization_config') or (
+        inner.get('quantization_config') if isinstance(inner, dict) else None
+    )
+    if not said:
+        return
+    method = said.get('quant_method') if isinstance(said, dict) else None
+    if method is None and isinstance(said, dict) and {'load_in_8bit', 'load_in_4bit'} & said.keys():
+        method = 'bitsandbytes'  # its older files name no method
+    raise UserError(
+        f'{path.parent}: quantised by {method or "an unnamed method"}; give the unquantised weights'
+    )
 
 
 def _of_transformers(values: Json, faults: list[str]) -> EmolaConfig:

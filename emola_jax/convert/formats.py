@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from emola_jax.convert import verify_adapter, write_emola, write_hf, write_peft
+from emola_jax.convert.purposes import PURPOSES
 from emola_jax.convert.source import Source
 from emola_jax.convert.write import Options
 
@@ -44,23 +45,19 @@ def _merged(kind: str, purpose: str) -> Format:
 
 FORMATS: dict[str, Format] = {
     'emola': Format(
-        'adapter and projectors in the files that the released code loads on LLaVA-1.5',
+        PURPOSES['emola'],
         needs_base=False,
         check=write_emola.check,
         write=write_emola.write,
         verify=verify_adapter.check_written,
     ),
     'peft': Format(
-        'adapter that PEFT loads on a llava-hf model, with both projectors beside it',
+        PURPOSES['peft'],
         needs_base=False,
         check=write_peft.check,
         write=write_peft.write,
         verify=verify_adapter.check_written,
     ),
-    'hf': _merged(
-        'hf', 'merged and self-contained, loaded by transformers with trust_remote_code=True'
-    ),
-    'llava-hf': _merged(
-        'llava-hf', 'merged plain LLaVA for transformers; the prior token is DROPPED'
-    ),
+    'hf': _merged('hf', PURPOSES['hf']),
+    'llava-hf': _merged('llava-hf', PURPOSES['llava-hf']),
 }

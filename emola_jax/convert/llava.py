@@ -8,7 +8,7 @@ from typing import Any
 
 from flax.traverse_util import unflatten_dict
 
-from emola_jax.convert import read
+from emola_jax.convert import read, tokenizer_files
 from emola_jax.convert.source import refuse
 from emola_jax.convert.tables import LLM, VISION, VISUAL_PROJECTOR
 from emola_jax.convert.weights import weight_files
@@ -29,7 +29,7 @@ def missing(llava: Path, clip: Path) -> list[str]:
                 f'{folder}/*.safetensors or pytorch_model*.bin: the weights of {SOURCES[name]}; '
                 f'put the whole folder there, or name another with --config.base.{name}=FOLDER'
             )
-    if not any((llava / name).is_file() for name in ('tokenizer.model', 'tokenizer.json')):
+    if not tokenizer_files.is_there(llava):
         lines.append(f'{llava}/tokenizer.model: the tokenizer, from the same place as the weights')
     return lines
 

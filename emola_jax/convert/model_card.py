@@ -9,7 +9,7 @@ from typing import Any
 
 from emola_jax.convert.foreign_config import CONFIG_FILE
 from emola_jax.convert.source import Source, beyond_one_prior
-from emola_jax.convert.weights import read_json
+from emola_jax.files import read_json
 from emola_jax.models.config import EmolaConfig
 from input_pipeline.records import TASKS
 

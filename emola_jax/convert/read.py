@@ -15,6 +15,11 @@ from emola_jax.convert.tables import LLM, PRIOR, VISION, VISUAL_PROJECTOR, Layou
 from emola_jax.models.config import EmolaConfig, VisionConfig
 from emola_jax.models.emola import param_shapes
 
+_QUANTISED = re.compile(
+    r'\.(absmax|quant_map|quant_state\..*|SCB|qweight|qzeros|g_idx|weight_packed|weight_scale(_inv)?)$'
+)
+"""Tensors that bitsandbytes, GPTQ, AWQ, fp8 and compressed-tensors store with their weights."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Found:
@@ -79,6 +84,8 @@ def _read(
     wanted: Mapping[ParamPath, Any],
     model: EmolaConfig,
 ) -> Found:
+    if any(_QUANTISED.search(name) for name in opened.tensors):
+        return Found(faults=[f'{folder}: holds quantised weights; give the unquantised ones'])
     if layout is None:
         faults = list(opened.faults)
         if not faults:

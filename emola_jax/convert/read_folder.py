@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from emola_jax.convert import adapter, foreign_config, rules, weights
+from emola_jax.convert import adapter, foreign_config, rules, tokenizer_files, weights
 from emola_jax.convert.foreign_config import CONFIG_FILE, KNOWN_TOWERS, TEMPLATE_FIELD, TOWER_FIELD
 from emola_jax.convert.hf_tokenizer import IMAGE_TOKEN
 from emola_jax.convert.hub import local_folder
 from emola_jax.convert.read import Found, read_base
-from emola_jax.convert.source import PAPERS_TEMPLATE, TOKENIZER_FILES, Source, refuse
+from emola_jax.convert.source import PAPERS_TEMPLATE, Source, refuse
 from emola_jax.convert.tables import EMOLA_HF, LLM, PRIOR, VISION, VISUAL_PROJECTOR
-from emola_jax.convert.weights import read_json
 from emola_jax.errors import UserError
+from emola_jax.files import read_json
 from emola_jax.models.config import DTYPES, EmolaConfig, VisionConfig
 from emola_jax.models.emola import param_shapes
 from emola_jax.tokenizer import Tokenizer
@@ -245,7 +245,7 @@ def _tokenizer(
 ) -> Path | None:
     """The first folder that has a tokenizer; one of another vocabulary is a fault."""
     for place in (folder, *others):
-        if place is not None and any((place / name).is_file() for name in TOKENIZER_FILES[:2]):
+        if place is not None and tokenizer_files.is_there(place):
             faults += vocabulary_faults(place, model.llm.vocab)
             return place
     return None

@@ -177,6 +177,11 @@ def to_ours(
             faults.append(f'{name}: missing')
         elif tensors[name].shape != shape:
             faults.append(f'{name}: has shape {tensors[name].shape}, expected {shape}')
+        elif tensors[name].dtype.kind in 'biu':
+            faults.append(
+                f'{name}: holds {tensors[name].dtype.name} numbers, as quantised weights do; give '
+                'the unquantised ones'
+            )
         else:
             parts[place.path].append(place.rule.to_ours(tensors[name]))
     params = {}

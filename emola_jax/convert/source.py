@@ -24,17 +24,6 @@ PAPERS_TEMPLATE = 'vicuna_v1'
 """The conversation template of LLaVA-1.5 and EmoLA, whose files don't name it."""
 
 
-TOKENIZER_FILES = (
-    'tokenizer.model',
-    'tokenizer.json',
-    'tokenizer_config.json',
-    'special_tokens_map.json',
-    'added_tokens.json',
-    'vocab.json',
-    'merges.txt',
-)
-
-
 @dataclasses.dataclass(frozen=True)
 class Source:
     """What was found; no tensor is read yet.

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float32
 from PIL import Image
 
+from emola_jax import extras
 from emola_jax.errors import UserError
 from emola_jax.models.config import EmolaConfig
 from emola_jax.models.emola import Emola
@@ -112,14 +113,11 @@ def read_transformers(folder: Path, sample: Sample, placeholder: int) -> Reading
     Raises:
       UserError: torch is not installed, or tensors are missing or left over.
     """
-    try:
-        import torch
-        from transformers import AutoModelForImageTextToText, AutoProcessor
-        from transformers.utils import logging
-    except ImportError as error:
-        raise UserError(
-            f"checking what was written needs PyTorch ({error}); pip install 'emola_jax[convert]'"
-        ) from None
+    extras.check_torch('checking what was written')
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers.utils import logging
+
     logging.disable_progress_bar()
     loaded: Any = AutoModelForImageTextToText.from_pretrained(
         folder, dtype=torch.float32, trust_remote_code=True, output_loading_info=True

@@ -17,8 +17,10 @@ import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from emola_jax import extras
 from emola_jax.convert.lazy import Index, Lazy
 from emola_jax.errors import UserError
+from emola_jax.files import LFS_FAULT, LFS_POINTER, read_json
 
 KINDS = (
     ('model*.safetensors', 'model.safetensors.index.json'),
@@ -100,6 +102,7 @@ def open_files(paths: Iterable[Path]) -> Weights:
         try:
             if not path.is_file():
                 raise UserError(f'{path}: missing')
+            refuse_pointer(path)
             found = opened(path)
         except UserError as error:
             faults.append(str(error))
@@ -110,21 +113,11 @@ def open_files(paths: Iterable[Path]) -> Weights:
     return Weights(tensors, tuple(faults))
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file.
-
-    Raises:
-      UserError: there is no such file, or something else is in it.
-    """
-    try:
-        value = json.loads(path.read_text(encoding='utf-8'))
-    except FileNotFoundError:
-        raise UserError(f'{path}: no such file') from None
-    except (OSError, ValueError) as error:
-        raise UserError(f'{path}: not a readable JSON file ({error})') from None
-    if not isinstance(value, dict):
-        raise UserError(f'{path}: expected a JSON object, found {type(value).__name__}')
-    return value
+def refuse_pointer(path: Path) -> None:
+    """Raises UserError if a file of weights is a Git LFS pointer."""
+    with path.open('rb') as file:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER:
+            raise UserError(f'{path}: {LFS_FAULT}')
 
 
 def _promised(folder: Path) -> dict[str, str]:
@@ -144,6 +137,11 @@ def _weight_map(path: Path) -> dict[str, str]:
     names = read_json(path).get('weight_map')
     if not isinstance(names, dict) or not names:
         raise UserError(f"{path}: expected the field 'weight_map', tensor names and their files")
+    for name in names.values():
+        if not isinstance(name, str) or Path(name).name != name:
+            raise UserError(
+                f"{path}: 'weight_map' names the file {name!r}, expected one next to the index"
+            )
     return names
 
 
@@ -176,12 +174,9 @@ def _piece(whole: np.ndarray, index: Index) -> np.ndarray:
 
 
 def _pytorch(path: Path) -> dict[str, Lazy]:
-    try:
-        import torch
-    except ImportError:
-        raise UserError(
-            f"{path}: PyTorch's own format needs torch to read; pip install 'emola_jax[convert]'"
-        ) from None
+    extras.check_torch(f"{path}: PyTorch's own format")
+    import torch
+
     try:
         # weights_only: no pickle that runs code. Files of before PyTorch 1.6 can't be mapped.
         mapped = zipfile.is_zipfile(path)

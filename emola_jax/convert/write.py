@@ -13,15 +13,15 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from emola_jax import extras
+from emola_jax.convert import tokenizer_files
 from emola_jax.convert.lazy import Lazy
-from emola_jax.convert.source import TOKENIZER_FILES, Source
+from emola_jax.convert.purposes import DEFAULT_SHARD_SIZE
+from emola_jax.convert.source import Source
 from emola_jax.convert.weights import SAFETENSORS_NAMES
-from emola_jax.errors import UserError
 
 Progress = Callable[[int], object]
 """Called with the bytes of each tensor that is written."""
-
-DEFAULT_SHARD_SIZE = 5_000_000_000
 
 DTYPES = {
     'float32': np.dtype(np.float32),
@@ -143,12 +143,9 @@ def write_pytorch(path: Path, tensors: Mapping[str, Lazy], progress: Progress) -
     Raises:
       UserError: torch is not installed.
     """
-    try:
-        import torch
-    except ImportError:
-        raise UserError(
-            f"{path.name}: PyTorch's own format needs torch; pip install 'emola_jax[convert]'"
-        ) from None
+    extras.check_torch(f"{path.name}: PyTorch's own format")
+    import torch
+
     state = {}
     for name, tensor in tensors.items():
         value = np.array(tensor.whole(), order='C')  # a copy: torch wants to own what it holds
@@ -167,6 +164,6 @@ def copy_tokenizer(source: Source, folder: Path) -> None:
     """Copies the tokenizer's files, if the source has such."""
     if source.tokenizer is None:
         return
-    for name in TOKENIZER_FILES:
+    for name in tokenizer_files.FILES:
         if (source.tokenizer / name).is_file():
             shutil.copyfile(source.tokenizer / name, folder / name)

@@ -10,23 +10,27 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from emola_jax import command
 from emola_jax.command import positive
-from emola_jax.errors import UserError
-from emola_jax.landmarks import audit, audit_page
-from emola_jax.landmarks.experts import load_expert
+from emola_jax.landmarks import audit, audit_page, listing
+from emola_jax.landmarks.experts import Expert, load_expert
 from emola_jax.landmarks.extract import extract, write_failures
 from emola_jax.landmarks.insightface import PREPROCESSINGS
-from emola_jax.landmarks.items import Item, collect
+from emola_jax.landmarks.items import Item
+from emola_jax.landmarks.listing import Listing
+from emola_jax.names import readable
 
 _DESCRIPTION = """\
-Extracts the 106 facial landmarks that EmoLA takes, one .npy file (float32[212]) a picture, or
+Extracts the 106 facial landmarks that EmoLA takes, one .npy file (float32[212]) per picture, or
 checks those that are there.
 
 PATH is
-  a folder              all pictures in it and below; landmarks go to the folder 'landmarks' beside
-                        'images', or to <name>_landmarks, under the same names
-  an annotation file    JSON as FABA-Instruct's; it names picture and landmark file of each example
-  a picture             its landmark file goes beside it
+  a folder              all pictures in it and below; landmarks go to the folder 'landmarks' next to
+                        'images', or to <name>_landmarks, under the same names: x.npy of x.jpg, but
+                        x.jpg.npy and x.png.npy where there are both
+  an annotation file    JSON as FABA-Instruct's; it names picture and landmark file of each example,
+                        both below --root
+  a picture             its landmark file goes next to it
 
 The numbers are x0, y0, x1, y1, … in [-1, 1] over the picture padded to a square. Of several faces
 the largest counts. Pictures without a face get no file and are listed in landmark_failures.csv."""
@@ -42,24 +46,43 @@ _BATCH = 32
 _SHOWN_FAILURES = 5
 
 
-def main(argv: Sequence[str]) -> None:
-    """Extracts or audits, and says where the result is."""
+def main(argv: Sequence[str]) -> int:
+    """Extracts or audits, and says where the result is; 1 if an argument names nothing."""
     arguments = _parser().parse_args(argv)
-    items = collect(arguments.paths, root=arguments.root, out=arguments.out)
+    for folder in filter(None, (arguments.out, arguments.report)):
+        command.check_output_folder(folder)
+    found = listing.collect(arguments.paths, root=arguments.root, out=arguments.out)
+    for line in (*found.notes, *found.faults):
+        print(line)
     expert = load_expert(arguments.expert, arguments.preprocess, arguments.batch)
-    report = arguments.report or _common_folder(items)
+    report = arguments.report or _common_folder(found.items)
     if arguments.audit:
-        findings = audit.audit(items, expert, batch=arguments.batch)
+        findings = audit.audit(found.items, expert, batch=arguments.batch)
         _report_audit(findings, report, arguments)
-        return
+        _print_some(found.refused)
+    else:
+        _extract(found, expert, report, arguments)
+    return 1 if found.faults else 0
+
+
+def _extract(found: Listing, expert: Expert, report: Path, arguments: argparse.Namespace) -> None:
+    items = found.items
     done = extract(items, expert, batch=arguments.batch, overwrite=arguments.overwrite)
+    failed = [*found.refused, *done.failures]
     failures = report / 'landmark_failures.csv'
-    write_failures(failures, done.failures)
-    print(f'{_common_folder(items)}: {done.written} landmark files written, {done.kept} kept')
-    for image, reason in done.failures[:_SHOWN_FAILURES]:
-        print(f'  {image}: {reason}')
-    if done.failures:
-        print(f'{len(done.failures)} pictures without landmarks: {failures}')
+    write_failures(failures, failed)
+    where = readable(_common_folder(items))
+    print(f'{where}: {done.written} landmark files written, {done.kept} kept')
+    _print_some(failed)
+    if failed:
+        print(f'{len(failed)} pictures without landmarks: {readable(failures)}')
+
+
+def _print_some(failed: Sequence[tuple[Path, str]]) -> None:
+    for image, reason in failed[:_SHOWN_FAILURES]:
+        print(f'  {readable(image)}: {readable(reason)}')
+    if len(failed) > _SHOWN_FAILURES:
+        print(f'  and {len(failed) - _SHOWN_FAILURES} more')
 
 
 def _report_audit(
@@ -78,13 +101,14 @@ def _report_audit(
 
 
 def _common_folder(items: Sequence[Item]) -> Path:
-    """The deepest folder that holds all landmark files."""
+    """The deepest folder that holds all landmark files; this one if that is the whole disk."""
     first, *rest = {item.landmarks.absolute().parent for item in items}
-    return next(
+    common = next(
         folder
         for folder in (first, *first.parents)
         if all(other.is_relative_to(folder) for other in rest)
     )
+    return Path.cwd() if common == common.parent else common
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,9 +119,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add('paths', nargs='+', type=Path, metavar='PATH', help='folders, annotation files, pictures')
-    add('--out', type=Path, metavar='DIR', help='put all landmark files below this folder')
-    add('--root', type=Path, metavar='DIR', help='what paths in annotation files start at')
+    add('paths', nargs='+', metavar='PATH', help='folders, annotation files, pictures')
+    add('--out', type=command.path, metavar='DIR', help='put all landmark files below this folder')
+    add('--root', type=command.path, metavar='DIR', help='what paths in annotation files start at')
     add(
         '--expert',
         default='mesh',
@@ -115,18 +139,22 @@ def _parser() -> argparse.ArgumentParser:
     add('--overwrite', action='store_true', help='extract also where there is a landmark file')
     add('--audit', action='store_true', help='check the landmark files instead of writing them')
     add('--worst', type=positive, default=24, metavar='N', help='pictures on the audit page (24)')
-    add('--report', type=Path, metavar='DIR', help='folder of tables and page (beside the files)')
+    add(
+        '--report',
+        type=command.path,
+        metavar='DIR',
+        help='folder of tables and page (with the files)',
+    )
     return parser
 
 
 def cli() -> None:
-    """Runs `main`; what is the user's to mend is one message and exit status 1."""
-    try:
-        main(sys.argv[1:])
-    except UserError as error:
-        sys.exit(f'emola_jax.landmarks: {error}')
-    except KeyboardInterrupt:
-        sys.exit('emola_jax.landmarks: stopped; the files that are written stay, run it again')
+    """Runs `main`; prints a user error as one sentence, exit status 1."""
+    with command.exits_with_a_sentence('emola_jax.landmarks'):
+        try:
+            sys.exit(main(sys.argv[1:]))
+        except KeyboardInterrupt:
+            sys.exit('emola_jax.landmarks: stopped; the files that are written stay, run it again')
 
 
 if __name__ == '__main__':

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import csv
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from emola_jax.files import atomic_write
 from emola_jax.landmarks.experts import Expert
 from emola_jax.landmarks.extract import batches, extract_batch
 from emola_jax.landmarks.items import Item, read_landmarks
+from emola_jax.names import readable
 from input_pipeline.landmarks import GROUPS, POINTS
 from input_pipeline.validate import LANDMARK_LIMIT
 
@@ -94,17 +96,18 @@ def worst_first(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def write_csv(path: Path, findings: Sequence[Finding]) -> None:
-    """One row a file: picture, landmark file, status, distance."""
+    """One row per file: picture, landmark file, status, distance."""
     with atomic_write(path) as partial, partial.open('w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file)
         writer.writerow(['image', 'landmarks', 'status', 'distance'])
         for finding in findings:
             away = f'{finding.distance:.4f}' if np.isfinite(finding.distance) else ''
-            writer.writerow([finding.item.image, finding.item.landmarks, finding.status, away])
+            names = (readable(finding.item.image), readable(finding.item.landmarks))
+            writer.writerow([*names, finding.status, away])
 
 
 def _judge(item: Item, photo: np.ndarray | str, found: np.ndarray | str) -> Finding:
-    if not item.landmarks.exists():
+    if not os.path.lexists(item.landmarks):  # false also for a name that no file can have
         return Finding(item, 'missing')
     try:
         stored = read_landmarks(item.landmarks)

@@ -17,6 +17,7 @@ from emola_jax.files import write_text
 from emola_jax.landmarks import audit
 from emola_jax.landmarks.audit import SAME_FACE, STATUSES, Finding, worst_first
 from emola_jax.landmarks.items import read_picture
+from emola_jax.names import readable
 from input_pipeline.landmarks import POINTS
 
 _PICTURE = 300  # pixels a side
@@ -69,8 +70,8 @@ def _card(finding: Finding) -> dict[str, Any]:
     assert finding.stored is not None and finding.extracted is not None
     photo = read_picture(finding.item.image)
     return {
-        'name': finding.item.landmarks.name,
-        'title': str(finding.item.landmarks),
+        'name': readable(finding.item.landmarks.name),
+        'title': readable(finding.item.landmarks),
         'status': finding.status,
         'distance': finding.distance,
         'picture': _picture(photo),

@@ -1,9 +1,10 @@
-"""Writes one landmark file a picture, batch by batch; what is there already is left alone."""
+"""Writes one landmark file per picture, batch by batch; what is there already is left alone."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
+import errno
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,14 @@ from tqdm import tqdm
 from emola_jax.errors import UserError
 from emola_jax.files import atomic_write
 from emola_jax.landmarks.experts import Expert
-from emola_jax.landmarks.items import Item, is_extracted, read_picture, write_landmarks
+from emola_jax.landmarks.items import (
+    Item,
+    holds_something_else,
+    is_extracted,
+    read_picture,
+    write_landmarks,
+)
+from emola_jax.names import readable
 
 NO_FACE = 'no face found'
 
@@ -47,17 +55,26 @@ def extract(items: Sequence[Item], expert: Expert, *, batch: int, overwrite: boo
       overwrite: whether to replace landmark files that are there.
     """
     waiting = [item for item in items if overwrite or not is_extracted(item.landmarks)]
-    written, failures = 0, []
+    kept = len(items) - len(waiting)
+    failures = [
+        (item.image, f'{item.landmarks} holds an array of another shape; --overwrite replaces it')
+        for item in waiting
+        if not overwrite and holds_something_else(item.landmarks)
+    ]
+    foreign = {image for image, _ in failures}
+    waiting = [item for item in waiting if item.image not in foreign]
+    written = 0
     with tqdm(total=len(waiting), unit='picture', disable=None) as bar:
         for group, photos in batches(waiting, batch):
             for item, landmarks in extract_batch(group, photos, expert):
                 if isinstance(landmarks, str):
                     failures.append((item.image, landmarks))
+                elif fault := _written(item.landmarks, landmarks):
+                    failures.append((item.image, fault))
                 else:
-                    write_landmarks(item.landmarks, landmarks)
                     written += 1
             bar.update(len(group))
-    return Extraction(written, len(items) - len(waiting), tuple(failures))
+    return Extraction(written, kept, tuple(failures))
 
 
 def extract_batch(
@@ -98,7 +115,26 @@ def write_failures(path: Path, failures: Sequence[tuple[Path, str]]) -> None:
     with atomic_write(path) as partial, partial.open('w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file)
         writer.writerow(['image', 'reason'])
-        writer.writerows((str(image), reason) for image, reason in failures)
+        writer.writerows((readable(image), readable(reason)) for image, reason in failures)
+
+
+_OF_THE_DISK = frozenset({errno.EDQUOT, errno.EIO, errno.ENOSPC, errno.EROFS})
+"""Faults that every further file would have."""
+
+
+def _written(path: Path, landmarks: np.ndarray) -> str:
+    """Writes a file; says why it cannot be written, '' if it was.
+
+    Raises:
+      OSError: nothing more can be written at all.
+    """
+    try:
+        write_landmarks(path, landmarks)
+    except OSError as error:
+        if error.errno in _OF_THE_DISK:
+            raise
+        return f'{path}: cannot be written ({error.strerror})'
+    return ''
 
 
 def _read(path: Path) -> np.ndarray | str:

@@ -26,6 +26,8 @@ from emola_jax.models.blaze_face import SHORT_RANGE
 
 _LARGEST_PHOTO = 2048**2  # pixels in all: beyond it a photo is shrunk for the search
 _LARGEST_CROP = 512
+# At least, whatever the limit of a photo: FaceMesh may not believe in some of them.
+_FACES_OF_VIEW = 16
 _MIN_TILE = 192  # pixels: a smaller tile would only be enlarged
 _TILES, _SMALL_TILES, _FROM_AFAR = 0.5, 0.25, 1.5
 _LONG = 0.4  # of a photo whose shorter side is less than this share of the longer one
@@ -70,7 +72,7 @@ class FaceFinder:
       params: see `mesh.Params`.
       batch: pictures that go through a net at a time; every call has this size, so that each net
         is compiled once.
-      max_faces: at most this many faces a view.
+      max_faces: at most this many faces a photo, those with the best scores.
       min_score: detections below it are dropped (0.5 is also the detector's own limit).
       min_tile_score: the same for what is found in a tile: many looks, many chances to be wrong.
       min_presence: faces that FaceMesh believes in less are dropped.
@@ -116,7 +118,7 @@ class FaceFinder:
             photo = photos[candidate.photo]
             scale = np.array(photo.shape[1::-1]) / small[candidate.photo].shape[1::-1]
             found[candidate.photo].append(make_face(photo, points * scale, candidate.score))
-        return [_without_twins(faces) for faces in found]
+        return [_best(_without_twins(faces), self.max_faces) for faces in found]
 
     def _search(self, photos: Sequence[np.ndarray]) -> list[_Candidate]:
         """Candidates of every photo: in the whole of it, in tiles, then from afar and up close."""
@@ -143,7 +145,9 @@ class FaceFinder:
         for group in _groups(views, self.batch):
             pixels = [squares.cut(photos[i], s, SHORT_RANGE.size, squares.BLACK) for i, s in group]
             faces = mesh.detect_jit(
-                self.params, jnp.asarray(_filled(pixels, self.batch)), self.max_faces
+                self.params,
+                jnp.asarray(_filled(pixels, self.batch)),
+                max(self.max_faces, _FACES_OF_VIEW),
             )
             for (photo, square), scores, boxes, keypoints in zip(
                 group, *(np.asarray(part)[: len(group)] for part in faces), strict=True
@@ -252,6 +256,12 @@ def _without_twins(faces: Sequence[Face]) -> list[Face]:
         if not any(_same_face(box, np.array(other.box)) for other in kept):
             kept.append(face)
     return sorted(kept, key=lambda face: -face.square.side)
+
+
+def _best(faces: Sequence[Face], limit: int) -> list[Face]:
+    """Those with the best scores, in the order given."""
+    best = sorted(range(len(faces)), key=lambda i: -faces[i].score)[:limit]
+    return [faces[i] for i in sorted(best)]
 
 
 def _same_face(one: np.ndarray, other: np.ndarray) -> bool:

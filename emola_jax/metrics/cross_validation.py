@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from emola_jax.errors import UserError
+from emola_jax.metrics import readers
 
 Scores = dict[str, Any]
 
@@ -34,6 +35,7 @@ _MEANS = (
     'accuracy_per_au',
     'per_class',
 )
+_STAMP = ('reader', 'hash')
 _COUNTS = ('n', 'cut_off', 'unparsed', 'positives_per_au', 'confusion', 'support')
 
 
@@ -48,7 +50,7 @@ def average(folds: Sequence[Scores]) -> Scores:
       deviation (n - 1) over the folds of 's_re', 's_ge' and 's_rege'; None for fewer than two.
 
     Raises:
-      UserError: the folds score different action units.
+      UserError: the folds score different action units, or were read by different readers.
     """
     averaged = _counts(folds)
     for scoring in SCORINGS:
@@ -60,7 +62,7 @@ def average(folds: Sequence[Scores]) -> Scores:
         both = (mean['s_re'], mean['s_ge'])
         mean['s_rege'] = None if None in both else sum(both)
         std = {key: _std([part[key] for part in parts]) for key in HEADLINES}
-        averaged[scoring] = {**mean, **_counts(parts), 'std': std}
+        averaged[scoring] = {**_reader(parts), **mean, **_counts(parts), 'std': std}
     google = [fold.get('rouge_score') for fold in folds]
     if all(google):
         averaged['rouge_score'] = _mean(google)
@@ -110,6 +112,18 @@ def _keys(tables: Sequence[dict[str, Any]]) -> list[str]:
 def _std(values: Sequence[float | None]) -> float | None:
     defined = [value for value in values if value is not None]
     return statistics.stdev(defined) if len(defined) > 1 else None
+
+
+def _reader(parts: Sequence[Scores]) -> Scores:
+    """The version of the strict reader that all folds were read by."""
+    stamps = [{key: part[key] for key in _STAMP if key in part} for part in parts]
+    if any(stamp != stamps[0] for stamp in stamps):
+        names = ' and '.join(sorted({stamp.get('reader', readers.FIRST) for stamp in stamps}))
+        raise UserError(
+            f'folds must be read by the same strict reader, but these were by {names}; score the '
+            'predictions of all folds again'
+        )
+    return stamps[0]
 
 
 def _check_aus(parts: Sequence[Scores]) -> None:

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float
 
 from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
-from emola_jax.metrics import action_units, emotions, resampling, rouge_batch
+from emola_jax.metrics import action_units, emotions, readers, resampling, rouge_batch
 from emola_jax.metrics.evidence import Evidence, value, values
 from emola_jax.metrics.rouge import has_sentence
 from emola_jax.metrics.sample import Sample as Sample
@@ -42,6 +42,7 @@ def score(
     *,
     replicates: int = resampling.REPLICATES,
     seed: int = 0,
+    reader: str = readers.LATEST,
 ) -> Scores:
     """Scores the answers to one task on one data set.
 
@@ -52,6 +53,7 @@ def score(
         read for emotions).
       replicates: bootstrap replicates that an interval rests on; 0 for none.
       seed: of the bootstrap.
+      reader: the version of the strict reader (`readers.NAMES`).
 
     Returns:
       {'n', 'strict': {...}, 'reference': {...}, 'rouge_score': {'rouge_l'}}. Both scorings have
@@ -59,28 +61,30 @@ def score(
       the same answers dealt to the faces at random), 'unparsed' and, for emotions, 'macro_f1',
       'per_class' and 'confusion', or, for action units, 'mean_accuracy', 'mean_f1_supported',
       'au_code_name_agreement' and, by FACS number, 'per_au' (F1), 'per_au_interval',
-      'accuracy_per_au' and 'positives_per_au'. 'rouge_l' of 'rouge_score' is Google's ROUGE-L, a
+      'accuracy_per_au' and 'positives_per_au'. 'strict' also has the 'reader' that it rests on, and
+      its 'hash'. 'rouge_l' of 'rouge_score' is Google's ROUGE-L, a
       second opinion on wording that is no part of REGE.
 
     Raises:
       UserError: without samples, for another task, or for action units without a list.
     """
     scores: Scores = {'n': len(samples)}
-    for scoring, evidence in gather(samples, task, aus).items():
+    for scoring, evidence in gather(samples, task, aus, reader=reader).items():
         sums = evidence.total()
         classes = range(len(EMOTIONS)) if task == 'emotion' else aus
         resampled = evidence.replicates(classes, replicates, seed) if replicates else None
         measures = {'s_re': evidence.s_re, 's_ge': evidence.s_ge, 's_rege': evidence.s_rege}
-        part: Scores = {name: value(measure(sums)) for name, measure in measures.items()}
+        part: Scores = readers.named(reader).stamp() if scoring == 'strict' else {}
+        part |= {name: value(measure(sums)) for name, measure in measures.items()}
         if resampled is not None:
             part['interval'] = {
                 name: resampling.interval(measure(resampled)) for name, measure in measures.items()
             }
         part['chance'] = value(evidence.chance(sums))
         if task == 'emotion':
-            part |= _emotion_details(samples, scoring, evidence, resampled)
+            part |= _emotion_details(samples, scoring, evidence, resampled, reader)
         else:
-            part |= _au_details(samples, aus, scoring, evidence, resampled)
+            part |= _au_details(samples, aus, scoring, evidence, resampled, reader)
         scores[scoring] = part
     scores['rouge_score'] = {'rouge_l': _rouge_score(samples)}
     return scores
@@ -93,6 +97,7 @@ def compare(
     aus: Sequence[int] = (),
     *,
     seed: int = 0,
+    reader: str = readers.LATEST,
 ) -> Scores:
     """Paired tests between two runs on the same samples.
 
@@ -102,6 +107,7 @@ def compare(
       task: 'emotion' or 'au'.
       aus: as in `score`.
       seed: of the resampling.
+      reader: as in `score`.
 
     Returns:
       By scoring and by 's_re', 's_ge' and 's_rege': see `resampling.paired_test`.
@@ -111,7 +117,8 @@ def compare(
     """
     order = {sample.id: sample for sample in second}
     _check_same(first, order)
-    runs = [gather(first, task, aus), gather([order[sample.id] for sample in first], task, aus)]
+    pairs = (first, [order[sample.id] for sample in first])
+    runs = [gather(samples, task, aus, reader=reader) for samples in pairs]
     scores: Scores = {}
     for scoring in SCORINGS:
         one, other = (run[scoring] for run in runs)
@@ -123,7 +130,13 @@ def compare(
     return scores
 
 
-def gather(samples: Sequence[Sample], task: Task, aus: Sequence[int] = ()) -> dict[str, Evidence]:
+def gather(
+    samples: Sequence[Sample],
+    task: Task,
+    aus: Sequence[int] = (),
+    *,
+    reader: str = readers.LATEST,
+) -> dict[str, Evidence]:
     """What each sample contributes, by scoring; see `score` for arguments and errors."""
     if not samples:
         raise UserError('no samples to score: expected at least one prediction')
@@ -135,11 +148,11 @@ def gather(samples: Sequence[Sample], task: Task, aus: Sequence[int] = ()) -> di
     found: dict[str, Evidence] = {}
     for scoring in SCORINGS:
         if task == 'emotion':
-            labels, answers = _emotion_labels(samples), _emotion_answers(samples, scoring)
+            labels, answers = _emotion_labels(samples), _emotion_answers(samples, scoring, reader)
             labelled = np.array([[label == i for i in _CLASSES] for label in labels])
             predicted = np.array([[answer == i for i in _CLASSES] for answer in answers])
         else:
-            labelled, predicted = _au_memberships(samples, aus, scoring)
+            labelled, predicted = _au_memberships(samples, aus, scoring, reader)
         found[scoring] = Evidence.gather(
             predicted,
             labelled,
@@ -208,8 +221,8 @@ def _emotion_labels(samples: Sequence[Sample]) -> list[int]:
     return labels
 
 
-def _emotion_answers(samples: Sequence[Sample], scoring: str) -> list[int | None]:
-    read = emotions.strict_emotion if scoring == 'strict' else emotions.reference_emotion
+def _emotion_answers(samples: Sequence[Sample], scoring: str, reader: str) -> list[int | None]:
+    read = readers.named(reader).emotion if scoring == 'strict' else emotions.reference_emotion
     return [read(sample.prediction) for sample in samples]
 
 
@@ -218,11 +231,12 @@ def _emotion_details(
     scoring: str,
     evidence: Evidence,
     resampled: Float[np.ndarray, 'replicates columns'] | None,
+    reader: str,
 ) -> Scores:
     """Per-class scores and confusion, whose rows end with 'unparsed'."""
     unparsed = len(EMOTIONS)
     confusion = np.zeros((unparsed, unparsed + 1), int)
-    answers = _emotion_answers(samples, scoring)
+    answers = _emotion_answers(samples, scoring, reader)
     for label, answer in zip(_emotion_labels(samples), answers, strict=True):
         confusion[label, unparsed if answer is None else answer] += 1
     f1 = values(evidence.f1(evidence.total()))
@@ -250,15 +264,15 @@ def _emotion_details(
 
 
 def _au_memberships(
-    samples: Sequence[Sample], aus: Sequence[int], scoring: str
+    samples: Sequence[Sample], aus: Sequence[int], scoring: str, reader: str
 ) -> tuple[Bool[np.ndarray, 'samples aus'], Bool[np.ndarray, 'samples aus']]:
     """Which action units each sample labels, and which its answer names."""
     if scoring == 'strict':
-        read, read_label = action_units.strict_aus, action_units.parse_label
+        read, read_label = readers.named(reader).aus, action_units.parse_label
     else:
         read, read_label = action_units.reference_aus, action_units.reference_label
     labelled = [read_label(sample.label) for sample in samples]
-    predicted = [read(sample.prediction) for sample in samples]
+    predicted = [read(sample.prediction) or frozenset() for sample in samples]
     return (
         np.array([[au in found for au in aus] for found in labelled]),
         np.array([[au in found for au in aus] for found in predicted]),
@@ -271,7 +285,10 @@ def _au_details(
     scoring: str,
     evidence: Evidence,
     resampled: Float[np.ndarray, 'replicates columns'] | None,
+    reader: str,
 ) -> Scores:
+    # What `reference` leaves unparsed was always counted by the first strict reader.
+    read = readers.named(reader if scoring == 'strict' else readers.FIRST).aus
     sums = evidence.total()
     f1, accuracy = values(evidence.f1(sums)), values(evidence.accuracy(sums))
     kept = list(range(len(aus)))
@@ -284,7 +301,7 @@ def _au_details(
     agreeing, listed = np.sum(pairs, axis=0)
     names = [str(au) for au in aus]
     details: Scores = {
-        'unparsed': sum(action_units.is_unparsed(sample.prediction) for sample in samples),
+        'unparsed': sum(read(sample.prediction) is None for sample in samples),
         'mean_f1_supported': _mean(supported),
         'mean_accuracy': _mean([accuracy[i] for i in kept]),
         'au_code_name_agreement': _percent(agreeing, listed),

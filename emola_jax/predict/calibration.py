@@ -8,7 +8,6 @@ Kept in calibration.json beside the run; it belongs to one checkpoint.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from scipy import optimize, special
 
 from emola_jax.errors import UserError
-from emola_jax.files import write_json
+from emola_jax.files import read_json, write_json
 from emola_jax.metrics.probabilities import calibration_error, reliability, roc_auc
 
 CALIBRATION_FILE = 'calibration.json'
@@ -147,14 +146,21 @@ def load(workdir: Path, identity: dict[str, Any]) -> Calibration | None:
     if not path.is_file():
         return None
     try:
-        values = json.loads(path.read_text())
-        if values.pop('identity') != identity:
+        values = read_json(path)
+        stored = values.pop('identity')
+        # Older files do not name the checkpoint's files.
+        if {**identity, **stored} != identity or 'step' not in stored:
             return None
-        return Calibration(**values)
+        made = Calibration(**values)
+        numbers = np.array([made.temperature, made.slope, made.offset], np.float64)
+        if not np.isfinite(numbers).all() or numbers[0] <= 0 or not isinstance(made.about, dict):
+            raise ValueError(f'temperature, slope and offset are {numbers.tolist()}')
     except (ValueError, KeyError, TypeError, AttributeError) as error:
+        what = str(error) if isinstance(error, UserError) else f'{path}: {error!r}'
         raise UserError(
-            f'{path}: not what `python -m emola_jax.calibrate` writes ({error!r}); remove it'
+            f'{what}; this is not what `python -m emola_jax.calibrate` writes: run it again'
         ) from None
+    return made
 
 
 def _temperature(log_probs: np.ndarray, labels: np.ndarray) -> float:

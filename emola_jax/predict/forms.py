@@ -14,7 +14,6 @@ import ml_collections
 import numpy as np
 
 from emola_jax.facs import AU_NAMES, EMOTIONS
-from emola_jax.metrics.action_units import SCORED_AUS
 from input_pipeline.datasets import registry
 from input_pipeline.datasets.answers import QUESTIONS
 from input_pipeline.synthetic import phrases
@@ -116,8 +115,13 @@ def _rendered(length: Literal['short', 'long']) -> AnswerForm:
     return dataclasses.replace(RENDERED, aus=CODES if 'AU4, AU12' in lead else NUMBERED)
 
 
-def known_aus(config: ml_collections.ConfigDict) -> tuple[int, ...]:
-    """The action units that the run's data set labels, ascending.
+def known_aus(config: ml_collections.ConfigDict, labelled: Sequence[int] = ()) -> tuple[int, ...]:
+    """The action units that the run's data set labels, ascending; more than those that are scored.
+
+    Args:
+      config: of the run.
+      labelled: those that a set without a fixed list has labels of, as the run noted them; () of an
+        older run, which may have had any.
 
     Raises:
       UserError: the config names no known data set.
@@ -125,7 +129,9 @@ def known_aus(config: ml_collections.ConfigDict) -> tuple[int, ...]:
     if registry.full_name(config.data.dataset) == registry.RENDERED:
         return tuple(config.data.synthetic_faces.get('aus', SUPPORTED_AUS))
     data_set = registry.find(config.data.dataset).DATA_SET
-    return tuple(sorted(SCORED_AUS[data_set.au_list] if data_set.au_list else AU_NAMES))
+    if data_set.au_list or not labelled:
+        return tuple(sorted(data_set.known_aus))
+    return tuple(sorted(labelled))
 
 
 def stem(form: AuList, number: int, code: int | None) -> tuple[str, str]:

@@ -1,33 +1,17 @@
-"""What a command line names: photos, folders, globs, videos, lists on stdin; and their pixels."""
+"""Pixels of photos and of the frames of videos; which files those are, `listing` finds out."""
 
 from __future__ import annotations
 
 import dataclasses
-import glob
-import io
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
 from emola_jax.errors import UserError
-from emola_jax.landmarks.items import IMAGE_SUFFIXES
-from input_pipeline import images
-
-PHOTO_SUFFIXES = IMAGE_SUFFIXES | {'.gif'}
-VIDEO_SUFFIXES = frozenset({'.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm'})
-
-STDIN = '-'
-
-LARGEST_PHOTO = 4096**2
-"""Pixels in all: larger photos are shrunk to it as they are read. No face needs more."""
-
-_FALLBACK_RATE = 25.0  # of videos that don't state theirs
+from input_pipeline import images, media, videos
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,38 +35,21 @@ class Shot:
     size: tuple[int, int] = (0, 0)
 
 
-def collect(
-    given: Sequence[str], lines: Iterable[str], *, without: Path
-) -> tuple[list[Path], list[tuple[str, str]]]:
-    """The files that the arguments name, each once, in the order given; folders sorted.
-
-    Args:
-      given: paths, globs, and '-' for `lines`.
-      lines: one path or glob a line.
-      without: a folder that is left out (of results).
-
-    Returns:
-      Files, and (argument, what is wrong with it) of each that names none.
-    """
-    found: dict[Path, None] = {}
-    faults = []
-    for argument in _arguments(given, lines):
-        files, fault = _files(argument)
-        kept = [file for file in files if without.resolve() not in file.resolve().parents]
-        found |= dict.fromkeys(kept)
-        if fault:
-            faults.append((argument, fault))
-    return list(found), faults
-
-
 def count(files: Sequence[Path], fps: float) -> int:
     """How many shots there are, about: what videos say of their length isn't always true."""
-    return sum(_frames(file, fps) if is_video(file) else 1 for file in files)
+    return sum(max(1, int(videos.length(file) * fps)) if is_video(file) else 1 for file in files)
 
 
 def is_video(path: Path) -> bool:
     """Whether a file counts as a video, by its name."""
-    return path.suffix.lower() in VIDEO_SUFFIXES
+    return media.kind(path) is media.Kind.VIDEO
+
+
+def shot_name(path: Path, seconds: float | None) -> str:
+    """What a photo is called, or a frame of a video: 'talk.mp4@1.25s'."""
+    if seconds is None:
+        return str(path)
+    return f'{path}@{f"{seconds:.3f}".removesuffix("0")}s'
 
 
 def shots(files: Sequence[Path], fps: float, done: frozenset[str]) -> Iterator[Shot]:
@@ -101,40 +68,13 @@ def shots(files: Sequence[Path], fps: float, done: frozenset[str]) -> Iterator[S
 
 
 def read_photo(path: Path) -> tuple[UInt8[np.ndarray, 'H W 3'], tuple[int, int]]:
-    """Pixels of a photo, upright, RGB, `LARGEST_PHOTO` at most; and its own size.
+    """Pixels of a photo, upright, RGB, `images.LARGEST_PHOTO` at most; and its own size.
 
     Raises:
       UserError: it cannot be read, is no picture, or is truncated.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f'{path}: cannot be read ({error.strerror})') from None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(content))
-            turned = picture.getexif().get(_ORIENTATION, 1) >= _LYING
-            size = picture.size[::-1] if turned else picture.size
-            scale = min(1.0, math.sqrt(LARGEST_PHOTO / math.prod(picture.size)))
-            wanted = (math.ceil(scale * picture.width), math.ceil(scale * picture.height))
-            # A JPEG decodes to a half, a quarter or an eighth for less than the whole.
-            picture.draft(None, wanted)
-            picture.load()
-        if scale < 1.0:
-            picture.thumbnail(wanted, Image.Resampling.BOX)
-        return np.asarray(images.upright_rgb(picture), np.uint8), size
-    except Exception as error:  # Pillow's readers raise many kinds for damaged files
-        raise UserError(f'{path}: no readable picture ({_reason(error)})') from None
-
-
-_ORIENTATION, _LYING = 0x0112, 5  # EXIF; from 5 on width and height change places
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
-        return 'of no known format'
-    return ' '.join(str(error).split()) or type(error).__name__
+    picture = images.read_file(path)
+    return np.asarray(picture.image, np.uint8), picture.size
 
 
 def _photo(path: Path) -> Shot:
@@ -146,73 +86,38 @@ def _photo(path: Path) -> Shot:
 
 
 def _video(path: Path, fps: float, done: frozenset[str]) -> Iterator[Shot]:
-    capture = cv2.VideoCapture(str(path))
+    read = False
     try:
-        rate = _rate(capture)
-        number, taken = 0, 0
-        while capture.grab():
-            seconds = number / rate
-            number += 1
-            if seconds + 1e-6 < taken / fps:
-                continue
-            taken += 1
-            name = f'{path}@{seconds:.2f}s'
-            if name in done:
-                continue
-            whole, frame = capture.retrieve()
-            if not whole or frame is None:
-                yield Shot(name, path, seconds, None, f'{name}: no readable frame')
-                continue
-            pixels = np.ascontiguousarray(frame[..., ::-1])
-            yield Shot(name, path, seconds, pixels, size=(pixels.shape[1], pixels.shape[0]))
-        if not number and str(path) not in done:
-            yield Shot(str(path), path, None, None, f'{path}: no readable video')
-    finally:
-        capture.release()
+        with videos.opened(path) as capture:
+            for seconds in _sampled(videos.frames(capture), fps):
+                read = True
+                name = shot_name(path, seconds)
+                if name in done:
+                    continue
+                pixels = videos.retrieve(capture)
+                if pixels is None:
+                    yield Shot(name, path, seconds, None, f'{name}: no readable frame')
+                else:
+                    size = (pixels.shape[1], pixels.shape[0])
+                    yield Shot(name, path, seconds, pixels, size=size)
+        fault = '' if read else f'{path}: no readable video'
+    except UserError as error:
+        fault = str(error)
+    if fault and str(path) not in done:
+        yield Shot(str(path), path, None, None, fault)
+
+
+def _sampled(times: Iterable[float], fps: float) -> Iterator[float]:
+    """The first of the times in each stretch of 1 / fps seconds."""
+    due = 0
+    for seconds in times:
+        stretch = math.floor((seconds + videos.ROUNDING) * fps)
+        if stretch >= due:
+            due = stretch + 1
+            yield seconds
 
 
 def frame_at(path: Path, seconds: float) -> UInt8[np.ndarray, 'H W 3'] | None:
     """One frame of a video, or None if it cannot be read."""
-    capture = cv2.VideoCapture(str(path))
-    capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * seconds)
-    whole, frame = capture.read()
-    capture.release()
-    return np.ascontiguousarray(frame[..., ::-1]) if whole else None
-
-
-def _frames(path: Path, fps: float) -> int:
-    capture = cv2.VideoCapture(str(path))
-    length = capture.get(cv2.CAP_PROP_FRAME_COUNT) / _rate(capture)
-    capture.release()
-    return max(1, int(length * fps))
-
-
-def _rate(capture: cv2.VideoCapture) -> float:
-    rate = float(capture.get(cv2.CAP_PROP_FPS))
-    return rate if np.isfinite(rate) and rate > 0 else _FALLBACK_RATE
-
-
-def _arguments(given: Sequence[str], lines: Iterable[str]) -> Iterator[str]:
-    for argument in given:
-        if argument == STDIN:
-            yield from (line.strip() for line in lines if line.strip())
-        else:
-            yield argument
-
-
-def _files(argument: str) -> tuple[list[Path], str]:
-    path = Path(argument)
-    if path.is_dir():
-        files = [
-            file
-            for file in sorted(path.rglob('*'))
-            if file.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES and file.is_file()
-        ]
-        return files, '' if files else f'{argument}: a folder without photos or videos'
-    if path.is_file():
-        return [path], ''
-    if glob.has_magic(argument):
-        matches = [Path(name) for name in sorted(glob.glob(argument, recursive=True))]  # noqa: PTH207 (absolute patterns)
-        files = [match for match in matches if match.is_file()]
-        return files, '' if files else f'{argument}: matches no file'
-    return [], f'{argument}: no such file or folder'
+    (frame,) = videos.frames_at(path, [seconds])
+    return frame

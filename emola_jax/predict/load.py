@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from emola_jax import data, sharding, train_state, trained
 from emola_jax.convert import lazy
 from emola_jax.convert.source import Source
 from emola_jax.errors import UserError
+from emola_jax.files import read_json
 from emola_jax.landmarks.finder import FaceFinder
+from emola_jax.models.config import EmolaConfig
 from emola_jax.models.emola import Emola, abstract_params, unroll
 from emola_jax.models.lora import merge_lora
 from emola_jax.predict import calibration, forms
@@ -78,7 +81,7 @@ def load(
             TEMPLATES[config.data.template],
         ),
         form=forms.of_config(config),
-        codes=forms.known_aus(config),
+        codes=forms.known_aus(config, _labelled_aus(workdir)),
         max_new_tokens=dict(config.eval.max_new_tokens),
         finder=finder or FaceFinder.load(),
         calibration=calibration.load(workdir, identity(workdir)) or calibration.UNCALIBRATED,
@@ -90,25 +93,64 @@ def read_config(workdir: Path) -> ml_collections.ConfigDict:
     """The config of a run.
 
     Raises:
-      UserError: the folder holds no trained run.
+      UserError: the folder holds no trained run, or its config is damaged.
     """
     path = workdir / trained.RUN_CONFIG
+    if workdir.exists() and not workdir.is_dir():
+        raise UserError(f'{workdir}: is a file; expected the folder of a run')
     if not workdir.is_dir():
         raise UserError(f'{workdir}: no such folder; expected a run, made by emola_jax.main')
     if not path.is_file() or not trained.is_run(workdir):
         raise UserError(f'{workdir}: holds no trained run (config.json and checkpoints/)')
     try:
-        return ml_collections.ConfigDict(json.loads(path.read_text())['config'])
-    except (ValueError, KeyError) as error:
-        raise UserError(f'{path}: not what a run writes ({error!r})') from None
+        config = ml_collections.ConfigDict(read_json(path)['config'])
+        EmolaConfig.from_config_dict(config.model)
+        forms.of_config(config)
+        dict(config.eval.max_new_tokens)
+        str(config.base.kind)
+    except UserError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f'{path}: not what a run writes ({_shown(error)})') from None
+    return config
+
+
+def _shown(error: Exception) -> str:
+    return f'{type(error).__name__}: {" ".join(str(error).split())[:200]}'
 
 
 def identity(workdir: Path) -> dict[str, Any]:
-    """What answers depend on: the newest checkpoint, by its step and its base weights."""
+    """What answers depend on: the newest checkpoint, by its step, its files and its base weights.
+
+    The names of a checkpoint's files are drawn at random as it is written: they tell it from one of
+    another training in the same folder, and a copy has them too.
+
+    Raises:
+      UserError: the run's config is damaged.
+    """
     folder = workdir / 'checkpoints'
     steps = [int(path.name) for path in folder.glob('*') if path.name.isdecimal()]
+    step = max(steps, default=0)
+    newest = folder / str(step)
+    files = sorted(
+        (str(path.relative_to(newest)), path.stat().st_size)
+        for path in newest.rglob('*')
+        if path.is_file()
+    )
+    base = read_json(workdir / trained.RUN_CONFIG).get('base', {})
+    if not isinstance(base, dict):
+        raise UserError(f"{workdir / trained.RUN_CONFIG}: field 'base' is {base!r:.40}")
+    return {
+        'step': step,
+        'base': base.get('fingerprint', ''),
+        'checkpoint': hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16],
+    }
+
+
+def _labelled_aus(workdir: Path) -> list[int]:
+    """The action units that the training data has labels of; () if the run did not note them."""
     told = json.loads((workdir / trained.RUN_CONFIG).read_text())
-    return {'step': max(steps, default=0), 'base': told.get('base', {}).get('fingerprint', '')}
+    return list(told.get('labelled_aus', ()))
 
 
 def _place(source: Source, mesh: jax.sharding.Mesh) -> Params:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import collections
+import contextlib
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 from PIL import Image
@@ -17,15 +17,21 @@ from emola_jax import report
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_NAMES
 from emola_jax.files import write_text
-from emola_jax.predict import timeline
-from emola_jax.predict.inputs import frame_at, read_photo
-from emola_jax.predict.results import ANSWERED, Results
+from emola_jax.names import text_path
+from emola_jax.predict import rows, timeline
+from emola_jax.predict.inputs import read_photo
+from emola_jax.predict.listing import Input
+from emola_jax.predict.results import TIMELINES, Results
+from emola_jax.predict.rows import ANSWERED, Row
+from input_pipeline import videos
 
-PAGE_FILE, TIMELINES = 'predictions.html', 'timelines'
+PAGE_FILE = 'predictions.html'
 
 _SIDE = 480  # pixels of a photo on the page
 _STILLS = 8  # frames of a video on the page
 _STEADY = 2  # frames that a face must be seen in for a time line
+
+_Faces = dict[rows.Key, list[Row]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +40,7 @@ class _Card:
     image: str
     width: int
     height: int
-    faces: Sequence[dict[str, Any]]
+    faces: Sequence[Row]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,11 +61,16 @@ def write_page(results: Results, *, title: str, about: Sequence[str], limit: int
       limit: at most so many photos are shown; all of them stand in the table.
     """
     photos = results.photos()
-    by_photo = collections.defaultdict(list)
+    faces: _Faces = collections.defaultdict(list)
     for row in results.faces():
-        by_photo[row['photo']].append(row)
+        faces[rows.key(row)].append(row)
     answered = [p for p in photos if p['status'] == ANSWERED and p['seconds'] is None]
-    videos = dict.fromkeys(p['file'] for p in photos if p['seconds'] is not None)
+    videos: dict[str, list[Row]] = {}
+    for photo in photos:
+        if photo['seconds'] is not None:
+            videos.setdefault(photo['file'], []).append(photo)
+    for old in (results.folder / TIMELINES).glob('*.face*.svg'):
+        old.unlink()
     text = (
         report.environment()
         .get_template('predictions.html')
@@ -67,13 +78,10 @@ def write_page(results: Results, *, title: str, about: Sequence[str], limit: int
             title=title,
             about=about,
             photos=len(photos),
-            faces=sum(map(len, by_photo.values())),
-            cards=[card for p in answered[:limit] if (card := _card(results, p, by_photo))],
+            faces=sum(map(len, faces.values())),
+            cards=[_card(photo, faces) for photo in answered[:limit]],
             hidden=max(len(answered) - limit, 0),
-            videos=[
-                _video(results, file, [p for p in photos if p['file'] == file], by_photo)
-                for file in videos
-            ],
+            videos=[_video(results, frames, faces) for frames in videos.values()],
             left_out=[
                 p
                 for p in photos
@@ -87,19 +95,27 @@ def write_page(results: Results, *, title: str, about: Sequence[str], limit: int
     return path
 
 
-def _card(
-    results: Results, photo: dict[str, Any], by_photo: dict[str, list[dict[str, Any]]]
-) -> _Card | None:
+def _card(photo: Row, faces: _Faces) -> _Card:
+    image = ''
+    if path := _unchanged(photo):
+        # It was there before; its answers are shown without it.
+        with contextlib.suppress(UserError):
+            image = _uri(Image.fromarray(read_photo(path)[0]))
+    shown = [_shown(face) for face in faces[rows.key(photo)]]
+    return _Card(photo['photo'], image, photo['width'], photo['height'], shown)
+
+
+def _unchanged(photo: Row) -> Path | None:
+    """The file of a photo or frame, if it still is the one that was answered for."""
     try:
-        pixels, _ = read_photo(Path(photo['file']))
-    except UserError:  # it was there before; its answers stand in the table
+        found = Input.of(text_path(photo['file']))
+    except (OSError, ValueError, RuntimeError):
         return None
-    faces = [_shown(face) for face in by_photo[photo['photo']]]
-    image = _uri(Image.fromarray(pixels))
-    return _Card(photo['photo'], image, photo['width'], photo['height'], faces)
+    same = (found.size, found.modified) == (photo['bytes'], photo['modified'])
+    return found.path if same else None
 
 
-def _shown(face: dict[str, Any]) -> dict[str, Any]:
+def _shown(face: Row) -> Row:
     """A row with what the page orders: emotions by probability, and the action units to draw."""
     emotions = sorted(face['emotions'].items(), key=lambda item: -item[1])
     aus = sorted(face['aus'].items(), key=lambda item: -item[1])[:10]
@@ -110,40 +126,37 @@ def _shown(face: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _video(
-    results: Results,
-    file: str,
-    photos: Sequence[dict[str, Any]],
-    by_photo: dict[str, list[dict[str, Any]]],
-) -> _Video:
-    found = timeline.tracks([by_photo[p['photo']] for p in photos])
+def _video(results: Results, frames: Sequence[Row], faces: _Faces) -> _Video:
+    """A video's part of the page; writes its time lines."""
+    name = frames[0]['photo'].rpartition('@')[0]
+    frames = sorted(frames, key=lambda frame: frame['seconds'])
+    found = timeline.tracks([faces[rows.key(frame)] for frame in frames])
     steady = [track for track in found if len(track) >= _STEADY and track[0]['aus']]
     lines = []
     for number, track in enumerate(steady, start=1):
-        drawn = timeline.draw(track, title=f'{Path(file).name}, face {number}')
-        name = f'{Path(file).name}.face{number}.svg'
-        write_text(results.folder / TIMELINES / name, str(drawn))
+        drawn = timeline.draw(track, title=f'{name}, face {number}')
+        svg = results.folder / TIMELINES / f'{frames[0]["stem"]}.face{number}.svg'
+        write_text(svg, str(drawn))
         lines.append((f'Face {number}, {len(track)} frames', drawn))
-    step = max(len(photos) // _STILLS, 1)
-    stills = []
-    for photo in photos[::step][:_STILLS]:
-        if photo['seconds'] is None:
-            continue
-        frame = frame_at(Path(file), photo['seconds'])
-        if frame is not None:
-            stills.append((_still_title(photo, by_photo), _uri(Image.fromarray(frame))))
-    return _Video(file, len(photos), lines, stills)
+    return _Video(name, len(frames), lines, list(_stills(frames, faces)))
 
 
-def _still_title(photo: dict[str, Any], by_photo: dict[str, list[dict[str, Any]]]) -> str:
-    named = ', '.join(row['emotion'] for row in by_photo[photo['photo']] if row['emotion'])
-    return f'{photo["seconds"]:.2f} s: {named or "no face"}'
+def _stills(frames: Sequence[Row], faces: _Faces) -> Iterator[tuple[str, str]]:
+    """Some frames, each with its title and picture; none of a video that has changed."""
+    path = _unchanged(frames[0])
+    if path is None:
+        return
+    step = max(len(frames) // _STILLS, 1)
+    chosen = frames[::step][:_STILLS]
+    pictures = videos.frames_at(path, [frame['seconds'] for frame in chosen])
+    for frame, pixels in zip(chosen, pictures, strict=True):
+        if pixels is not None:
+            yield _still_title(frame, faces), _uri(Image.fromarray(pixels))
 
 
-def overlay_name(photo: str) -> str:
-    """Where a photo's picture of answers is, relative to the results: flat, and unambiguous."""
-    flat = photo.strip('/').replace('/', '__').replace('..', '_')
-    return f'overlays/{flat}.jpg'
+def _still_title(frame: Row, faces: _Faces) -> str:
+    named = ', '.join(face['emotion'] for face in faces[rows.key(frame)] if face['emotion'])
+    return f'{frame["seconds"]:.2f} s: {named or "no face"}'
 
 
 def _uri(picture: Image.Image) -> str:

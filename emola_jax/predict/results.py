@@ -1,168 +1,230 @@
-"""The answers on disk: a JSON line and a CSV row a face, a line a photo, and going on from there.
+"""The answers on disk: photos.jsonl, predictions.jsonl and the table, and going on from there.
 
-A photo is done when it has its line in photos.jsonl, which is written last; faces of photos that
-have none are thrown away by the next start.
+A photo is done when it has its row in photos.jsonl, which is written last, and as many faces in
+predictions.jsonl as that row says. It is known by its resolved path, its size and the time of its
+last change, not by the name that it was given: rows of a file that has changed go, and it is
+answered again.
 """
 
 from __future__ import annotations
 
+import collections
 import csv
-import dataclasses
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from emola_jax import trained
 from emola_jax.errors import UserError
-from emola_jax.facs import EMOTIONS
-from emola_jax.files import atomic_write, read_jsonl, write_json
+from emola_jax.files import atomic_write, drop_torn_line, numbered_jsonl, read_json, write_json
+from emola_jax.names import file_stem, folded
+from emola_jax.predict import rows
 from emola_jax.predict.inputs import Shot
+from emola_jax.predict.listing import Input
 from emola_jax.predict.model import FaceAnswer
+from emola_jax.predict.rows import ANSWERED, NO_FACE, UNREADABLE, Row
+
+__all__ = ['ANSWERED', 'NO_FACE', 'UNREADABLE', 'Results']
 
 FACES_FILE, TABLE_FILE, PHOTOS_FILE = 'predictions.jsonl', 'predictions.csv', 'photos.jsonl'
+OVERLAYS, TIMELINES = 'overlays', 'timelines'
 _SETTINGS_FILE = 'settings.json'
+_FORMAT = 2
+"""Of the rows; folders of another one are not gone on with."""
 
-ANSWERED, NO_FACE, UNREADABLE = 'answered', 'no face', 'unreadable'
+_WAY_OUT = 'give another --out, or replace the answers with --overwrite'
 
 
-@dataclasses.dataclass(frozen=True)
 class Results:
-    """The folder of a run of the command."""
+    """The folder of a run of the command; only one process may have it open.
 
-    folder: Path
+    Attributes:
+      folder: of the results.
+    """
+
+    def __init__(self, folder: Path, photos: Sequence[Row]) -> None:
+        """Goes on with a folder whose photos have these rows; `open` reads them."""
+        self.folder = folder
+        self._stems = {row['file']: row['stem'] for row in photos}
+        self._taken = set(map(folded, self._stems.values()))
 
     @classmethod
-    def open(cls, folder: Path, settings: dict[str, Any], *, overwrite: bool) -> Results:
-        """Makes the folder, or goes on in it.
+    def open(
+        cls, folder: Path, settings: dict[str, Any], inputs: Iterable[Input], *, overwrite: bool
+    ) -> Results:
+        """Makes the folder, or goes on in it; rows that no longer hold are thrown away.
+
+        These are rows of photos whose file has changed or could not be read, or whose faces are not
+        all there.
 
         Args:
           folder: of the results.
           settings: what answers depend on; JSON-able.
-          overwrite: whether answers of other settings may be replaced.
+          inputs: the files to be answered for, as they are now.
+          overwrite: whether to start from nothing.
 
         Raises:
-          UserError: it holds answers of other settings.
+          UserError: it holds answers of other settings, damaged ones, or something else.
         """
-        made, path = cls(folder), folder / _SETTINGS_FILE
-        folder.mkdir(parents=True, exist_ok=True)
-        same = path.is_file() and json.loads(path.read_text()) == settings
-        if not same or overwrite:
-            if path.is_file() and not overwrite:
-                raise UserError(
-                    f'{folder}: holds answers of another run or of other settings; give another '
-                    '--out, or --overwrite'
-                )
-            for name in (FACES_FILE, PHOTOS_FILE):
-                (folder / name).unlink(missing_ok=True)
-            write_json(path, settings)
-        made._cut_back()
+        if trained.is_run(folder):
+            raise UserError(f'{folder}: holds a trained run; give another --out')
+        settings = {'format': _FORMAT, **settings}
+        if overwrite or not _goes_on(folder, settings):
+            if overwrite:
+                _clear(folder)
+            write_json(folder / _SETTINGS_FILE, settings)
+        for name in (PHOTOS_FILE, FACES_FILE):
+            drop_torn_line(folder / name)
+        now = {one.file: one for one in inputs}
+        photos, faces = _read(folder, PHOTOS_FILE), _read(folder, FACES_FILE)
+        made = cls(folder, photos)
+        kept = {rows.key(row): row for row in photos if _holds(row, now.get(row['file']))}
+        counts = collections.Counter(map(rows.key, faces))
+        kept = {key: row for key, row in kept.items() if row['faces'] == counts[key]}
+        for row in photos:
+            if rows.key(row) not in kept:
+                made.overlay(row).unlink(missing_ok=True)
+        if len(kept) < len(photos) or any(rows.key(row) not in kept for row in faces):
+            # Faces last: those without a photo are harmless.
+            _write(folder / PHOTOS_FILE, kept.values())
+            _write(folder / FACES_FILE, [row for row in faces if rows.key(row) in kept])
         return made
 
-    def done(self) -> frozenset[str]:
-        """Names of the photos and frames that are answered."""
-        return frozenset(row['photo'] for row in self.photos())
+    def photos(self) -> list[Row]:
+        """A row each, see `rows.photo_row`."""
+        return _read(self.folder, PHOTOS_FILE)
 
-    def photos(self) -> list[dict[str, Any]]:
-        """A row a photo: photo, file, seconds, status, fault, faces, width, height."""
-        return read_jsonl(self.folder / PHOTOS_FILE)
+    def faces(self) -> list[Row]:
+        """A row each, see `rows.face_row`."""
+        return _read(self.folder, FACES_FILE)
 
-    def faces(self) -> list[dict[str, Any]]:
-        """A row a face, see `face_row`."""
-        return read_jsonl(self.folder / FACES_FILE)
-
-    def add(self, shots: Sequence[Shot], answers: Sequence[Sequence[FaceAnswer]]) -> None:
+    def add(
+        self, shots: Sequence[tuple[Input, Shot]], answers: Sequence[Sequence[FaceAnswer]]
+    ) -> None:
         """Appends some photos and their faces."""
-        faces = [
-            face_row(shot, number, face)
-            for shot, found in zip(shots, answers, strict=True)
-            for number, face in enumerate(found, start=1)
-        ]
-        _append(self.folder / FACES_FILE, faces)
-        rows = [_photo_row(s, len(found)) for s, found in zip(shots, answers, strict=True)]
-        _append(self.folder / PHOTOS_FILE, rows)
+        answered = list(zip(shots, answers, strict=True))
+        _append(
+            self.folder / FACES_FILE,
+            [
+                rows.face_row(one, shot, number, face)
+                for (one, shot), found in answered
+                for number, face in enumerate(found, start=1)
+            ],
+        )
+        _append(
+            self.folder / PHOTOS_FILE,
+            [
+                rows.photo_row(one, shot, len(found), self.stem(one))
+                for (one, shot), found in answered
+            ],
+        )
+
+    def stem(self, one: Input) -> str:
+        """What names of files begin with that are made for a photo or video; its own, and kept."""
+        if one.file not in self._stems:
+            stem = file_stem(one.name, one.file, self._taken)
+            self._stems[one.file] = stem
+            self._taken.add(folded(stem))
+        return self._stems[one.file]
+
+    def overlay(self, row: Row) -> Path:
+        """Where the picture of a photo's or frame's answers is.
+
+        Args:
+          row: a photo's, or as much of one: 'stem' and 'seconds'.
+        """
+        at = '' if row['seconds'] is None else f'@{row["seconds"]:.3f}s'
+        return self.folder / OVERLAYS / f'{row["stem"]}{at}.jpg'
 
     def write_table(self) -> None:
         """Writes the CSV of all faces so far."""
-        rows = self.faces()
-        questions = list(dict.fromkeys(q for row in rows for q in row['answers']))
-        aus = list(dict.fromkeys(au for row in rows for au in row['aus']))
+        faces = self.faces()
+        questions = list(dict.fromkeys(q for row in faces for q in row['answers']))
+        aus = list(dict.fromkeys(au for row in faces for au in row['aus']))
         with (
             atomic_write(self.folder / TABLE_FILE) as partial,
             partial.open('w', newline='', encoding='utf-8') as file,
         ):
             writer = csv.writer(file)
-            writer.writerow(
-                ['photo', 'seconds', 'face', 'x0', 'y0', 'x1', 'y1', 'score', 'emotion']
-                + [f'p_{emotion}' for emotion in EMOTIONS]
-                + ['active_aus', *[f'p_au{au}' for au in aus], 'emotion_text', 'au_text']
-                + [*questions, 'flags', 'landmarks']
+            writer.writerow(rows.header(aus, questions))
+            writer.writerows(rows.cells(row, aus, questions) for row in faces)
+
+
+def _goes_on(folder: Path, settings: dict[str, Any]) -> bool:
+    """Whether the folder holds answers of these settings; False if it holds none.
+
+    Raises:
+      UserError: it holds answers of others, or something else.
+    """
+    path = folder / _SETTINGS_FILE
+    if not path.exists():
+        if there := [name for name in (FACES_FILE, PHOTOS_FILE) if (folder / name).exists()]:
+            raise UserError(
+                f'{folder / there[0]}: is there, but no {_SETTINGS_FILE} that says what it belongs '
+                f'to; {_WAY_OUT}'
             )
-            writer.writerows(_cells(row, aus, questions) for row in rows)
-
-    def _cut_back(self) -> None:
-        done = self.done()
-        for name in (PHOTOS_FILE, FACES_FILE):
-            path = self.folder / name
-            kept = [row for row in read_jsonl(path) if row['photo'] in done]
-            with atomic_write(path) as partial:
-                partial.write_text(''.join(map(_line, kept)), encoding='utf-8')
-
-
-def face_row(shot: Shot, number: int, face: FaceAnswer) -> dict[str, Any]:
-    """One face as JSON; positions in pixels of the photo as it is, upright."""
-    assert shot.pixels is not None
-    scale = shot.size[0] / shot.pixels.shape[1]
-    return {
-        'photo': shot.name,
-        'seconds': None if shot.seconds is None else round(shot.seconds, 3),
-        'face': number,
-        'box': [round(edge * scale, 1) for edge in face.box],
-        'score': round(face.score, 4),
-        'landmarks': [[round(float(v) * scale, 2) for v in point] for point in face.points],
-        'emotion': face.emotion,
-        'emotions': {name: round(p, 4) for name, p in face.emotions.items()},
-        'active_aus': list(face.active_aus),
-        'aus': {str(au): round(p, 4) for au, p in face.aus.items()},
-        'emotion_text': face.emotion_text,
-        'au_text': face.au_text,
-        'answers': face.answers,
-        'flags': list(face.flags),
-    }
+        return False
+    try:
+        found = read_json(path)
+    except UserError as error:
+        raise UserError(f'{error}; {_WAY_OUT}') from None
+    if found == settings:
+        return True
+    if found.get('format') != _FORMAT:
+        raise UserError(f'{folder}: holds answers of another version of the program; {_WAY_OUT}')
+    different = [name for name in settings if found.get(name) != settings[name]]
+    raise UserError(
+        f'{folder}: holds answers of another run or of other settings '
+        f'({", ".join(different) or "unknown ones"}); {_WAY_OUT}'
+    )
 
 
-def _photo_row(shot: Shot, faces: int) -> dict[str, Any]:
-    status = UNREADABLE if shot.pixels is None else ANSWERED if faces else NO_FACE
-    return {
-        'photo': shot.name,
-        'file': str(shot.path),
-        'seconds': shot.seconds,
-        'status': status,
-        'fault': shot.fault,
-        'faces': faces,
-        'width': shot.size[0],
-        'height': shot.size[1],
-    }
+def _clear(folder: Path) -> None:
+    """Removes the answers, and of a folder that we made also the pictures."""
+    is_ours = (folder / _SETTINGS_FILE).exists() and (folder / PHOTOS_FILE).exists()
+    for name in (FACES_FILE, PHOTOS_FILE):
+        (folder / name).unlink(missing_ok=True)
+    if is_ours:
+        for picture in [
+            *folder.glob(f'{OVERLAYS}/*.jpg'),
+            *folder.glob(f'{TIMELINES}/*.face*.svg'),
+        ]:
+            picture.unlink(missing_ok=True)
 
 
-def _cells(row: dict[str, Any], aus: Sequence[str], questions: Sequence[str]) -> Iterator[Any]:
-    yield from (row['photo'], row['seconds'], row['face'], *row['box'], row['score'])
-    yield row['emotion']
-    yield from (row['emotions'].get(emotion, '') for emotion in EMOTIONS)
-    yield ' '.join(map(str, row['active_aus']))
-    yield from (row['aus'].get(au, '') for au in aus)
-    yield from (row['emotion_text'], row['au_text'])
-    yield from (row['answers'].get(question, '') for question in questions)
-    yield '; '.join(row['flags'])
-    yield ' '.join(str(value) for point in row['landmarks'] for value in point)
+def _holds(row: Row, now: Input | None) -> bool:
+    """Whether a row is to be kept: its file is as it was, or not asked for this time."""
+    if now is None:
+        return True
+    same = (row['bytes'], row['modified']) == (now.size, now.modified)
+    return same and row['status'] != UNREADABLE
 
 
-def _append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def _read(folder: Path, name: str) -> list[Row]:
+    fields = rows.PHOTO_FIELDS if name == PHOTOS_FILE else rows.FACE_FIELDS
+    found = []
+    try:
+        for where, row in numbered_jsonl(folder / name):
+            rows.check(row, fields, where)
+            found.append(row)
+    except UserError as error:
+        raise UserError(f'{error}; the file is damaged: {_WAY_OUT}') from None
+    return found
+
+
+def _write(path: Path, kept: Iterable[Row]) -> None:
+    with atomic_write(path) as partial:
+        partial.write_text(''.join(map(_line, kept)), encoding='utf-8')
+
+
+def _append(path: Path, new: Sequence[Row]) -> None:
     with path.open('a', encoding='utf-8') as file:
-        file.write(''.join(map(_line, rows)))
+        file.write(''.join(map(_line, new)))
         file.flush()
         os.fsync(file.fileno())
 
 
-def _line(row: dict[str, Any]) -> str:
+def _line(row: Row) -> str:
     return json.dumps(row, ensure_ascii=False) + '\n'

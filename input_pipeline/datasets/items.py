@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from emola_jax.errors import UserError
-from input_pipeline import images
+from input_pipeline import images, landmark_files
 from input_pipeline.arrays import read_array
 from input_pipeline.landmarks import POINTS
 from input_pipeline.records import TASKS, UNLABELLED, Record
@@ -165,16 +164,15 @@ def read_landmarks(path: str) -> np.ndarray:
 def landmark_file(folder: Path, pictures: Path, picture: Path) -> str:
     """The landmarks that belong to a picture of an owner who ships none.
 
-    `folder` mirrors the folder of the pictures; a .npy beside the picture does as well.
+    `folder` mirrors the folder of the pictures; a .npy in the picture's own folder does as well.
 
     Returns:
-      The file's path, or '' where neither is there.
+      The file's path, or '' where neither is there (see `landmark_files.find`).
     """
-    beside = picture.with_suffix('.npy')
-    places = [beside]
-    if beside.is_relative_to(pictures):
-        places.insert(0, folder / beside.relative_to(pictures))
-    return next((str(path) for path in places if path.is_file()), '')
+    places = [picture.parent]
+    if picture.is_relative_to(pictures):
+        places.insert(0, folder / picture.parent.relative_to(pictures))
+    return landmark_files.find(picture, places)
 
 
 def _image_bytes(item: Item) -> bytes:
@@ -185,19 +183,9 @@ def _image_bytes(item: Item) -> bytes:
     if item.box is None:
         return encoded
     try:
-        picture = images.decode(encoded, name=item.id)
-    except UserError:
+        picture = images.read(encoded, name=item.id)
+    except images.Unreadable:
         return encoded  # reported as an unreadable picture
-    return _cropped(picture, item.box)
-
-
-def _cropped(picture: Image.Image, box: Box) -> bytes:
-    left, top, width, height = box
-    if left + width > picture.width or top + height > picture.height:
-        raise UserError(
-            f"the face's box reaches to {left + width}, {top + height}, beyond the picture of "
-            f'{picture.width} x {picture.height} pixels'
-        )
     file = io.BytesIO()
-    picture.crop((left, top, left + width, top + height)).save(file, 'JPEG', quality=95)
+    images.crop(picture, item.box).save(file, 'JPEG', quality=95)
     return file.getvalue()

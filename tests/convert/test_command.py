@@ -114,7 +114,7 @@ FAULTS = {
     ),
     'no config': (
         lambda f: (f / 'config.json').write_text('{'),
-        ['config.json: not a readable JSON file'],
+        ['config.json: not JSON'],
     ),
     'an adapter of another kind': (
         lambda f: change_json(f / 'adapter_config.json', use_dora=True, bias='all'),

@@ -71,7 +71,13 @@ def test_an_epoch_shows_each_chosen_record_once_and_no_other():
     assert sorted(seen) == sorted(chosen)
 
 
-KINDS = [{'segments': 1}, {'segments': 3}, {'length_buckets': (70, 76)}]
+KINDS = [
+    {'segments': 1},
+    {'segments': 3},
+    {'length_buckets': (70, 76)},
+    {'epochs_apart': True},
+    {'epochs_apart': True, 'segments': 3},
+]
 
 
 @pytest.mark.parametrize('kind', KINDS)

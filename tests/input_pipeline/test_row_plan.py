@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
+from emola_jax.errors import UserError
 from input_pipeline.row_plan import PlannedBatches, RowPlan
 
 RNG = np.random.default_rng(0)
@@ -100,3 +101,55 @@ def test_seeds_shuffle_differently():
         for seed in range(4)
     )
     assert len(counts) == 4
+
+
+APART = dataclasses.replace(PLAN, segments=1, batch_size=64, epochs_apart=True)
+
+
+@pytest.mark.parametrize(('records', 'steps'), [(15838, 248), (19474, 305), (128, 2), (63, 1)])
+def test_an_epoch_has_as_many_steps_as_in_the_released_trainer(records, steps):
+    # ceil(n / 64): what its log says of FABA-Instruct's 15,838 and 19,474 training entries.
+    plan = dataclasses.replace(APART, indices=np.arange(records), lengths=np.full(records, 9))
+    assert plan.steps(1) == steps
+    assert plan.steps(3) == 3 * steps
+    whole = dataclasses.replace(plan, epochs_apart=False)
+    assert whole.steps(3) == 3 * records // 64
+
+
+@pytest.mark.parametrize('segments', [1, 4])
+def test_an_epoch_apart_shows_every_record_once_and_ends_with_what_is_left(segments):
+    plan = dataclasses.replace(APART, segments=segments, batch_size=7)
+    steps = plan.steps(1)
+    batches = first(plan, plan.steps(2))
+    epochs = batches[:steps], batches[steps:]
+    orders = []
+    for epoch in epochs:
+        assert [len(batch.rows) for batch in epoch] == [7] * len(epoch)
+        filled = [sum(map(bool, batch.rows)) for batch in epoch]
+        assert filled[:-1] == [7] * (len(epoch) - 1) and 1 <= filled[-1] <= 7
+        assert all(batch.rows[0] for batch in epoch)
+        orders.append([place.record for place in places(epoch)])
+        assert sorted(orders[-1]) == plan.indices.tolist()
+    assert orders[0] != orders[1]
+    turns = [place.turn for place in places(batches)]
+    assert sorted(turns) == list(range(2 * len(plan.indices)))
+    if segments == 1:
+        assert filled[-1] == 200 % 7
+
+
+@pytest.mark.parametrize('segments', [1, 4])
+def test_steps_show_every_record_as_often_as_there_are_epochs(segments):
+    plan = dataclasses.replace(PLAN, segments=segments)
+    for epochs in (1, 3):
+        shown = len(places(first(plan, plan.steps(epochs))))
+        assert epochs * 200 - plan.bins * segments - 4 * segments <= shown <= epochs * 200 + 64
+
+
+def test_epochs_apart_are_another_plan_and_old_fingerprints_hold():
+    assert dataclasses.replace(PLAN, epochs_apart=True).fingerprint() != PLAN.fingerprint()
+    assert PLAN.fingerprint() == 'e890960628eb456f'  # of runs made before the choice
+
+
+def test_a_plan_of_nothing_is_refused():
+    with pytest.raises(UserError, match='no usable record'):
+        dataclasses.replace(PLAN, indices=np.arange(0), lengths=np.arange(0))

@@ -1,13 +1,16 @@
 import csv
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from emola_jax.errors import UserError
-from emola_jax.landmarks import audit, experts, items
+from emola_jax.landmarks import audit, experts, listing
 from emola_jax.landmarks.__main__ import main
+from input_pipeline.landmarks import FLIP_INDEX
 from tests.landmarks import faces
 
 
@@ -130,4 +133,64 @@ def test_what_is_asked_wrongly_is_one_line(folder, monkeypatch, arguments, messa
 
 def test_an_empty_folder_is_one_line(tmp_path):
     with pytest.raises(UserError, match='no pictures in'):
-        items.collect([tmp_path])
+        listing.collect([tmp_path])
+
+
+def test_both_pictures_of_one_stem_have_their_own_landmarks(tmp_path, capsys):
+    picture = faces.rendered()[0][0]
+    Image.fromarray(picture).save(tmp_path / 'x.png')
+    Image.fromarray(picture[:, ::-1]).save(tmp_path / 'x.jpg', quality=95)
+    assert main([str(tmp_path), f'--out={tmp_path / "out"}']) == 0
+    exact = faces.rendered()[1][0]
+    mirrored = (exact.reshape(106, 2) * [-1, 1])[FLIP_INDEX].reshape(-1)
+    found = {path.name: np.load(path) for path in (tmp_path / 'out').glob('*.npy')}
+    assert found.keys() == {'x.jpg.npy', 'x.png.npy'}
+    for name, own, other in (('x.png', exact, mirrored), ('x.jpg', mirrored, exact)):
+        away = audit.distance(found[f'{name}.npy'], own)
+        assert away < 0.08 and away < audit.distance(found[f'{name}.npy'], other)
+
+
+def test_what_fails_is_listed_and_the_rest_is_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    picture = Image.fromarray(faces.rendered()[0][0])
+    names = ['a.png', os.fsdecode(b'caf\xe9.png'), '字' * 80 + '.png', '-x.png', 'line\nbreak.png']
+    Path('p').mkdir()
+    for name in [*names, 'foreign.png', 'blocked.png']:
+        picture.save(Path('p') / name)
+    (Path('p') / os.fsdecode(b'bad\xff.png')).write_bytes(b'no picture')
+    Path('out/blocked.npy/x').mkdir(parents=True)
+    np.save('out/foreign.npy', np.arange(5))
+    assert main(['p', 'x' * 300, '--out=out']) == 1
+    said = capsys.readouterr().out
+    said.encode()
+    assert f'{"x" * 300}: no such file or folder' in said
+    assert f'{len(names)} landmark files written' in said and '3 pictures without landmarks' in said
+    with Path('out/landmark_failures.csv').open(encoding='utf-8') as file:
+        reasons = {row['image']: row['reason'] for row in csv.DictReader(file)}
+    assert reasons.keys() == {'p/foreign.png', 'p/blocked.png', r'p/bad\xff.png'}
+    assert '--overwrite' in reasons['p/foreign.png']
+    assert 'cannot be written' in reasons['p/blocked.png']
+    assert len(np.load('out/foreign.npy')) == 5
+    main(['p', '--out=out', '--audit'])
+    assert r'caf\xe9.npy' in Path('out/landmark_audit.csv').read_text(encoding='utf-8')
+
+
+def test_an_entry_that_leads_astray_is_named_and_nothing_is_written_there(folder, capsys):
+    entries = [
+        {'image': 'data/eval/images/a/f0.png', 'landmark': str(folder.parents[2] / 'x.npy')},
+        {'image': 'data/eval/images/a/f1.png', 'landmark': '../x.npy'},
+        {'image': 'data/eval/images/a/f2.png', 'landmark': 'data/eval/points/f2.npy'},
+    ]
+    (folder / 'anno.json').write_text(json.dumps(entries))
+    for argument in ('', f'--out={folder / "out"}'):
+        assert main([str(folder / 'anno.json'), *filter(None, [argument])]) == 0
+        said = capsys.readouterr().out
+        assert 'entry 2: ' in said and 'leads out of' in said and '1 landmark files written' in said
+    assert not list(folder.parents[2].glob('x.npy'))
+
+
+def test_an_output_that_is_a_file_is_one_sentence(folder, tmp_path):
+    (tmp_path / 'file').touch()
+    for option in ('--out', '--report'):
+        with pytest.raises(UserError, match='file: is a file; a folder was expected'):
+            main([str(folder), f'{option}={tmp_path / "file"}'])

@@ -1,3 +1,5 @@
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -153,3 +155,32 @@ def test_tiles_cover_a_photo_and_stay_inside(width, height):
         assert left >= min(0, (width - side) // 2) and top >= min(0, (height - side) // 2)
         seen[max(top, 0) : top + side, max(left, 0) : left + side] += 1
     assert seen.min() >= 1
+
+
+def crowd(count):
+    """The same face `count` times, six in each row."""
+    face = cv2.resize(faces.astronaut()[:210, 120:330], (160, 160), interpolation=cv2.INTER_AREA)
+    sheet = np.full((160 * -(-count // 6), 160 * 6, 3), 90, np.uint8)
+    for place in range(count):
+        row, column = divmod(place, 6)
+        sheet[160 * row : 160 * (row + 1), 160 * column : 160 * (column + 1)] = face
+    return sheet
+
+
+@pytest.mark.parametrize(('count', 'limit'), [(1, 1), (2, 1), (24, 1), (24, 16), (24, 30), (3, 2)])
+def test_the_limit_of_faces_holds_for_a_photo(finder, count, limit):
+    limited = dataclasses.replace(finder, max_faces=limit)
+    (found,) = limited.find([crowd(count)])
+    assert len(found) == min(count, limit)
+
+
+def test_the_faces_with_the_best_scores_are_kept_in_their_order(finder):
+    photo = crowd(6)
+    photo[:, 320:480] = cv2.GaussianBlur(photo[:, 320:480], (0, 0), 3)
+    (every,) = finder.find([photo])
+    (some,) = dataclasses.replace(finder, max_faces=4).find([photo])
+    best = sorted((face.score for face in every), reverse=True)[:4]
+    assert sorted((face.score for face in some), reverse=True) == best
+    assert [face.square.side for face in some] == sorted(
+        (face.square.side for face in some), reverse=True
+    )

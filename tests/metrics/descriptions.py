@@ -176,7 +176,7 @@ AUS: list[tuple[str, set[int] | None]] = [
         'AU17 (Chin Raiser) and AU24 (Lip Pressor): the lips are pressed together, not parted.',
         {24, 17},
     ),
-    ('AU12: The lip corners are not pulled up.', {12}),
+    ('AU12: The lip corners are not pulled up.', set()),
     ('The person exhibits AU43, with the eyes closed and no tension around them.', {43}),
     ('The face shows AU4, AU7, and AU24, with no activity in AU12.', {24, 4, 7}),
     ('AU1 and AU4 are active without AU2.', {1, 4}),
@@ -221,7 +221,7 @@ EMOTIONS: list[tuple[str, str | None]] = [
     ('She seems frightened and tense.', 'fear'),
     ('The face is expressionless.', 'neutral'),
     ('The man is unhappy.', 'sadness'),
-    ('The expression is one of contempt.', 'disgust'),
+    ('The expression is one of contempt.', None),
     ('A joyful face with a bright smile.', 'happiness'),
     # Denied, with the emotion beside it.
     ('The person does not look happy. They look angry and irritated.', 'anger'),
@@ -324,8 +324,8 @@ EMOTIONS: list[tuple[str, str | None]] = [
     ('The person is neither smiling nor frowning, suggesting a neutral mood.', 'neutral'),
     ('A lack of smiling, with lowered brows, conveys anger.', 'anger'),
     ('The person could be sad, though not angry.', 'sadness'),
-    ("It's difficult to say that the person is happy; the face looks sad.", 'happiness'),
-    ('The raised brows might suggest surprise, but the tight lips show fear.', 'surprise'),
+    ("It's difficult to say that the person is happy; the face looks sad.", 'sadness'),
+    ('The raised brows might suggest surprise, but the tight lips show fear.', 'fear'),
     ("Her expression isn't one of joy. It is a grimace of disgust.", 'disgust'),
     ('The expression is more fearful than angry.', 'fear'),
     ('Not a happy face. An angry one.', 'anger'),
@@ -349,3 +349,11 @@ EMOTIONS: list[tuple[str, str | None]] = [
     ('The person seems emotionless.', 'neutral'),
     ('The look is fearful, with no joy.', 'fear'),
 ]
+
+STRICT_1: dict[str, object] = {
+    'AU12: The lip corners are not pulled up.': {12},
+    'The expression is one of contempt.': 'disgust',
+    "It's difficult to say that the person is happy; the face looks sad.": 'happiness',
+    'The raised brows might suggest surprise, but the tight lips show fear.': 'surprise',
+}
+"""What the first strict reader makes of the few that it reads otherwise."""

@@ -57,11 +57,14 @@ def test_batch_size(task, numbers, size):
 @settings(max_examples=25, deadline=None)
 @given(TASKS, SOME, st.data())
 def test_white_space(task, numbers, data):
-    blanks = st.text(' \t\n\r', min_size=1, max_size=3)
+    """Blanks within lines, and around an answer, make no difference; line breaks do."""
+    blanks = st.text(' \t', min_size=1, max_size=3)
+    breaks = st.text(' \t\n\r', min_size=1, max_size=3)
 
     def reflowed(text):
-        ends = data.draw(blanks), data.draw(blanks)
-        return ends[0] + data.draw(blanks).join(text.split()) + ends[1]
+        ends = data.draw(breaks), data.draw(breaks)
+        lines = [data.draw(blanks).join(line.split()) for line in text.split('\n')]
+        return ends[0] + '\n'.join(lines) + ends[1]
 
     samples = samples_of(task, numbers)
     other = [Sample(s.id, reflowed(s.prediction), reflowed(s.reference), s.label) for s in samples]

@@ -34,9 +34,37 @@ def write_photos(folder):
     return ['plain.jpg', 'cmyk.jpg', 'grey.png', 'grey16.png', 'rgba.png', 'exif.jpg']
 
 
-def write_video(path, seconds=2, rate=10):
+def write_timed_video(path, times):
+    """A Matroska video of flat frames, frame n of brightness 10 n, shown at these seconds."""
+
+    def element(name, content):
+        return bytes.fromhex(name) + (0x01 << 56 | len(content)).to_bytes(8, 'big') + content
+
+    def number(name, value):
+        return element(name, value.to_bytes(8, 'big'))
+
+    def block(index, seconds):
+        flat = np.full((64, 96, 3), 10 * index, np.uint8)
+        frame = cv2.imencode('.jpg', flat)[1].tobytes()
+        head = b'\x81' + (0).to_bytes(2, 'big') + b'\x80'
+        return element(
+            '1F43B675', number('E7', round(1000 * seconds)) + element('A3', head + frame)
+        )
+
+    info = element('1549A966', number('2AD7B1', 1_000_000))
+    size = number('B0', 96) + number('BA', 64)
+    track = number('D7', 1) + number('73C5', 1) + number('83', 1)
+    track += element('86', b'V_MJPEG') + element('E0', size)
+    tracks = element('1654AE6B', element('AE', track))
+    clusters = b''.join(block(index, seconds) for index, seconds in enumerate(times))
+    head = element('1A45DFA3', element('4282', b'matroska'))
+    path.write_bytes(head + element('18538067', info + tracks + clusters))
+    return path
+
+
+def write_video(path, seconds=2, rate=10, code='mp4v'):
     """A video of flat frames that get brighter."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), rate, (96, 64))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), rate, (96, 64))
     for number in range(seconds * rate):
         writer.write(np.full((64, 96, 3), 10 * number, np.uint8))
     writer.release()

@@ -2,7 +2,9 @@
 
 import csv
 import dataclasses
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ from PIL import Image
 from emola_jax import predict
 from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
-from emola_jax.files import read_jsonl
+from emola_jax.files import one_writer, read_jsonl
 from emola_jax.landmarks.finder import make_face
+from emola_jax.names import text_path
 from emola_jax.predict import __main__ as command
 from emola_jax.predict import calibration, timeline
 from emola_jax.predict.load import identity
@@ -114,6 +117,140 @@ def test_a_stopped_command_goes_on_and_answers_nothing_twice(run, tmp_path, monk
     with pytest.raises(UserError, match='other settings'):
         answer(*arguments, '--min-score=0.9')
     assert answer(*arguments, '--min-score=0.9', '--overwrite') == 0
+
+
+def crop(path, seed=0):
+    """A photo in which the finder sees a face."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(noise(seed)).save(path, 'PNG')
+    return path
+
+
+def test_the_same_name_elsewhere_and_a_replaced_file_are_answered(run, tmp_path, monkeypatch):
+    arguments = ('me.png', f'--checkpoint={run}', f'--out={tmp_path / "out"}', '--no-text')
+    for number, folder in enumerate('AB'):
+        crop(tmp_path / folder / 'me.png', number)
+        monkeypatch.chdir(tmp_path / folder)
+        assert answer(*arguments) == 0
+    photos = read_jsonl(tmp_path / 'out' / 'photos.jsonl')
+    assert [row['photo'] for row in photos] == ['me.png', 'me.png']
+    assert [row['file'] for row in photos] == [f'{tmp_path}/{x}/me.png' for x in 'AB']
+    assert len(list((tmp_path / 'out' / 'overlays').iterdir())) == 2
+    Image.new('RGB', (30, 20)).save(tmp_path / 'B' / 'me.png')
+    assert answer(*arguments) == 0
+    photos = read_jsonl(tmp_path / 'out' / 'photos.jsonl')
+    assert [(row['file'][-8], row['faces']) for row in photos] == [('A', 1), ('B', 0)]
+    with (tmp_path / 'out' / 'predictions.csv').open(encoding='utf-8') as file:
+        assert [row['file'] for row in csv.DictReader(file)] == [f'{tmp_path}/A/me.png']
+
+
+def test_a_second_command_in_one_folder_is_refused(run, tmp_path):
+    crop(tmp_path / 'me.png')
+    out = tmp_path / 'out'
+    arguments = (tmp_path / 'me.png', f'--checkpoint={run}', f'--out={out}', '--no-text')
+    with one_writer(out, 'answers photos'), pytest.raises(UserError, match='in use by process'):
+        answer(*arguments)
+    assert answer(*arguments) == 0
+    assert len(read_jsonl(out / 'predictions.jsonl')) == 1
+
+
+ODD = [b'caf\xe9.png', '字'.encode() * 80 + b'.png', b'-x.png', b'[a].png', b'a\nb.png', b'X.PNG']
+ODD += [
+    b'x.png',
+    b'a__x.png',
+    b'a/x.png',
+    b'<b>&amp;".png',
+    b'd' * 200 + b'/' + b'e' * 200 + b'.png',
+]
+
+
+def test_odd_names_are_answered_and_readable_everywhere(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(ODD):
+        crop(Path('p') / os.fsdecode(name), number)
+    (tmp_path / 'p' / os.fsdecode(b'bad\xff.png')).write_bytes(b'no picture')
+    arguments = ('p', 'x' * 300, f'--checkpoint={run}', '--out=out', '--no-text')
+    for _ in range(2):
+        assert answer(*arguments) == 0
+        said = capsys.readouterr()
+        assert f'{"x" * 300}: no such file or folder' in said.out
+        assert r'bad\xff.png: ' in said.out
+        (said.out + said.err).encode()
+    photos = read_jsonl(tmp_path / 'out' / 'photos.jsonl')
+    assert sorted(row['faces'] for row in photos) == [0, *[1] * len(ODD)]
+    assert {text_path(row['file']).name for row in photos} >= {
+        os.fsdecode(n).rsplit('/')[-1] for n in ODD
+    }
+    assert len(list((tmp_path / 'out' / 'overlays').iterdir())) == len(ODD)
+    page = (tmp_path / 'out' / 'predictions.html').read_text(encoding='utf-8')
+    assert r'p/caf\xe9.png' in page and 'p/&lt;b&gt;&amp;amp;' in page
+
+
+def test_a_file_that_looks_like_an_option_or_a_glob_is_a_file(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ('-x.png', '[a].png', 'a.png'):
+        crop(Path(name))
+    assert answer('-x.png', '[a].png', f'--checkpoint={run}', '--out=out', '--no-text') == 0
+    photos = read_jsonl(tmp_path / 'out' / 'photos.jsonl')
+    assert [row['photo'] for row in photos] == ['-x.png', '[a].png']
+
+
+@pytest.mark.parametrize('question', ['', ' ', os.fsdecode(b'\xff?'), 'a\0b'])
+def test_a_question_that_is_no_text_is_refused(run, tmp_path, question, capsys):
+    with pytest.raises(SystemExit):
+        answer(tmp_path, f'--checkpoint={run}', f'--ask={question}')
+    assert 'expected a question, in UTF-8' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('name', 'content'),
+    [
+        ('config.json', b'{'),
+        ('config.json', b'null'),
+        ('config.json', b'{"config": null}'),
+        ('config.json', b'{"config": {"model": 7}}'),
+        ('checkpoints/0/metadata/metadata', b'null'),
+        ('checkpoints/0/metadata/metadata', b'{"config": 3, "base": {}}'),
+        ('checkpoints/0/state/manifest.ocdbt', b''),
+        ('calibration.json', b'[]'),
+        ('calibration.json', b'{"identity": null}'),
+        ('calibration.json', b'{"identity": {"step": 0}, "temperature": "x"}'),
+    ],
+)
+def test_a_damaged_run_is_one_sentence(run, tmp_path, name, content):
+    copy = tmp_path / 'run'
+    shutil.copytree(run, copy)
+    (copy / name).write_bytes(content)
+    crop(tmp_path / 'me.png')
+    with pytest.raises(UserError) as caught:
+        answer(tmp_path / 'me.png', f'--checkpoint={copy}', f'--out={tmp_path / "out"}')
+    assert str(copy) in str(caught.value) and '\n' not in str(caught.value)
+
+
+def test_another_run_in_the_same_place_is_another_run(run, tmp_path):
+    crop(tmp_path / 'me.png')
+    for folder in 'ab':
+        shutil.copytree(run, tmp_path / folder)
+    assert identity(tmp_path / 'a') == identity(tmp_path / 'b') == identity(run)
+    out = f'--out={tmp_path / "out"}'
+    assert answer(tmp_path / 'me.png', f'--checkpoint={tmp_path / "a"}', out, '--no-text') == 0
+    with pytest.raises(UserError, match=r'other settings \(run\)'):
+        answer(tmp_path / 'me.png', f'--checkpoint={tmp_path / "b"}', out, '--no-text')
+    (data,) = (tmp_path / 'a/checkpoints/0/state/d').iterdir()
+    data.rename(data.with_name('0' * 32))  # as another training would call it
+    with pytest.raises(UserError, match=r'other settings \(checkpoint\)'):
+        answer(tmp_path / 'me.png', f'--checkpoint={tmp_path / "a"}', out, '--no-text')
+
+
+def test_places_that_cannot_be_are_one_sentence(run, tmp_path):
+    photo = crop(tmp_path / 'me.png')
+    for out in (photo, photo / 'out'):
+        with pytest.raises(UserError, match=r'me\.png: is a file; a folder was expected'):
+            answer(photo, f'--checkpoint={run}', f'--out={out}')
+    with pytest.raises(UserError, match='is a file; expected the folder of a run'):
+        answer(photo, f'--checkpoint={photo}', f'--out={tmp_path / "out"}')
+    with pytest.raises(UserError, match='holds a trained run; give another --out'):
+        answer(photo, f'--checkpoint={run}', f'--out={run}', '--overwrite')
 
 
 def test_an_empty_folder_and_a_wrong_run_are_one_sentence(run, tmp_path):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from configs import emola, mini
-from emola_jax.facs import EMOTIONS
-from emola_jax.predict import forms
-from input_pipeline.datasets import answers
+from emola_jax.facs import AU_LISTS, AU_NAMES, EMOTIONS
+from emola_jax.predict import flags, forms
+from input_pipeline.datasets import answers, registry
 from input_pipeline.synthetic.describe import describe
 
 
@@ -54,3 +54,26 @@ def test_the_config_decides():
         1, 2, 4, 6, 9, 12, 25, 26,
     )  # fmt: skip
     assert forms.of_config(emola.get_config('task=au,dataset=disfa,fold=1')) is forms.STATED
+
+
+@pytest.mark.parametrize('name', list(registry.BUILDERS))
+def test_what_a_data_set_labels_is_known_and_not_what_is_scored_alone(name):
+    data_set = registry.find(name).DATA_SET
+    config = emola.get_config(f'dataset={name}')
+    if data_set.au_list:
+        assert forms.known_aus(config) == tuple(sorted(AU_LISTS[data_set.au_list]))
+        # A fixed list holds even where one of its units never came up.
+        assert forms.known_aus(config, (4,)) == forms.known_aus(config)
+    else:
+        assert forms.known_aus(config) == tuple(AU_NAMES)
+        assert forms.known_aus(config, (12, 4)) == (4, 12)
+
+
+def test_units_that_faba_labels_and_does_not_score_are_no_surprise():
+    known = forms.known_aus(emola.get_config('au'))
+    assert {7, 9} <= set(known)
+    likely = dict.fromkeys(known, 0.9)
+    notes = ' '.join(flags.of_aus(likely, 'AU7 - Lid Tightener and AU9 - Nose Wrinkler are seen.'))
+    assert 'never labelled' not in notes
+    notes = ' '.join(flags.of_aus(likely, 'AU7 and AU18 are seen.'))
+    assert notes.endswith('never labelled in training: AU18')

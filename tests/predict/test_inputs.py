@@ -1,12 +1,12 @@
-import io
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from emola_jax.errors import UserError
 from emola_jax.predict import inputs
-from tests.predict.photos import write_photos, write_video
+from input_pipeline import images
+from tests.input_pipeline.test_images import STORED, encoded, scene, turned
+from tests.predict.photos import write_photos, write_timed_video, write_video
 
 
 @pytest.fixture(scope='module')
@@ -41,7 +41,7 @@ def test_a_huge_photo_is_shrunk_and_keeps_its_size_in_the_answers(tmp_path):
     pixels, size = inputs.read_photo(tmp_path / 'vast.jpg')
     assert size == (9000, 6000)
     area = pixels.shape[0] * pixels.shape[1]
-    assert 0.2 * inputs.LARGEST_PHOTO < area <= 1.001 * inputs.LARGEST_PHOTO
+    assert 0.2 * images.LARGEST_PHOTO < area <= 1.001 * images.LARGEST_PHOTO
     assert pixels.shape[1] / pixels.shape[0] == pytest.approx(1.5, rel=0.01)
 
 
@@ -55,27 +55,6 @@ def test_a_bad_photo_is_one_clear_line(folder, name):
     with pytest.raises(UserError, match=name) as caught:
         inputs.read_photo(folder / name)
     assert '\n' not in str(caught.value)
-
-
-def test_paths_of_every_kind_each_file_once(folder, tmp_path):
-    (tmp_path / 'empty').mkdir()
-    lines = io.StringIO(f'{folder}/one.png\n\n{folder}/grey.png\n')
-    given = [str(folder / '*.jpg'), '-', str(tmp_path / 'empty'), 'nowhere', str(tmp_path / '*.x')]
-    files, faults = inputs.collect(given, lines, without=tmp_path)
-    names = [file.name for file in files]
-    assert names == [*sorted(names[:6]), 'one.png', 'grey.png']
-    assert [fault.split(': ')[1] for _, fault in faults] == [
-        'a folder without photos or videos',
-        'no such file or folder',
-        'matches no file',
-    ]
-    again, _ = inputs.collect([str(folder), str(folder / 'one.png')], [], without=tmp_path)
-    assert len(again) == len(set(again)) == 11
-
-
-def test_results_inside_a_folder_are_no_inputs(folder):
-    files, _ = inputs.collect([str(folder)], [], without=folder)
-    assert files == []
 
 
 def test_frames_come_at_the_chosen_rate(tmp_path):
@@ -95,3 +74,50 @@ def test_a_broken_video_is_one_clear_line(tmp_path):
     (shot,) = inputs.shots([path], 5, frozenset())
     assert shot.pixels is None
     assert shot.fault == f'{path}: no readable video'
+
+
+@pytest.mark.parametrize('orientation', [6, 8])
+def test_a_lying_tiff_has_the_size_of_the_upright_photo(tmp_path, orientation):
+    stored = STORED[orientation](scene())
+    (tmp_path / 'a.tif').write_bytes(encoded(stored, 'TIFF', exif=turned(orientation)))
+    pixels, size = inputs.read_photo(tmp_path / 'a.tif')
+    assert size == (48, 32) and pixels.shape == (32, 48, 3)
+
+
+def test_frames_of_a_variable_rate_are_sampled_by_their_times(tmp_path):
+    times = [n / 10 for n in range(10)] + [1.6, 3.2, 4.8, 6.4]
+    video = write_timed_video(tmp_path / 'uneven.mkv', times)
+    frames = list(inputs.shots([video], 2, frozenset()))
+    assert [shot.seconds for shot in frames] == pytest.approx([0, 0.5, 1.6, 3.2, 4.8, 6.4])
+    assert [round(shot.pixels.mean() / 10) for shot in frames] == [0, 5, 10, 11, 12, 13]
+    for shot in frames:
+        assert (inputs.frame_at(video, shot.seconds) == shot.pixels).all()
+
+
+def test_after_a_pause_the_rate_is_kept(tmp_path):
+    times = [0, 0.1, *(3 + n / 20 for n in range(20))]
+    video = write_timed_video(tmp_path / 'pause.mkv', times)
+    frames = list(inputs.shots([video], 2, frozenset()))
+    assert [shot.seconds for shot in frames] == pytest.approx([0, 3, 3.5])
+
+
+def test_times_that_are_rounded_to_milliseconds_lose_no_frame(tmp_path):
+    video = write_timed_video(tmp_path / 'thirds.mkv', [n / 30 for n in range(20)])
+    frames = list(inputs.shots([video], 10, frozenset()))
+    assert [shot.seconds for shot in frames] == pytest.approx([n / 10 for n in range(7)], abs=1e-3)
+
+
+@pytest.mark.parametrize('code, suffix', [('WMV2', '.wmv'), ('FLV1', '.FLV'), ('mp4v', '.ts')])
+def test_more_kinds_of_videos_are_read(tmp_path, code, suffix):
+    video = tmp_path / f'clip{suffix}'
+    write_video(tmp_path / f'clip{suffix.lower()}', code=code).rename(video)
+    assert inputs.is_video(video)
+    frames = list(inputs.shots([video], 5, frozenset()))
+    assert [shot.seconds for shot in frames] == pytest.approx([n / 5 for n in range(10)], abs=2e-3)
+
+
+def test_a_kind_that_is_not_read_is_called_by_its_name(tmp_path):
+    for name, said in [('a.heic', 'HEIC'), ('b.nef', 'raw data'), ('c.swf', 'video of a kind')]:
+        (tmp_path / name).write_bytes(b'\0\1\2')
+        (shot,) = inputs.shots([tmp_path / name], 5, frozenset())
+        assert shot.pixels is None and said in shot.fault and 'convert it to' in shot.fault

@@ -102,7 +102,7 @@ class EmolaProcessor(ProcessorMixin):
             picture = Image.fromarray(picture)
         elif not isinstance(picture, Image.Image):
             picture = Image.open(picture)
-        picture = picture.convert('RGB')
+        picture = _as_seen(picture)
         width, height = picture.size
         side = max(width, height)
         square = Image.new('RGB', (side, side), tuple(self.pad_colour))
@@ -127,6 +127,38 @@ class EmolaProcessor(ProcessorMixin):
                 '[-1, 1] over the square-padded picture, not pixels'
             )
         return values
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _as_seen(picture: Image.Image) -> Image.Image:
+    """RGB as in training: turned as its EXIF says, on white, greys of 16 or 32 bits scaled to 8."""
+    picture.load()
+    try:
+        orientation = picture.getexif().get(0x0112)
+    except Exception:  # of a damaged EXIF; the picture itself may be whole
+        orientation = None
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    if picture.mode.startswith(('I', 'F')):
+        values = np.array(picture, np.float32)
+        finite = values[np.isfinite(values)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+        values = np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low
+        picture = Image.fromarray(np.rint(values * (255 / max(high - low, 1e-6))).astype(np.uint8))
+    elif picture.has_transparency_data:
+        above = picture.convert('RGBA')
+        picture = Image.alpha_composite(Image.new('RGBA', above.size, 'white'), above)
+    picture = picture.convert('RGB')
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _flat(images: Any) -> list[Picture]:

@@ -66,6 +66,21 @@ def test_the_first_release_is_cut_to_the_faces_box(lists):
     assert manual.describe(built)['dropped'] == {'no face': 1, 'contempt': 1}
 
 
+def test_a_box_is_of_the_stored_picture_and_its_face_is_upright(lists):
+    stored = np.zeros((80, 64, 3), np.uint8)
+    stored[20:60, 10:40] = 0, 0, 255
+    stored[20:40, 10:40] = 255, 0, 0  # the half that is on the right of the upright picture
+    path = lists / 'AffectNet/Manually_Annotated_Images/689/a.jpg'
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(stored).save(path, exif=exif, quality=95, subsampling=0)
+    made = trees.read(trees.build(Affectnet, lists, 'emotion'))
+    face = np.asarray(images.decode(made['train'][0].image, name='a'), float)
+    assert face.shape == (30, 40, 3)
+    assert np.abs(face[2:-2, 2:18] - (0, 0, 255)).mean() < 12
+    assert np.abs(face[2:-2, 22:-2] - (255, 0, 0)).mean() < 12
+
+
 def test_an_expression_out_of_range_and_an_annotation_that_is_none(arrays):
     folder = arrays / 'AffectNet/train_set/annotations'
     trees.landmarks(folder / '0_exp.npy', np.array('11'))

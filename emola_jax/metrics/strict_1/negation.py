@@ -99,14 +99,15 @@ _LONGEST_LABEL = 80
 
 
 @dataclass(frozen=True)
-class _Words:
+class Words:
     """A statement in words and marks, with where each stands."""
 
     texts: tuple[str, ...]
     spans: tuple[Span, ...]
 
     @classmethod
-    def of(cls, statement: str) -> _Words:
+    def of(cls, statement: str) -> Words:
+        """Parts a statement."""
         found = list(_TOKEN.finditer(statement))
         return cls(
             tuple(t[0].lower().replace('’', "'") for t in found), tuple(t.span() for t in found)
@@ -119,19 +120,19 @@ class _Words:
 
 def denied_spans(statement: str) -> list[Span]:
     """Parts of one statement (see `prose.statements`) that it denies."""
-    words = _Words.of(statement)
+    words = Words.of(statement)
     affirming = [found.span() for found in _AFFIRMING.finditer(statement)]
     spans = []
     for found in _NEGATOR.finditer(statement):
         if not is_denied(found.start(), affirming):
-            end = _scope_end(words, found)
+            end = scope_end(words, found)
             spans.append((found.start(), words.spans[end - 1][1] if end else found.end()))
     for pattern in _DENYING_TAILS:
         for found in pattern.finditer(statement):
             if not is_denied(found.start(), affirming) and not any(
                 is_denied(start, [found.span()]) for start, _ in affirming
             ):
-                spans.append((_subject_start(statement, words, found.start()), found.end()))
+                spans.append((subject_start(statement, words, found.start()), found.end()))
     return spans
 
 
@@ -140,7 +141,7 @@ def is_denied(position: int, spans: list[Span]) -> bool:
     return any(start <= position < end for start, end in spans)
 
 
-def _scope_end(words: _Words, negator: re.Match[str]) -> int:
+def scope_end(words: Words, negator: re.Match[str]) -> int:
     """Index behind the last word that the negator reaches."""
     texts = words.texts
     own, first = words.first_at(negator.start()), words.first_at(negator.end())
@@ -211,7 +212,7 @@ def _continues_list(texts: tuple[str, ...], first: int, longest: int = _LONGEST_
     return sum(word[0].isalnum() for word in item if word != 'and') <= longest
 
 
-def _subject_start(statement: str, words: _Words, head: int) -> int:
+def subject_start(statement: str, words: Words, head: int) -> int:
     """Where the subject starts of which the words from `head` on deny the presence."""
     before = max(0, head - _LONGEST_LABEL)
     label = _LABEL.search(statement[before:head])

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from emola_jax.metrics import negation
+from emola_jax.metrics.strict_1 import negation
 
 
 def denied(sentence, word):

@@ -1,4 +1,4 @@
-from emola_jax.metrics.prose import statements
+from emola_jax.metrics.strict_1.prose import statements
 
 
 def test_sentences_end_before_a_blank_only():

@@ -1,0 +1,82 @@
+"""Tables in an answer: Markdown with pipes, tabs, comma-separated rows, columns of blanks."""
+
+from __future__ import annotations
+
+import re
+
+Table = list[list[str]]
+"""Rows of cells; the first row may be a head."""
+
+_RULE = re.compile(r'[\s|:+=-]+')
+_COLUMNS = re.compile(r'\t+| {3,}')
+_VALUE = re.compile(r'[✓✗]|[01](?:\.\d+)?|yes|no|true|false|present|absent|active|inactive', re.I)
+"""What a column of a comma-separated table holds; 'AU4, AU9' in lines below one another is none."""
+_BULLETED = re.compile(r'\s*(?:[-*•●▪◦‣·–—>+#]+|\(?\d{1,2}[.)])\s')
+_FEWEST = 2
+
+
+def tables(rows: list[str]) -> tuple[list[Table], list[str]]:
+    """The tables among `rows` (raw lines of a text), and the other lines."""
+    found: list[Table] = []
+    rest: list[str] = []
+    run: list[list[str]] = []
+    lines: list[str] = []
+    ruled = False
+
+    def close() -> None:
+        nonlocal run, lines, ruled
+        if _is_table(run, lines):
+            found.append(run)
+        else:
+            rest.extend(lines)
+        run, lines, ruled = [], [], False
+
+    kind = ''
+    for row in rows:
+        cells, now = _cells(row)
+        if run and now != kind and not (now == 'rule' and kind == 'pipe'):
+            close()
+        if now == 'rule' and run:
+            lines.append(row)
+            continue
+        if cells and now != 'rule':
+            kind = now
+            run.append(cells)
+            lines.append(row)
+        else:
+            rest.append(row)
+    close()
+    return found, rest
+
+
+def _cells(row: str) -> tuple[list[str], str]:
+    """Cells of a line, and which mark parts them."""
+    if '|' in row or (row.count('-') > 2 and _RULE.fullmatch(row)):
+        if _RULE.fullmatch(row):
+            return [], 'rule'
+        inner = row.strip().removeprefix('|').removesuffix('|')
+        return [_clean(cell) for cell in inner.split('|')], 'pipe'
+    if _BULLETED.match(row):
+        return [], ''
+    if '\t' in row.strip() or '   ' in row.strip():
+        return [_clean(cell) for cell in _COLUMNS.split(row.strip())], 'tab'
+    if row.count(',') and not re.search(r'[.:;(]\s', row):
+        return [_clean(cell) for cell in row.split(',')], 'comma'
+    return [], ''
+
+
+def _clean(cell: str) -> str:
+    return re.sub(r'\*+|`+|__+', '', cell).strip()
+
+
+def _is_table(run: list[list[str]], lines: list[str]) -> bool:
+    if not run:
+        return False
+    if '|' in lines[0]:
+        return len(run) >= _FEWEST and max(map(len, run)) >= _FEWEST
+    widths = {len(cells) for cells in run}
+    if len(run) < _FEWEST or len(widths) > 1 or max(widths) < _FEWEST:
+        return False
+    return ',' not in lines[0] or any(
+        all(_VALUE.fullmatch(cells[i]) for cells in run[1:]) for i in range(1, max(widths))
+    )

@@ -1,0 +1,181 @@
+"""Which parts of an English statement are denied, version 2: the rules of `strict_1`, and more.
+
+How far a negator reaches is decided as before (`strict_1.negation.scope_end`, `subject_start`); the
+words that deny are more, they are bounded, so that reading is linear, and lists of codes and
+phrases of ignorance ('difficult to say whether …') are denied whole.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+import sys
+from collections.abc import Iterable
+
+from emola_jax.metrics.strict_1 import negation as scopes
+
+Span = scopes.Span
+
+_NOUN_NEGATOR = (
+    r'no|without|neither|nor|lack(?:s|ed|ing)?(?:\s+of)?|absence\s+of|devoid\s+of|free\s+(?:of|from)'
+    r'|rather\s+than|instead\s+of|as\s+opposed\s+to|unlike|anything\s+but|far\s+from'
+    r'|(?:in|by|as\s+a)\s+contrast\s+(?:to|with)|(?<=^)in\s+comparison\s+(?:to|with)|contrary\s+to|differ(?:s|ing|ent)?\s+from'
+    r'|distinct\s+from|(?:confused|mistaken)\s+(?:with|for)'
+    r'|opposite\s+of|rul(?:es?|ed|ing)\s+out|exclud(?:es?|ing)'
+    r'|(?:argu|speak|count|point)(?:e?s|ing)?\s+against|preclud(?:es?|ing)|contradict(?:s|ing)?'
+    r'|(?:inconsistent|incompatible)\s+with|no\s+room\s+for'
+    r'|(?:absent|inactive|missing)(?=\s*(?::|AUs?\b|action|are))'
+)
+_VERB_NEGATOR = (
+    r"not|never|none|nothing|cannot|hardly|barely|scarcely|\w+n['’]t|no\s+longer|by\s+no\s+means|wo?nt|isnt|doesnt"
+    r'|arent|fail(?:s|ed|ing)?\s+to|less(?=(?:\s+\w+){1,4}\s+than\b)'
+)
+_NEGATOR = re.compile(
+    rf'\b(?:(?P<verb>{_VERB_NEGATOR})|(?P<noun>{_NOUN_NEGATOR}))(?!\w)', re.IGNORECASE
+)
+_COMPARING = re.compile(
+    r'opposite|unlike|instead|rather|as\s|in\s|contrary|differ|distinct|far\s|anything|by\s', re.I
+)
+# These hold a negator and deny nothing.
+_AFFIRMING = re.compile(
+    r'\bnot\s+(?:only|just|merely|simply|solely|without|surprisingly|to\s+mention|exaggerated)\b'
+    r'|\bnot\s+(?:as|so(?!\s+much)|nearly\s+as|very|too|particularly|fully|entirely|especially)\s+\w+(?:\s+as)?\b'
+    r'|\bif\s+not\b|\bwhy\s+not\b'
+    r'|\bno\s+(?:doubt|question|less)\b|\bwithout\s+(?:a|any)\s+(?:doubt|question)\b'
+    r'|\b(?:nothing|none)\s+(?:but|other\s+than|short\s+of)\b'
+    r"|\b(?:cannot|can\s+not|can['’]t)\s+(?:help\s+but|be\s+(?:missed|overlooked|ignored|denied"
+    r'|certain|sure|ruled\s+out|excluded|dismissed))\b'
+    r'|\bmay\s+or\s+may\s+not\b',
+    re.IGNORECASE,
+)
+
+PRESENT = (
+    r'(?:present|active|activated|visible|seen|shown|engaged|evident|apparent|observed|observable'
+    r'|detected|detectable|noticeable|noticed|discernible|displayed|involved|exhibited|found|among'
+    r'|included|triggered|recruited|there|in\s+play|at\s+play|at\s+work|clear|obvious|prominent'
+    r'|contracted|identified|perceptible|recogni[sz]able|distinguishable|confirmed|indicated'
+    r'|expressed|coded|marked|happening|occurring|firing|fired|used|employed|genuine|real|sincere)'
+)
+_BE = r'(?:is|are|was|were|seems?|appears?|remains?|can|could|does|do|did|has|have|be|been|stays?)'
+_FILLER = (
+    r'(?:be|been|being|to|appear|seem|look|at|all|very|that|any|in|quite|really|much|\w{2,20}ly)'
+)
+_UNSAID = r'(?=\s*(?:$|[,;.)\]}]|(?:while|whereas|but|and|nor)\b))'
+_FEW = rf'(?:\s+{_FILLER}){{0,5}}'
+# Each denies its subject; 'head' is where the subject ends.
+_DENYING_TAILS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf'\b{_BE}{_FEW}\s+(?:absent|missing|lacking|inactive|unlikely|excluded|undetected'
+        r'|ruled\s+out|none|out\s+of\s+play|improbable|doubtful|less\s+likely|unclear|questionable|at\s+rest)\b',
+        rf"\b(?:(?:{_BE}\s+)?(?:not|never)|cannot|\w{{2,9}}n['’]t){_FEW}\s+{PRESENT}\b",
+        rf"\b(?:{_BE}\s+not|cannot|\w{{2,9}}n['’]t){_UNSAID}",
+        rf"\b(?:not|never|\w{{2,9}}n['’]t|fails?\s+to)\s+(?:appears?|occurs?|acts?|activates?|fire"
+        rf'|show(?:\s+up)?){_UNSAID}',
+        r"\b(?:cannot|can\s+not|can't|couldn't|could\s+not)\s+be\s+(?:\w+ly\s+)?\w+",
+        r'\b(?:shows?|has|have|exhibits?|displays?)\s+no\s+(?:\w+\s+)?(?:activation|activity'
+        r'|movement|contraction|intensity)\b',
+        rf'(?<=[:=(\s])(?:no|none|absent|inactive|missing|false|0(?!\.\d)){_UNSAID}',
+    )
+)
+# 'AU26 is missing, AU25 is not': the second is there.
+_SHORT_DENIAL = re.compile(rf"(?:{_BE}\s+not|\w{{2,9}}n['’]t)\Z", re.I)
+_ABSENCE = re.compile(r'\b(?:absent|missing|inactive|lacking)\b\W+(?:\w+\W+){1,4}\Z', re.I)
+_WEIGHED = re.compile(
+    r'\b(?:considered|suspected|expected|examined|checked|evaluated|anticipated|looked\s+for)\s*,?\s*'
+    r'(?:but|yet|and)\s+(?:was\s+|is\s+|were\s+|are\s+)?(?:not|never|rejected|dismissed|discarded|ruled\s+out)\b',
+    re.I,
+)
+# Not knowing whether is not saying that.
+_IGNORANCE = re.compile(
+    r"\b(?:(?:can(?:not|\s+not|['’]?t)|could\s*n[o'’]t|unable\s+to|not\s+able\s+to|impossible\s+to"
+    r'|difficult\s+to|hard\s+to|not\s+possible\s+to|tough\s+to)\s+(?:\w+ly\s+)?(?:determine|tell|say'
+    r'|know|judge|decide|assess|see|confirm|identify|verify|establish|distinguish|ascertain|be\s+sure)'
+    r"|(?:un(?:clear|certain|sure|known)|not\s+(?:sure|clear|certain)|\w+n['’]t\s+(?:sure|clear|know))"
+    r')(?:\s+(?:if|whether|about|which|what|that|how|of|for)\b)?',
+    re.IGNORECASE,
+)
+_UNABLE = re.compile(r'unable|not able|determine|identify', re.I)
+_WHETHER = re.compile(r'(?:if|whether|about|which|what|of|for)\Z', re.IGNORECASE)
+_STOP = re.compile(
+    r'[;:—–]|\.\s|,\s*(?:but|yet|so|and|though|although|while|however)\b|\b(?:but|however|yet|though)\b',
+    re.I,
+)
+# 'None of AU6, AU12 or AU25', 'neither AU1, AU2 nor AU4': the list is denied to its end.
+_LIST = re.compile(
+    r'\b(?:none\s+of|neither)\s+'
+    r'(?:(?:the|these|following|listed|aus?|action|units?|either|visible)[\s:(]{1,3}){0,6}'
+    r'(?:(?:AUs?|action\s+units?)?[\s_#:-]{0,2}\d{1,3}(?:\s*\([^()]{0,60}\))?'
+    r'(?:\s*,?\s*(?:and|or|nor|/|&)\s+|\s*[,/&+]\s*|(?=\W*$|\W*\s[a-z(])))+',
+    re.IGNORECASE,
+)
+
+
+def denied_spans(statement: str) -> list[Span]:
+    """Parts of one statement that it denies, or of which it says that they cannot be known.
+
+    Returns:
+      Spans in the order of the text, which do not touch.
+    """
+    statement = statement.replace(' - ', ' — ')  # A dash ends a clause; a hyphen does not.
+    words = scopes.Words.of(statement)
+    affirming = merged(found.span() for found in _AFFIRMING.finditer(statement))
+    spans = ignorant_spans(statement)
+    spans += [found.span() for found in _LIST.finditer(statement)]
+    for found in _NEGATOR.finditer(statement):
+        if not is_denied(found.start(), affirming):
+            end = scopes.scope_end(words, found)
+            stop = words.spans[end - 1][1] if end else found.end()
+            if _COMPARING.match(found[0]):  # 'The opposite of joy: sadness.'
+                colon = statement.find(':', found.end(), stop)
+                stop = stop if colon < 0 else colon
+            spans.append((found.start(), stop))
+    for pattern in _DENYING_TAILS:
+        for found in pattern.finditer(statement):
+            if not _meets(found.span(), affirming) and not _denies_absence(statement, found):
+                start = scopes.subject_start(statement, words, found.start())
+                spans.append((start, found.end()))
+    for found in _WEIGHED.finditer(statement):
+        spans.append((scopes.subject_start(statement, words, found.start()), found.end()))
+    return merged(spans)
+
+
+def _denies_absence(statement: str, tail: re.Match[str]) -> bool:
+    """Whether a short denial ('…, AU25 is not') answers a statement of absence."""
+    before = statement[max(0, tail.start() - 60) : tail.start()]
+    return _SHORT_DENIAL.match(tail[0]) is not None and _ABSENCE.search(before) is not None
+
+
+def ignorant_spans(statement: str) -> list[Span]:
+    """Parts of a statement about which it says that nothing can be known."""
+    spans = []
+    for found in _IGNORANCE.finditer(statement):
+        if _WHETHER.search(found[0]) or _UNABLE.search(found[0]):
+            stop = _STOP.search(statement, found.end())
+            spans.append((found.start(), stop.start() if stop else len(statement)))
+            if not stop:
+                break
+    return merged(spans)
+
+
+def is_denied(position: int, spans: list[Span]) -> bool:
+    """Whether the character at `position` stands in one of `spans`, ordered and apart."""
+    i = bisect.bisect_right(spans, (position, sys.maxsize)) - 1
+    return i >= 0 and position < spans[i][1]
+
+
+def _meets(span: Span, spans: list[Span]) -> bool:
+    """Whether `span` begins in one of `spans`, or one of them begins in it."""
+    i = bisect.bisect_left(spans, span)
+    return is_denied(span[0], spans) or (i < len(spans) and spans[i][0] < span[1])
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """The same parts of a statement as spans in order that do not touch."""
+    found: list[Span] = []
+    for start, end in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found

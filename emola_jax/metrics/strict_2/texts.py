@@ -1,0 +1,237 @@
+"""An answer made plain: what was thought aloud goes, mark-up becomes lines, spellings become one.
+
+Everything here is linear in the length of the answer.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import unicodedata
+
+from emola_jax.metrics.strict_2 import verdicts
+
+_THOUGHT = re.compile(
+    r'</(?:think|thinking|thought|thoughts|reasoning|reflection)\s*>|◁/think▷', re.I
+)
+_THINKING = re.compile(
+    r'<(?:think|thinking|thought|thoughts|reasoning|reflection)\s*>|◁think▷', re.I
+)
+_ANSWER = re.compile(r'<(?:answer|final_answer|final|output)\s*>([^<]*(?:<(?!/)[^<]*)*)', re.I)
+_BOXED = re.compile(r'\\boxed\s*\{([^{}]{0,200}|\\text\s*\{[^{}]{0,200}\})\}')
+_TEX = re.compile(r'\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]{0,200})\}')
+
+_LINE_TAG = re.compile(
+    r'<br\s*/?>|</?(?:p|li|tr|ul|ol|div|h[1-6]|table|thead|tbody|dl|dt)\b[^<>]{0,200}>', re.I
+)
+_CELL_TAG = re.compile(r'<(?:td|th|dd)\b[^<>]{0,200}>', re.I)
+_PLAIN_TAG = re.compile(
+    r'</?(?:b|i|u|s|em|strong|span|code|sub|sup|small|font|mark|a|td|th|dd|pre|html|body)\b[^<>]{0,200}>',
+    re.I,
+)
+_ELEMENT = re.compile(
+    r'<(?P<name>\w{1,40})(?:\s[^<>]{0,100})?>(?P<content>[^<>]{0,300})</(?P=name)>'
+)
+_OTHER_TAG = re.compile(r'</?[A-Za-z_][^<>]{0,100}>')
+
+_YES, _NO = '✓', '✗'
+_MARKS = {
+    **dict.fromkeys('✅✔☑🗹👍🟢', f' {_YES} '),
+    **dict.fromkeys('❌✘✖☒🚫❎👎🔴☐⬜◻□❏✕', f' {_NO} '),
+    _YES: f' {_YES} ',
+    _NO: f' {_NO} ',
+    **dict.fromkeys('■▣', f' {_YES} '),
+}
+_PLAIN = {
+    '’': "'", '‘': "'", '“': '"', '”': '"', '。': '. ', '、': ', ', '．': '.', '−': '-',
+    '‑': '-', '‐': '-', '→': ': ', '⇒': ': ', '➜': ': ', '➔': ': ', '\u00a0': ' ',
+    '\u2028': '\n', '\u2029': '\n', '\u0085': '\n', '\r': '\n', '\v': '\n', '\f': '\n',
+    '【': '[', '】': ']', '「': '"', '」': '"', '《': '"', '》': '"',
+}  # fmt: skip
+_PLAIN_CHARACTERS = str.maketrans(_PLAIN)
+_CHARACTERS = str.maketrans({**_MARKS, **_PLAIN})
+_ARROW = re.compile(r'\s*[-=]{1,2}>\s*')
+
+_MARK = re.compile(r'[ \t]*([✓✗])[ \t]*')
+_BOX = re.compile(
+    r'(?:^(?P<bullet>[ \t]*(?:[-*+•][ \t]+|'
+    r'\d{1,2}[.)][ \t]+)?)(?=\[[^\[\]]*\][ \t]*[A-Za-z])|(?<=\w )|(?<=\) ))'
+    r'\[(?:(?P<set>[ \t]*[xX✓*][ \t]*)|[ \t]*✗?[ \t]*)\](?=[ \t]*(?:[A-Za-z]|[,;.\n]|$))',
+    re.M,
+)
+_BULLET = re.compile(
+    r'^\s*(?:(?:[-*•●▪◦‣·–—>+]|#+|\(?\d{1,2}[.)]|\(?[a-zA-Z][.)])\s+)+(?=\S)|^\s*[-*•●▪◦‣·–—]\s*(?=\*\*|__|`)'
+)
+_INLINE_BULLET = re.compile(r'(?<=\s)[•●▪◦‣]\s+')
+_HEADING = re.compile(r'^\s*#+\s+(?P<head>.+?)\s*#*\s*$')
+_STRONG_LINE = re.compile(r'^\s*(?:\*\*|__)(?P<head>[^*_|]{1,80})(?:\*\*|__)\s*$')
+_EMPHASIS = re.compile(r'\*+|`+|~~|__+|(?<!\w)_(?=\w)|(?<=\w)_(?!\w)')
+_FENCE = re.compile(r'^\s*(?:```|~~~).*$')
+_SPELLED = (
+    (re.compile(r'(?<![A-Za-z])A\.\s{0,5}U\.(?=\s{0,5}\d)', re.I), 'AU'),
+    (re.compile(r'\b(?:no\.|number|nr\.)\s{0,5}(?=\d)', re.I), ''),
+)
+_UNDERLINE = re.compile(r'\s*(?:-{3,}|={3,})\s*')
+_ITEM = re.compile(
+    r'\s*(?:[-*•●▪◦‣·–—#>|+✓✗\[]|\(?\d{1,2}[.)]\s|\(?[a-zA-Z][.)]\s|AUs?[\s_#:-]*\d|\w+\s*[:=])',
+    re.I,
+)
+_TERMINAL = ('.', '!', '?', ':', ';', '|', '."', '.)')
+_NARROWEST = 40
+
+
+def answered(text: str) -> str:
+    """The part of `text` that is the answer: behind the thoughts, in the answer's own tags."""
+    ends = list(_THOUGHT.finditer(text))
+    if ends:
+        text = text[ends[-1].end() :]
+    elif begins := _THINKING.search(text):
+        text = text[: begins.start()]  # Cut off while it still thought: it never answered.
+    tagged = [found[1] for found in _ANSWER.finditer(text) if found[1].strip()]
+    if tagged:
+        return tagged[-1]
+    boxed = _BOXED.findall(_TEX.sub(r'\1', text))
+    return boxed[-1] if boxed and boxed[-1].strip() else text
+
+
+def plain(text: str) -> str:
+    """`text` in one spelling: NFKC, plain quotes, one pair of check marks, no tags of HTML."""
+    text = unicodedata.normalize('NFKC', text.translate(_CHARACTERS)).translate(_PLAIN_CHARACTERS)
+    text = ''.join(
+        c for c in text if c in '\n\t' or unicodedata.category(c) not in ('Cf', 'Cc', 'Mn')
+    )
+    text = _BOX.sub(_mark, _MARK.sub(r' \1 ', text))
+    text = _LINE_TAG.sub('\n', text)
+    text = _PLAIN_TAG.sub('', _CELL_TAG.sub(' | ', text))
+    text = _ELEMENT.sub(r'\g<name>: \g<content>\n', text)
+    text = _ARROW.sub(': ', _OTHER_TAG.sub(' ', text))
+    for pattern, spelling in _SPELLED:
+        text = pattern.sub(spelling, text)
+    return text
+
+
+def lines(text: str) -> list[str]:
+    """Lines of a plain text, each a statement or more: bullets, emphasis and hard wraps go.
+
+    A heading, and a line in bold, end with a colon. An empty line stays, as ''.
+    """
+    found: list[str] = []
+    for block in _unwrapped(_signed(_underlined(text.split('\n')))):
+        for line in _INLINE_BULLET.sub('\n', block).split('\n'):
+            if not _FENCE.match(line):
+                found.append(_line(line))
+    return found
+
+
+def _line(line: str) -> str:
+    head = _HEADING.match(line) or _STRONG_LINE.match(line)
+    if head:
+        inner = _bare(head['head'])
+        return inner if inner.endswith((':', '.', '!')) else f'{inner}:'
+    return _bare(_BULLET.sub('', line))
+
+
+def _bare(text: str) -> str:
+    return ' '.join(_BULLET.sub('', _EMPHASIS.sub('', text)).split())
+
+
+def _mark(box: re.Match[str]) -> str:
+    return f'{box["bullet"] or ""}{_YES if box["set"] else _NO} '
+
+
+def _underlined(rows: list[str]) -> list[str]:
+    """Headings that are underlined, as headings with '#'."""
+    found: list[str] = []
+    for row in rows:
+        if _UNDERLINE.fullmatch(row) and found and found[-1].strip() and '|' not in found[-1]:
+            found[-1] = f'# {found[-1].strip()}'
+        else:
+            found.append(row)
+    return found
+
+
+def _signed(rows: list[str]) -> list[str]:
+    """'+AU6', '-AU4' are marks where a text has both."""
+    signs = [re.match(r'\s*([-+])\s?(?=AU)', row) for row in rows]
+    if not ({sign[1] for sign in signs if sign} >= {'-', '+'}):
+        return rows
+    marks = {'+': f'{_YES} ', '-': f'{_NO} '}
+    return [
+        marks[sign[1]] + row[sign.end() :] if sign else row
+        for row, sign in zip(rows, signs, strict=True)
+    ]
+
+
+def _unwrapped(rows: list[str]) -> list[str]:
+    """Joins the lines of paragraphs that were wrapped at a width.
+
+    A paragraph was wrapped where no line had room for the first word of the next one.
+    """
+    found: list[str] = []
+    paragraph: list[str] = []
+    for row in [*rows, '']:
+        if row.strip():
+            paragraph.append(row)
+            continue
+        found += _joined(paragraph) if _is_wrapped(paragraph) else paragraph
+        found.append('')
+        paragraph = []
+    return found[:-1] if found else found
+
+
+def _is_wrapped(paragraph: list[str]) -> bool:
+    if len(paragraph) < 2:
+        return False
+    width = max(map(len, paragraph))
+    if width < _NARROWEST or max(len(row.rstrip()) for row in paragraph[:-1]) < _NARROWEST:
+        return False
+    return all(
+        len(row.rstrip()) + 1 + len(after.split(None, 1)[0]) > width
+        for row, after in itertools.pairwise(paragraph)
+        if not _ITEM.match(after)
+    )
+
+
+def _joined(paragraph: list[str]) -> list[str]:
+    found = [paragraph[0]]
+    for row in paragraph[1:]:
+        if _ITEM.match(row) or found[-1].rstrip().endswith(_TERMINAL):
+            found.append(row)
+        else:
+            found[-1] = f'{found[-1].rstrip()} {row.lstrip()}'
+    return found
+
+
+_END = re.compile(r'(?P<mark>[.!?]+)(?=["\')\]]*(?:\s|$))|;')
+_ABBREVIATED = re.compile(
+    r'(?:\be\.g|\bi\.e|\bvs|\bcf|\betc|\bDr|\bMr|\bMs|\bFig|^\W*\d{1,2})$', re.I
+)
+_ASKS = re.compile(
+    r'(?:is|are|was|were|do|does|did|can|could|would|what|which|who|how|why|where)\b|.*\bor\b', re.I
+)
+_REPLY = re.compile(r'\s*(?:(?:a|answer)\s*:\s*)?([^.,!?;:\n]{1,30})(?:[.,!;]|$)\s*', re.I)
+
+
+def statements(line: str) -> list[str]:
+    """Sentences of a line; a question goes, or becomes 'question: yes' with the reply to it."""
+    found: list[str] = []
+    start = 0
+    for end in _END.finditer(line):
+        if end.start() < start:
+            continue
+        part, mark = line[start : end.start()].strip(), end['mark'] or ''
+        if mark == '.' and _ABBREVIATED.search(part[-8:]):
+            continue
+        start = end.end()
+        if '?' in mark:
+            reply = _REPLY.match(line, start)
+            verdict = verdicts.of_text(reply[1]) if reply else None
+            if reply and verdict is not None:
+                start = reply.end()
+                found.append(f'{part}: {"yes" if verdict else "no"}')
+                continue
+            if _ASKS.match(part.rpartition(':')[2].strip() if part[:2].lower() == 'q:' else part):
+                continue
+        found.append(part)
+    found.append(line[start:].strip())
+    return [part for part in found if part.strip(' "\')]')]

@@ -1,0 +1,162 @@
+import os
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import cv2
+import numpy as np
+import pytest
+
+from emola_jax.errors import UserError
+from input_pipeline import videos
+from tests.predict.photos import write_timed_video, write_video
+
+UNEVEN = [0, 0.1, 0.2, 0.3, 0.5, 1.6, 1.633, 3.2, 6.4]
+
+
+def times(path):
+    with videos.opened(path) as capture:
+        return list(videos.frames(capture))
+
+
+@pytest.mark.parametrize('suffix', ['.mkv', '.webm'])
+def test_times_are_those_of_the_container(tmp_path, suffix):
+    video = write_timed_video(tmp_path / f'uneven{suffix}', UNEVEN)
+    assert times(video) == pytest.approx(UNEVEN, abs=0.0006)
+
+
+@pytest.mark.parametrize(
+    ('suffix', 'code'),
+    [
+        ('.3gp', 'H263'),
+        ('.asf', 'WMV2'),
+        ('.avi', 'MJPG'),
+        ('.flv', 'FLV1'),
+        ('.ivf', 'VP80'),
+        ('.m2ts', 'MPG2'),
+        ('.mkv', 'VP80'),
+        ('.mov', 'mp4v'),
+        ('.mp4', 'mp4v'),
+        ('.mpg', 'MPG2'),
+        ('.MTS', 'MPG2'),
+        ('.ogv', 'VP80'),
+        ('.ts', 'mp4v'),
+        ('.vob', 'MPG2'),
+        ('.webm', 'VP80'),
+        ('.wmv', 'WMV2'),
+        ('.y4m', 'I420'),
+    ],
+)
+def test_every_kind_is_timed_evenly_where_its_frames_are(tmp_path, suffix, code):
+    size = (176, 144)
+    path = tmp_path / f'even{suffix}'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), 10, size)
+    for number in range(10):
+        writer.write(np.full((144, 176, 3), 20 * number, np.uint8))
+    writer.release()
+    assert times(path) == pytest.approx([n / 10 for n in range(10)], abs=0.02)
+
+
+def test_frames_are_found_by_their_times(tmp_path):
+    video = write_timed_video(tmp_path / 'uneven.mkv', UNEVEN)
+    wanted = [6.4, 0.2, 1.633, 2.0]
+    found = videos.frames_at(video, wanted)
+    assert [None if frame is None else round(frame.mean() / 10) for frame in found] == [
+        8,
+        2,
+        6,
+        None,
+    ]
+    assert videos.frames_at(tmp_path / 'gone.mkv', [0.0]) == [None]
+
+
+class _Untimed:
+    """A capture whose container times no frame but some."""
+
+    def __init__(self, stated):
+        self.left = list(stated)
+
+    def get(self, key):
+        return 10.0 if key == cv2.CAP_PROP_FPS else self.now
+
+    def grab(self):
+        self.now = self.left.pop(0) if self.left else None
+        return self.now is not None
+
+
+@pytest.mark.parametrize(
+    ('stated', 'expected'),
+    [
+        ([0, 0, 0, 0], [0, 0.1, 0.2, 0.3]),
+        ([0, 100, 200, 0], [0, 0.1, 0.2, 0.3]),
+        ([0, 500, 400, 900], [0, 0.5, 0.6, 0.9]),
+        ([float('nan'), 100], [0, 0.1]),
+        ([-40, -20, 100], [0, 0.1, 0.2]),
+    ],
+)
+def test_a_frame_without_a_time_comes_one_step_after_the_one_before(stated, expected):
+    assert list(videos.frames(_Untimed(stated))) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    'content', [b'', b'no video', b'#EXTM3U\nhttp://127.0.0.1/x.mp4\n', b'\0' * 99, b'RIFF\0\0\0\0']
+)
+def test_what_is_no_video_is_one_line(tmp_path, content):
+    path = tmp_path / 'a.mp4'
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r'a\.mp4: no readable video') as caught:
+        times(path)
+    assert '\n' not in str(caught.value)
+
+
+def test_a_missing_file_a_folder_and_a_pipe_are_one_line(tmp_path):
+    os.mkfifo(tmp_path / 'pipe.mp4')
+    for name in ('gone.mp4', '', 'pipe.mp4'):
+        with pytest.raises(UserError, match='no readable video'):
+            times(tmp_path / name)
+
+
+class _Counting(BaseHTTPRequestHandler):
+    asked = 0
+
+    def do_GET(self):
+        type(self).asked += 1
+        self.send_error(404)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_nothing_is_fetched(tmp_path, monkeypatch):
+    server = HTTPServer(('127.0.0.1', 0), _Counting)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f'127.0.0.1:{server.server_port}'
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / 'http:' / address
+    folder.mkdir(parents=True)
+    (folder / 'x.mp4').write_bytes(b'\0no video')
+    play_list = tmp_path / 'list.mp4'
+    play_list.write_text(f'#EXTM3U\n#EXTINF:1,\nhttp://{address}/y.mp4\n')
+    joined = tmp_path / 'joined.mp4'
+    joined.write_text(f"ffconcat version 1.0\nfile 'http://{address}/z.mp4'\n")
+    relative = folder.relative_to(tmp_path) / 'x.mp4'
+    try:
+        for path in (relative, play_list, joined):
+            with pytest.raises(UserError):
+                times(path)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert _Counting.asked == 0
+
+
+def test_a_name_that_is_no_text_is_opened(tmp_path):
+    video = write_video(tmp_path / 'clip.mp4')
+    odd = video.rename(tmp_path / os.fsdecode(b'clip\xff.mp4'))
+    assert len(times(odd)) == 20
+
+
+def test_a_frame_beyond_the_limit_is_refused(tmp_path, monkeypatch):
+    video = write_video(tmp_path / 'clip.mp4')
+    monkeypatch.setattr(videos, 'LARGEST_FRAME', 96 * 64 - 1)
+    with pytest.raises(UserError, match='frames of 96 x 64 pixels'):
+        times(video)
