@@ -96,7 +96,7 @@ def scan(root: Path, options: Options) -> Scan:
                 found.items.append(
                     frames.item(
                         root / _FOLDER,
-                        numbered.get(frame or 0, folder / f'{frame}.jpg'),
+                        numbered.get(frame, folder / f'{frame}.jpg'),
                         id=f'{subject}/{task}/{frame}',
                         split=part,
                         subject=subject,

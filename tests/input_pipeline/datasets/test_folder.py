@@ -222,7 +222,7 @@ def test_names_that_differ_in_case_alone_are_not_taken_for_each_other(root):
         trees.build(Folder, root, 'mix')
 
 
-@pytest.mark.parametrize('name', ['labels.csv', 'landmarks/three.npy'])
+@pytest.mark.parametrize('name', ['labels.csv', 'one.jpg', 'landmarks/three.npy'])
 def test_a_git_lfs_pointer_is_named_as_one(root, name):
     pointer = 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n'
     trees.put(root / name, pointer)
