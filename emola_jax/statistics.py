@@ -93,7 +93,9 @@ def _entries(args: argparse.Namespace) -> list[Entry]:
         if not args.task:
             raise UserError('--json: give --task=emotion or --task=au, which the file does not say')
         return statistics_sources.json_entries(args.json, args.task)
-    splits = statistics_sources.splits(args.dataset, root=args.root, config=args.config)
+    splits = statistics_sources.splits(
+        args.dataset, root=args.root, config=args.config, task=args.task
+    )
     entries = [entry for split in splits for entry in statistics_sources.entries(split)]
     return [entry for entry in entries if args.task in (None, entry.task)]
 

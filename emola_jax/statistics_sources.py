@@ -38,13 +38,14 @@ class Split:
     labelled: bool
 
 
-def splits(dataset: str, *, root: Path, config: str) -> list[Split]:
+def splits(dataset: str, *, root: Path, config: str, task: str | None = None) -> list[Split]:
     """Opens every split of a data set, as its owners ship it.
 
     Args:
       dataset: one of `DATASETS`.
       root: the folder of a data set that the user brings.
       config: the config file whose rendered faces are meant.
+      task: the only task of a data set that the user brings, or None for all that it has.
 
     Raises:
       UserError: an unknown data set, or one whose files aren't there or are wrong.
@@ -52,7 +53,7 @@ def splits(dataset: str, *, root: Path, config: str) -> list[Split]:
     if registry.full_name(dataset) == registry.RENDERED:
         return _rendered(config)
     data_set = registry.find(dataset).DATA_SET
-    options = Options(task='mix' if len(data_set.tasks) > 1 else data_set.tasks[0])
+    options = Options(task=task or ('mix' if len(data_set.tasks) > 1 else data_set.tasks[0]))
     found = data_set.look(root, options)
     if found.problems:
         raise UserError('\n'.join(problem.message for problem in found.problems))

@@ -46,7 +46,7 @@ def read_text(path: Path) -> str:
         text = encoded.decode(encoding)
     except UnicodeDecodeError as error:
         raise UserError(f'{path}: {_no_text(encoded, encoding, error.start)}') from None
-    if '\0' in text[:_HEAD]:
+    if 4 * text.count('\0', 0, _HEAD) > len(text[:_HEAD]):
         raise UserError(
             f'{path}: expected text, found NUL bytes (UTF-16 without its byte order mark?); save '
             'it as UTF-8'

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from emola_jax import build_data
@@ -56,6 +58,20 @@ def test_what_to_get_of_every_data_set(capsys):
 def test_a_data_set_that_is_none(tmp_path):
     with pytest.raises(SystemExit, match="data set 'bp5d': expected one of"):
         build_data.main(['--dataset=bp5d', f'--root={tmp_path}'])
+
+
+def test_names_of_folders_that_are_no_text(tmp_path, capsys):
+    folder = tmp_path / 'no\udcfftext'
+    photos(folder / 'photos')
+    arguments = ['--dataset=folder', f'--root={folder}/photos', f'--out={tmp_path}/built']
+    assert build_data.main(arguments) == 0
+    trees.put(folder / 'photos/labels.csv', 'file,emotion\na.jpg,fear\nnone.jpg,fear\n')
+    with pytest.raises(SystemExit, match=r"none\.jpg doesn't exist"):
+        build_data.main(arguments)
+    problems = json.loads((tmp_path / 'built/folder-problems.json').read_text())
+    assert problems[0]['message'].endswith("no\\udcfftext/photos/none.jpg doesn't exist")
+    with pytest.raises(SystemExit, match='writes below names in UTF-8 only'):
+        build_data.main([*arguments[:2], f'--out={folder}/built'])
 
 
 def test_an_output_that_is_a_file_ends_in_a_sentence_before_any_work(tmp_path):

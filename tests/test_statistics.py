@@ -1,11 +1,14 @@
 import csv
 import json
 import math
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from emola_jax import statistics, statistics_data, statistics_sources
 from emola_jax.statistics_data import Entry
@@ -163,6 +166,45 @@ def test_faba_instruct_from_its_released_layout(tmp_path, capsys):
     assert 'Entries of train carry no label' in page.text
     assert '19,474' in page.text and '207.35' in page.text
     assert 'http' not in text and not [tag for tag, _ in page.tags if tag in ('script', 'link')]
+
+
+def test_one_task_needs_the_files_of_no_other(tmp_path):
+    root, out = tmp_path / 'root', tmp_path / 'out'
+    shutil.copytree(FABA, root)
+    for path in root.glob('FABAInstruct/*/*_au_anno.json'):
+        path.unlink()
+    arguments = ['--dataset=faba', '--task=emotion', f'--root={root}', f'--out={out}']
+    assert statistics.main(arguments) == 0
+    with (out / 'counts.csv').open(newline='') as file:
+        assert {row['task'] for row in csv.DictReader(file)} == {'emotion'}
+
+
+_ODD = '\0\x0b\x1b[31m\x85\u2028<&"\'>]]>{{7*7}}{% x %}\U0001f600\u0301\ufffe'
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(st.text(st.sampled_from(_ODD + 'ab .,1'), max_size=30), min_size=1, max_size=4))
+def test_any_text_becomes_a_page_that_says_it_and_runs_nothing(tmp_path_factory, texts):
+    folder = tmp_path_factory.mktemp('odd')
+    turns = [{'from': 'human', 'value': 'Q'}, {'from': 'gpt', 'value': 'A'}]
+    items = [{'conversations': [turns[0] | {'value': t}, turns[1] | {'value': t}]} for t in texts]
+    path = folder / 'odd.json'
+    path.write_text(json.dumps(items))
+    for task in ('emotion', 'au'):
+        assert statistics.main([f'--json={path}', f'--task={task}', f'--out={folder}/{task}']) == 0
+        page = Page((folder / task / 'statistics.html').read_text())
+        assert not [tag for tag, _ in page.tags if tag == 'script'] and '49' not in page.text
+        with (folder / task / 'instructions.csv').open(newline='') as file:
+            told = {row['instruction'] for row in csv.DictReader(file)}
+        assert told == {text.strip() for text in texts}
+
+
+def test_where_the_results_cannot_go_is_a_sentence(tmp_path):
+    path = tmp_path / 'a.json'
+    turns = [{'from': 'human', 'value': 'Q'}, {'from': 'gpt', 'value': 'AU4.'}]
+    path.write_text(json.dumps([{'conversations': turns}]))
+    with pytest.raises(SystemExit, match=r'a\.json: is a file; a folder was expected'):
+        statistics.main([f'--json={path}', '--task=au', f'--out={path}'])
 
 
 def test_a_conversation_file_of_any_model(tmp_path, capsys):

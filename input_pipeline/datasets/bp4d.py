@@ -86,12 +86,17 @@ def scan(root: Path, options: Options) -> Scan:
         numbered = frames.numbered(folder)
         for row in table.records[:: options.frame_step]:
             frame = tables.whole_number(row.cells.get(table.columns[0], ''))
-            codes = {au: row.cells.get(str(au), '') for au in _AUS}
-            if _is_coded(found, f'{path}, line {row.line}', row, frame, codes):
+            where = f'{path}, line {row.line}'
+            if frame is None:
+                expected = 'expected a frame number and the codes of its action units'
+                found.problem(where, checks.BAD_ROW, f'{where}: {row.fault or expected}')
+                continue
+            codes = {au: row.cells[str(au)] for au in _AUS}
+            if _is_coded(found, where, codes):
                 found.items.append(
                     frames.item(
                         root / _FOLDER,
-                        numbered.get(frame or 0, folder / f'{frame}.jpg'),
+                        numbered.get(frame, folder / f'{frame}.jpg'),
                         id=f'{subject}/{task}/{frame}',
                         split=part,
                         subject=subject,
@@ -102,14 +107,8 @@ def scan(root: Path, options: Options) -> Scan:
     return found
 
 
-def _is_coded(
-    found: Scan, where: str, row: tables.Record, frame: int | None, codes: dict[int, str]
-) -> bool:
-    """Whether a row is a frame with all its labels; what else it is goes into `found`."""
-    if frame is None:
-        expected = 'expected a frame number and the codes of its action units'
-        found.problem(where, checks.BAD_ROW, f'{where}: {row.fault or expected}')
-        return False
+def _is_coded(found: Scan, where: str, codes: dict[int, str]) -> bool:
+    """Whether a frame has all its labels; what else it is goes into `found`."""
     wrong = [f'AU{au} = {code!r}' for au, code in codes.items() if code not in ('0', '1', '9')]
     if wrong:
         message = f'{where}: {", ".join(wrong)}; expected 0 (absent), 1 (present) or 9 (not coded)'

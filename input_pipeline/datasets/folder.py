@@ -116,22 +116,26 @@ def scan(root: Path, options: Options) -> Scan:
 
 def _json_table(path: Path) -> tables.Table:
     """One object a line as a table: cells are whatever JSON values they are."""
-    records = []
-    for number, line in tables.lines(path):
-        where = f'{path}, line {number}'
-        row = parse_fields(line, where)
-        if not isinstance(row, Fields):
-            raise UserError(f'{where}: expected a JSON object, found {shown(row)}')
-        cells = {str(key).lower(): value for key, value in row.items()}
-        twice = [
-            *row.repeated,
-            *(name for name in cells if list(map(str.lower, row)).count(name) > 1),
-        ]
-        fault = f'has the field {twice[0]!r} twice' if twice else ''
-        records.append(tables.Record(number, cells, fault))
+    records = [_json_record(number, line) for number, line in tables.lines(path)]
     if not records:
         raise UserError(f'{path}: expected one JSON object a line, found nothing')
-    return tables.Table(list(dict.fromkeys(name for row in records for name in row.cells)), records)
+    columns = list(dict.fromkeys(name for record in records for name in record.cells))
+    if not columns:
+        raise UserError(f'{path}, line {records[0].line}: {records[0].fault}')
+    return tables.Table(columns, records)
+
+
+def _json_record(number: int, line: str) -> tables.Record:
+    try:
+        row = parse_fields(line, 'the line')
+    except UserError as error:
+        return tables.Record(number, {}, str(error))
+    if not isinstance(row, Fields):
+        return tables.Record(number, {}, f'expected a JSON object, found {shown(row)}')
+    names = [name.lower() for name in row]
+    cells = dict(zip(names, row.values(), strict=True))
+    twice = [*row.repeated, *(name for name in cells if names.count(name) > 1)]
+    return tables.Record(number, cells, f'has the field {shown(twice[0])} twice' if twice else '')
 
 
 def _faults(record: tables.Record, finder: paths.Finder) -> Iterator[tuple[str, str]]:

@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from emola_jax.errors import UserError
 from emola_jax.files import atomic_write, waiting_turn
+from emola_jax.texts import is_text
 from input_pipeline.datasets import builder
 from input_pipeline.datasets.items import Item, Options, read
 from input_pipeline.datasets.plan import BLOCK, DataSet, Plan, fingerprint, make_plan
@@ -58,6 +59,8 @@ def build(
         them (all of it is listed).
     """
     data_set = faces.DATA_SET
+    if not is_text(str(data_dir)):
+        raise UserError(f'{data_dir}: array_record writes below names in UTF-8 only; name another')
     data_dir.mkdir(parents=True, exist_ok=True)
     found = data_set.look(root, options)
     key = fingerprint(data_set, options, found, drop=drop)

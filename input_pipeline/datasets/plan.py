@@ -143,15 +143,16 @@ def make_plan(
     wrong = [*found.problems, *checks.whole(found.items)]
     wrong += _check_files(data_set, found.items, work, threads)
     stops = not drop or any(problem.kind in checks.ALWAYS_STOP for problem in wrong)
+    full_list = work.parent / f'{data_set.name}-problems.json'
     if wrong:
-        full_list = work.parent / f'{data_set.name}-problems.json'
         write_json(full_list, [_as_text(problem) for problem in wrong])
         if stops:
             raise UserError(checks.report(data_set.name, wrong, full_list))
     first = {problem.record: problem.kind for problem in reversed(wrong)}
     usable = [item for item in found.items if item.id not in first]
     if not usable:
-        raise UserError(f'{data_set.name}: no usable record among {len(found.items)} in its files')
+        why = f'\n{checks.report(data_set.name, wrong, full_list)}' if wrong else ''
+        raise UserError(f'{data_set.name}: there is no usable record{why}')
     dropped = found.dropped + collections.Counter(first.values())
     return Plan(usable, _summary(data_set, options, usable, dropped, found.notes), work)
 

@@ -111,29 +111,42 @@ def test_what_is_missing_and_where_it_comes_from(tmp_path):
         trees.build(Affectnet, tmp_path, 'emotion')
 
 
-@pytest.mark.parametrize(
-    ('box', 'told'),
-    [
-        ('5000,10,100,100', "the face's box reaches to 5100, 110, beyond the picture of 64 x 80"),
-        ('40,20,30,40', "the face's box reaches to 70, 60, beyond the picture of 64 x 80"),
-        ('10,20,0,40', "line 2: the face's box is 0 x 40 pixels, expected at least 1 x 1"),
-        ('-3,20,30,40', "line 2: the face's box is ['-3', '20', '30', '40'], expected four whole"),
-        ('10,20,wide,40', "line 2: the face's box is ['10', '20', 'wide', '40']"),
-    ],
-)
-def test_a_box_that_does_not_fit_is_named_and_can_be_dropped(lists, box, told):
+@pytest.mark.parametrize('release', ['arrays', 'lists'])
+def test_what_programs_leave_in_folders_is_passed_over(release, request):
+    trees.check_litter(Affectnet, request.getfixturevalue(release), 'emotion')
+
+
+BOXES = {
+    'outside': ('5000,20,30,40', 'beyond the picture of 64 x 80 pixels'),
+    'below': ('10,81,30,40', 'beyond the picture of 64 x 80 pixels'),
+    'partly outside': ('40,20,30,40', 'beyond the picture of 64 x 80 pixels'),
+    'no width': ('10,20,0,40', 'is 0 x 40 pixels, expected at least 1 x 1'),
+    'no height': ('10,20,30,0', 'is 30 x 0 pixels, expected at least 1 x 1'),
+    'negative': ('-1,20,30,40', "is ['-1', '20', '30', '40'], expected four whole numbers"),
+    'a part of a pixel': ('1.5,20,30,40', "is ['1.5', '20', '30', '40'], expected four whole"),
+    'no number': ('nan,20,30,40', "is ['nan', '20', '30', '40'], expected four whole numbers"),
+    'a digit of another kind': ('\N{SUPERSCRIPT TWO},20,30,40', 'expected four whole numbers'),
+    'too long for a number': ('9' * 5000 + ',20,30,40', 'expected four whole numbers'),
+}
+
+
+@pytest.mark.parametrize('kind', BOXES)
+def test_a_box_that_no_face_can_have_is_one_row_and_can_be_dropped(lists, kind):
+    box, told = BOXES[kind]
     path = lists / 'AffectNet/Manually_Annotated_file_lists/training.csv'
-    good = '689/a.jpg,10,20,30,40,1.5;2.5,3,0.1,0.2'
-    path.write_text(path.read_text().replace('10,20,30,40', box) + f'\n{good}')
+    path.write_text(path.read_text() + f'\n689/z.jpg,{box},1;2,1,0,0\n7/c.JPG,0,0,8,8,,1,0,0\n')
     trees.picture(lists / 'AffectNet/Manually_Annotated_Images/689/z.jpg', 77, size=(64, 80))
-    path.write_text(path.read_text().replace(good, good.replace('a.jpg', 'z.jpg')))
     with pytest.raises(UserError) as error:
         trees.build(Affectnet, lists, 'emotion')
-    assert told in str(error.value)
-    assert len(trees.read(trees.build(Affectnet, lists, 'emotion', drop=True))['train']) == 1
+    assert told in str(error.value) and 'affectnet: ' in str(error.value)
+    built = trees.build(Affectnet, lists, 'emotion', drop=True)
+    made = trees.read(built)
+    assert [record.id for record in made['train']][-1] == 'train/7/c'
+    assert manual.describe(built)['dropped']['box beyond the picture'] == 1
 
 
-def test_junk_among_annotations_is_passed_over(arrays):
-    for name in ('._0_exp.npy', '.DS_Store', 'Thumbs.db', 'README.txt'):
-        trees.put(arrays / 'AffectNet/train_set/annotations' / name, 'junk')
-    assert len(trees.read(trees.build(Affectnet, arrays, 'emotion'))['train']) == 7
+def test_a_box_may_fill_its_picture_and_be_written_as_spreadsheets_do(lists):
+    path = lists / 'AffectNet/Manually_Annotated_file_lists/training.csv'
+    path.write_text(path.read_text().replace(',10,20,30,40,', ',0.0,0,64,80.0,'))
+    made = trees.read(trees.build(Affectnet, lists, 'emotion'))
+    assert images.decode(made['train'][0].image, name='a').size == (64, 80)

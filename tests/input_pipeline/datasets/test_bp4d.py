@@ -98,3 +98,7 @@ def test_faults_of_several_files_are_listed_together(root):
         "F009/T1/3.jpg doesn't exist",
     ):
         assert part in str(error.value)
+
+
+def test_what_programs_leave_in_folders_is_passed_over(root):
+    trees.check_litter(Bp4d, root, 'au')

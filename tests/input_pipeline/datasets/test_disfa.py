@@ -106,3 +106,15 @@ def test_the_parts_share_nobody_and_hold_all_27():
     # The database has no SN014, SN015, SN019, SN020 and SN022, and ends with SN032.
     absent = {14, 15, 19, 20, 22}
     assert sorted(people) == [f'SN{n:03d}' for n in range(1, 33) if n not in absent]
+
+
+def test_what_programs_leave_in_folders_is_passed_over(root):
+    trees.check_litter(Disfa, root, 'au')
+
+
+def test_a_video_that_is_none_costs_its_subject_alone(root):
+    trees.put(root / 'DISFA/Video_LeftCamera/LeftVideoSN001_comp.avi', 'no film')
+    built = trees.build(Disfa, root, 'au', drop=True)
+    assert {part: len(records) for part, records in trees.read(built).items()} == {'part2': 2}
+    dropped = manual.describe(built)['dropped']
+    assert (dropped['unreadable video'], dropped['missing file']) == (1, 3)

@@ -97,3 +97,7 @@ def test_an_excel_sheet_is_to_be_saved_as_csv(tmp_path):
     trees.put(tmp_path / 'EmotioNet/emotionet_facs_24600.xlsx', b'PK')
     with pytest.raises(UserError, match=r'save .*emotionet_facs_24600\.xlsx as CSV'):
         trees.build(Emotionet, tmp_path, 'au')
+
+
+def test_what_programs_leave_in_folders_is_passed_over(root):
+    trees.check_litter(Emotionet, root, 'au')

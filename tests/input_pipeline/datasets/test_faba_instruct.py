@@ -247,6 +247,16 @@ def test_a_wrong_entry_is_one_named_line_and_can_be_dropped(root, told, split, e
         trees.build(faba_instruct.FabaInstruct, root, 'emotion')
 
 
+def test_where_all_is_dropped_the_reasons_are_said(root):
+    for name, entry in (('train', {'image': ['a.jpg']}), ('eval', {})):
+        path = root / f'FABAInstruct/{name}/{name}_emotion_anno.json'
+        path.write_text(json.dumps([entry] if entry else []))
+    with pytest.raises(UserError) as error:
+        trees.build(faba_instruct.FabaInstruct, root, 'emotion', drop=True)
+    assert 'there is no usable record' in str(error.value)
+    assert "entry 0: image is ['a.jpg'], expected a text" in str(error.value)
+
+
 def test_wrong_entries_are_dropped_and_counted(root):
     path = root / 'FABAInstruct/train/train_emotion_anno.json'
     right = json.loads(path.read_text())

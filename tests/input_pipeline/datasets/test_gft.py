@@ -67,3 +67,7 @@ def test_what_is_missing_and_where_it_comes_from(tmp_path):
         trees.build(Gft, tmp_path, 'au')
     for part in ('GFT/train.txt', 'GFT/test.txt', 'AU_Occurrence/*.csv', 'GFT/videos', 'osf.io'):
         assert part in str(error.value)
+
+
+def test_what_programs_leave_in_folders_is_passed_over(root):
+    trees.check_litter(Gft, root, 'au')

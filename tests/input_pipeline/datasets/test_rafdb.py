@@ -57,3 +57,7 @@ def test_what_is_missing_and_where_it_comes_from(tmp_path):
 def test_it_has_no_action_units(root):
     with pytest.raises(UserError, match="rafdb has no labels for task 'au'; expected task 'emo"):
         trees.build(Rafdb, root, 'au')
+
+
+def test_what_programs_leave_in_folders_is_passed_over(root):
+    trees.check_litter(Rafdb, root, 'emotion')

@@ -1,6 +1,7 @@
 """Small trees in the shapes that owners ship, and what is built of them."""
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +54,41 @@ def read(built: Path) -> dict:
 def labels(records) -> list:
     """What a record says, without its files."""
     return [(record.id, record.task, record.emotion, record.aus) for record in records]
+
+
+LEFT_BY_PROGRAMS = (
+    '.DS_Store',
+    'Thumbs.db',
+    'desktop.ini',
+    'README.txt',
+    'readme.txt',
+    '.labels.csv',
+)
+
+
+def litter(root: Path) -> None:
+    """Puts into every folder what file managers, archivers and owners leave there."""
+    folders = [root, *(path for path in root.rglob('*') if path.is_dir())]
+    for folder in folders:
+        own = [path.name for path in folder.iterdir() if path.is_file()]
+        for name in LEFT_BY_PROGRAMS:
+            put(folder / name, b'\x00\x05\x16\x07 left here')
+        for name in own:
+            put(folder / f'._{name}', b'\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X')
+            put(folder / '__MACOSX' / f'._{name}', b'\x00\x05\x16\x07')
+            put(folder / '.hidden' / name, b'of an editor')
+        put(folder / f'~${own[0] if own else "x.csv"}', b'open in Excel')
+
+
+def check_litter(faces, root: Path, task: str) -> None:
+    """Builds a tree as it is and littered; the records have to be the same."""
+    littered = root.parent / 'littered' / root.name
+    shutil.copytree(root, littered)
+    litter(littered)
+    made, again = (read(build(faces, folder, task)) for folder in (root, littered))
+    assert made.keys() == again.keys() and any(made.values())
+    for split, records in made.items():
+        assert labels(records) == labels(again[split])
+        assert [r.image for r in records] == [r.image for r in again[split]]
+        for one, other in zip(records, again[split], strict=True):
+            np.testing.assert_array_equal(one.landmarks, other.landmarks)
