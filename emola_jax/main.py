@@ -11,9 +11,7 @@ Every field of the config is a flag too. Those of an evaluation: --config.eval.s
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -23,7 +21,6 @@ from ml_collections import config_flags
 
 from emola_jax import command, config_checks, config_files, runtime, workflow
 from emola_jax.errors import UserError
-from emola_jax.files import one_writer
 
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'The experiment: a file of configs/, with an argument after a colon.'
@@ -56,7 +53,7 @@ def main(argv: list[str]) -> None:
     runtime.start(config, _hosts())
     with runtime.all_or_none():
         if MODE.value != 'run' or not workflow.is_finished(config, workdir):
-            with _alone_in(workdir):
+            with workflow.alone_in(workdir, f'works there (--mode={MODE.value})'):
                 _work(config, workdir)
         if jax.process_index() == 0:
             workflow.show(workdir)
@@ -71,17 +68,6 @@ def _work(config: ml_collections.ConfigDict, workdir: Path) -> None:
         workflow.evaluate(config, workdir)
     elif jax.process_index() == 0:
         workflow.report(workdir)
-
-
-@contextlib.contextmanager
-def _alone_in(workdir: Path) -> Iterator[None]:
-    """Holds the folder while this run writes in it; process 0 does so for all its hosts."""
-    if jax.process_index() != 0:
-        yield
-        return
-    command.check_output_folder(workdir)
-    with one_writer(workdir, f'works there (--mode={MODE.value})'):
-        yield
 
 
 def _hosts() -> runtime.Hosts | None:
