@@ -11,9 +11,7 @@ Every field of the config is a flag too. Those of an evaluation: --config.eval.s
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +21,6 @@ from ml_collections import config_flags
 
 from emola_jax import command, config_files, extras
 from emola_jax.errors import UserError
-from emola_jax.files import one_writer
 
 if TYPE_CHECKING:
     from emola_jax import runtime
@@ -64,7 +61,7 @@ def main(argv: list[str]) -> None:
     runtime.start(config, _hosts())
     with runtime.all_or_none():
         if MODE.value != 'run' or not workflow.is_finished(config, workdir):
-            with _alone_in(workdir):
+            with workflow.alone_in(workdir, f'works there (--mode={MODE.value})'):
                 _work(config, workdir)
         if jax.process_index() == 0:
             workflow.show(workdir)
@@ -98,19 +95,6 @@ def _work(config: ml_collections.ConfigDict, workdir: Path) -> None:
         workflow.report(workdir)
 
 
-@contextlib.contextmanager
-def _alone_in(workdir: Path) -> Iterator[None]:
-    """Holds the folder while this run writes in it; process 0 does so for all its hosts."""
-    import jax
-
-    if jax.process_index() != 0:
-        yield
-        return
-    command.check_output_folder(workdir)
-    with one_writer(workdir, f'works there (--mode={MODE.value})'):
-        yield
-
-
 def _hosts() -> runtime.Hosts | None:
     coordinator, processes, process = COORDINATOR.value, PROCESSES.value, PROCESS.value
     if coordinator is None and processes is None and process is None:
@@ -123,7 +107,7 @@ def _hosts() -> runtime.Hosts | None:
 
 
 def cli() -> None:
-    """Runs `main`; what is the user's to mend is one sentence and exit status 1."""
+    """Runs `main`; prints a user error as one sentence and exits with status 1."""
     with command.exits_with_a_sentence():
         app.run(main, argv=config_files.resolve_flag(sys.argv))
 

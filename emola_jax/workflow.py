@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import ml_collections
 
-from emola_jax import config_checks, optim, summary
+from emola_jax import command, config_checks, optim, summary
 from emola_jax import evaluate as evaluation
 from emola_jax import experiment as experiments
 from emola_jax import report as reports
@@ -18,7 +20,7 @@ from emola_jax.checkpoint import Checkpoints, abstract_state
 from emola_jax.errors import UserError
 from emola_jax.eval_plan import EvalConfig
 from emola_jax.experiment import Experiment
-from emola_jax.files import read_json, write_json
+from emola_jax.files import one_writer, read_json, write_json
 from emola_jax.train_state import TrainState
 
 
@@ -62,6 +64,21 @@ def report(workdir: Path) -> None:
 def show(workdir: Path) -> None:
     """Prints the one-screen summary of what the workdir holds."""
     summary.print_summary(workdir)
+
+
+@contextlib.contextmanager
+def alone_in(workdir: Path, doing: str) -> Iterator[None]:
+    """Holds the folder while this run writes in it; process 0 does so for all its hosts.
+
+    Raises:
+      UserError: another process works there, or nothing can be written there.
+    """
+    if jax.process_index() != 0:
+        yield
+        return
+    command.check_output_folder(workdir)
+    with one_writer(workdir, doing):
+        yield
 
 
 def check_trained(workdir: Path) -> None:

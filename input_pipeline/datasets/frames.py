@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ from tqdm import tqdm
 
 from emola_jax.errors import UserError
 from emola_jax.files import atomic_folder
+from input_pipeline import media, videos
 from input_pipeline.datasets import answers, checks, paths
 from input_pipeline.datasets.items import Item, landmark_file
 from input_pipeline.validate import Problem
@@ -17,10 +19,7 @@ from input_pipeline.validate import Problem
 _SUFFIXES = ('.jpg', '.jpeg', '.png')
 _JPEG_QUALITY = 95
 
-VIDEO_SUFFIXES = (
-    '.3gp', '.asf', '.avi', '.flv', '.m2ts', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg',
-    '.mts', '.mxf', '.ogv', '.ts', '.vob', '.webm', '.wmv',
-)  # fmt: skip
+VIDEO_SUFFIXES = tuple(sorted(media.VIDEOS))
 """What a video's file may be called."""
 
 
@@ -67,11 +66,11 @@ class _NoVideo(Exception):
     """No frame can be decoded; keeps `atomic_folder` from leaving an empty folder."""
 
 
-def extract(videos: Mapping[Path, Path]) -> list[Problem]:
+def extract(sources: Mapping[Path, Path]) -> list[Problem]:
     """Writes the frames of videos as 1.jpg, 2.jpg, …; a folder that is there is left as it is.
 
     Args:
-      videos: folder of the frames -> the video's file.
+      sources: folder of the frames -> the video's file.
 
     Returns:
       One problem for each file that is no video; the others are written.
@@ -80,19 +79,26 @@ def extract(videos: Mapping[Path, Path]) -> list[Problem]:
       UserError: frames cannot be written.
     """
     problems = []
-    todo = {folder: video for folder, video in videos.items() if not folder.exists()}
+    todo = {folder: video for folder, video in sources.items() if not folder.exists()}
     for folder, video in tqdm(todo.items(), desc='frames', unit='video', disable=not todo):
-        capture = cv2.VideoCapture(str(video))
         try:
-            with atomic_folder(folder) as partial:
+            with _opened(video) as capture, atomic_folder(folder) as partial:
                 if not _write_frames(capture, partial):
                     raise _NoVideo
         except _NoVideo:
             message = f'{video}: no frame of it can be decoded, expected a video'
             problems.append(Problem(str(video), checks.BAD_VIDEO, message))
-        finally:
-            capture.release()
     return problems
+
+
+@contextlib.contextmanager
+def _opened(video: Path) -> Iterator[cv2.VideoCapture]:
+    with contextlib.ExitStack() as stack:
+        try:
+            capture = stack.enter_context(videos.opened(video))
+        except UserError as error:
+            raise _NoVideo from error
+        yield capture
 
 
 def _write_frames(capture: cv2.VideoCapture, folder: Path) -> int:

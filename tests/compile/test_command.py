@@ -107,7 +107,7 @@ def test_a_sweep_goes_on_after_a_field_was_added_to_the_config(sweep_file):
         ('base.quantize', 'nf4'),
         ('train.accumulate', 2),
         ('train.optimiser.clip_norm', 1.0),
-        ('eval.max_new_tokens.au', 1024),
+        ('eval.max_new_tokens.au', 4096),
         ('eval.merge', False),
     ],
 )
