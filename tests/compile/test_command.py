@@ -43,7 +43,7 @@ def test_a_topology_that_is_none_is_refused(topology):
 
 def test_without_libtpu_it_says_what_to_install():
     if importlib.util.find_spec('libtpu') is None:
-        with pytest.raises(UserError, match=r"pip install 'emola_jax\[tpu\]'"):
+        with pytest.raises(UserError, match=r"pip install -c constraints\.txt -e '\.\[tpu\]'"):
             chips.devices_of('v5e:2x2')
 
 

@@ -31,6 +31,7 @@ _CODE = re.compile(
     rf'action))(?!\d+ ?%)(?!\d+[./]\d)\d{{1,3}}(?!\d){_ASIDE})*)',
     re.IGNORECASE,
 )
+_REACHING = re.compile(r'\b(?:from|between)\s+\Z', re.IGNORECASE)
 _PLURAL = re.compile(r'AUs|units', re.IGNORECASE)
 _RANGE = re.compile(r'(\d+)(?:[-–](?:AU ?)?|(?: [-–] | to | through )AU ?)(\d+)', re.IGNORECASE)
 _NUMBER = re.compile(r'\d+')
@@ -104,8 +105,10 @@ def of_names(statement: str) -> list[Mention]:
 def _numbers(mention: re.Match[str]) -> tuple[int, ...]:
     """Numbers of one mention; what only counts something ('AU12 and 3 others') is none of them."""
     found = [int(number) for number in _NUMBER.findall(mention['numbers'])]
-    for first, last in _RANGE.findall(mention['numbers']):
-        found += range(int(first), int(last))
+    # 'Three action units, from AU6 to AU24' says how far a list reaches, and does not list all.
+    if not _REACHING.search(mention.string, max(0, mention.start() - 12), mention.start()):
+        for first, last in _RANGE.findall(mention['numbers']):
+            found += range(int(first), int(last))
     items = [int(number) for number in _NUMBER.findall(mention['list'])]
     behind = mention.string[mention.end() : mention.end() + 40]
     if items and not _PLURAL.search(mention['word']) and not _NOT_COUNTING.match(behind):
