@@ -10,7 +10,7 @@ from pathlib import Path
 
 import ml_collections
 
-from emola_jax import command, config_checks
+from emola_jax import command
 from emola_jax.errors import UserError
 
 _PACKAGED = Path(__file__).resolve().parent.parent / 'configs'
@@ -82,6 +82,8 @@ def resolve_flag(argv: Sequence[str]) -> list[str]:
         else:
             continue
         title = spec.replace(f'{_PACKAGED.parent}/', '')
+        from emola_jax import config_checks  # which imports jax
+
         config_checks.check_flags(arguments[1:], _read(spec), title)
     return arguments
 

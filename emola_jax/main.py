@@ -12,6 +12,7 @@ Every field of the config is a flag too. Those of an evaluation: --config.eval.s
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,6 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
     config, workdir = CONFIG.value, command.path(WORKDIR.value)
-    _check_torch(config)
     import jax  # it and what needs it take seconds to import
 
     from emola_jax import config_checks, runtime, workflow
@@ -67,17 +67,26 @@ def main(argv: list[str]) -> None:
             workflow.show(workdir)
 
 
-def _check_torch(config: ml_collections.ConfigDict) -> None:
-    """Raises UserError at once if the base's files need PyTorch, and it is not installed."""
-    base = config.get('base', {})
-    if base.get('kind') != 'llava' or MODE.value == 'report':
+def check_torch(argv: Sequence[str]) -> None:
+    """Finds out, before the imports that take seconds, whether the base's files need PyTorch.
+
+    What is wrong with the command line itself is left to its parser.
+
+    Raises:
+      UserError: they do, and it is not installed.
+    """
+    given = dict(argument.partition('=')[::2] for argument in argv)
+    try:
+        base = config_files.load(given['--config']).base
+    except Exception:
         return
-    for name in (base.get('llava'), base.get('clip')):
-        folder = command.path(name) if isinstance(name, str) else None
-        if folder is None or any(folder.glob('*.safetensors')):
-            continue
-        for path in sorted(folder.glob('pytorch_model*.bin'))[:1]:
-            extras.check_torch(f"{path}: PyTorch's own format")
+    if base.get('kind') != 'llava' or given.get('--mode') == 'report':
+        return
+    for name in ('llava', 'clip'):
+        folder = command.path(given.get(f'--config.base.{name}', base[name]))
+        files = [*folder.glob('*.safetensors'), *sorted(folder.glob('pytorch_model*.bin'))]
+        if files and files[0].suffix == '.bin':
+            extras.check_torch(f"{files[0]}: PyTorch's own format")
 
 
 def _work(config: ml_collections.ConfigDict, workdir: Path) -> None:
@@ -109,6 +118,7 @@ def _hosts() -> runtime.Hosts | None:
 def cli() -> None:
     """Runs `main`; prints a user error as one sentence and exits with status 1."""
     with command.exits_with_a_sentence():
+        check_torch(sys.argv)
         app.run(main, argv=config_files.resolve_flag(sys.argv))
 
 
