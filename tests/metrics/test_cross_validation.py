@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from emola_jax.errors import UserError
-from emola_jax.metrics import cross_validation, rege
+from emola_jax.metrics import cross_validation, readers, rege
 
 
 def au_sample(number, said, label):
@@ -84,3 +84,12 @@ def test_folds_of_different_action_units_are_refused():
     folds = [rege.score([au_sample(0, (1,), (1,))], 'au', aus) for aus in ((1, 4), (1, 9))]
     with pytest.raises(UserError, match=r'\[1, 4\].*\[1, 9\]|\[1, 9\].*\[1, 4\]'):
         cross_validation.average(folds)
+
+
+def test_the_reader_of_all_folds_is_that_of_their_mean():
+    samples = [au_sample(i, {4}, {4}) for i in range(3)]
+    first, second = (rege.score(samples, 'au', (4,), replicates=0, reader=r) for r in readers.NAMES)
+    mean = cross_validation.average([second, second])['strict']
+    assert (mean['reader'], mean['hash']) == (second['strict']['reader'], second['strict']['hash'])
+    with pytest.raises(UserError, match=r'same strict reader.*strict-1 and strict-2'):
+        cross_validation.average([first, second])

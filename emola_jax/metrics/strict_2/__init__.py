@@ -2,9 +2,9 @@
 
 `texts` makes an answer plain. Structure is read first: `structured` finds JSON and `objects` reads
 action units in it, `layout` finds tables, `listing` and `entries` read lines, heads and values
-(`verdicts`). What is left are sentences, of which `negation` says what they deny. For emotions
-`conclusions` ranks what is said: a stated result beats mentions on the way. Words and idioms are
-data (words.toml, read by `tables`).
+(`verdicts`), `shares` finds percentages and marks of emotions. What is left are sentences, of which
+`negation` says what they deny. For emotions `conclusions` ranks what is said: a stated result beats
+mentions on the way. Words and idioms are data (words.toml, read by `tables`).
 """
 
 from __future__ import annotations

@@ -20,43 +20,54 @@ from emola_jax.metrics.strict_2.entries import describes
 from emola_jax.metrics.strict_2.mentions import Finder
 
 _FINAL = re.compile(
-    r'(?:^|\n)[\s*_#]*(?:final\s+)?(?:answer|list|'
-    r'result)\b[\s*_]{0,4}(?:is\b)?\s*:[\s*_]*(?=\S)|\bfinal answer\b[^\n:]{0,30}(?::|'
-    r'\bis\b)',
+    r'(?:^|\n)[ \t*_#]{0,9}(?:final\s+)?(?:answer|list'
+    r'|result)\b[\s*_]{0,4}(?:is\b)?\s?:[\s*_]{0,9}(?=\S)|\bfinal answer\b[^\n:]{0,30}(?::|\bis\b)',
     re.I,
 )
 _UNIT = r'(?:action\s+units?|AUs?)'
 _NONE = re.compile(
-    r'\b(?:no|none\s+of(?:\s+the(?:se|m)?)?|without(?:\s+any)?|zero|lack\s+of(?:\s+any)?|absence\s+of(?:\s+any)?)\s+'
+    r'\b(?:no|not\s+a\s+single|none\s+of(?:\s+the(?:se|m)?)?|without(?:\s+any)?|zero'
+    r'|lack\s+of(?:\s+any)?|absence\s+of(?:\s+any)?)\s+'
     rf'(?:\w+\s+){{0,5}}{_UNIT}\b'
     rf"|(?:\bnot\b|n't\b|\bcannot\b|\bnever\b)\s+(?:\w+\s+){{0,4}}any\s+(?:\w+\s+){{0,3}}{_UNIT}\b"
-    rf'|\b{_UNIT}(?:\s+\w+){{0,3}}\s*[:=-]\s*(?:none|no|nil|n/a|\[\s*\]|0)\b'
-    rf'|\b(?:all|every)\s+(?:\w+\s+){{0,3}}{_UNIT}\s+(?:is|are|seem|remain)\s+(?:\w+\s+)?(?:inactive|absent|at\s+rest|off|not\b)'
-    rf'|\b{_UNIT}\s+(?:is|are|were)\s+(?:not\s+(?:\w+\s+){{0,2}}(?:present|active|activated|visible|detected|observed)|inactive|absent)\b'
+    rf'|\b{_UNIT}(?:\W{{1,3}}\w+){{0,5}}\W{{0,2}}\s?[:=-]\s*(?:none|no|nil|n/a|\[\s*\]|0)\b'
+    rf'|\b(?:all|every)\s+(?:\w+\s+){{0,3}}{_UNIT}\s*(?:(?:is|are|seem'
+    rf'|remain)\s+(?:\w+\s+)?|[:=]\s*)(?:inactive|absent|at\s+rest|off|not\b)'
+    rf'|\b{_UNIT}\s+(?:is|are|were)\s+(?:not\s+(?:\w+\s+){{0,2}}(?:present|active|activated'
+    rf'|visible|detected|observed)|inactive|absent)\b'
     r'|\b(?:present|active|activated|detected|observed|visible)\s*:\s*(?:none|nil)\b'
+    r'|\bnothing\s+(?:is|was|seems|appears)\s+(?:activated|active|present|visible|detected'
+    r'|engaged)\b'
     r'|(?:没有|未|无)\w{0,8}(?:动作单元|AU|活动)'
-    r'|\bno\s+(?:\w+\s+){0,2}(?:facial\s+(?:muscle\s+)?|muscle\s+)(?:movements?|activations?|activity)\b',
+    r'|\bno\s+(?:\w+\s+){0,2}(?:facial\s+(?:muscle\s+)?|muscle\s+)(?:movements?'
+    r'|activations?|activity)\b',
     re.I,
 )
 _NOTHING = re.compile(
-    r'\W*(?:none|nothing|no|nil|zero)(?:\s+(?:of\s+(?:them|these|those)|detected|present|active|visible|at\s+all|found|observed)){0,2}\W*',
+    r'\W*(?:there\s+(?:are|is)\s+)?(?:none|nothing|no|nil|zero)(?:\s+(?:of\s+(?:them|these'
+    r'|those)|detected|present|active|visible|at\s+all|found|observed)){0,2}\W*',
     re.I,
 )
 _UNABLE = re.compile(
-    r"\b(?:can(?:not|\s+not|'?t)|could\s*n[o']t|unable|not\s+able|impossible|difficult|hard|not\s+possible|can\s+be|could\s+be)\b"
-    r'(?:\s+\w+){0,4}?\s+(?:determined?|identify|identified|identifying|analy[sz]ed?|assess(?:ed)?|tell|help|assist|provide|recogni[sz]ed?|inferr?e?d?'
-    r'|evaluated?|process|say|judged?|comment|describe|estimated?|classif(?:y|ied)|view|confirm|know|make\s+out)\b'
+    r"\b(?:can(?:not|\s+not|'?t)|could\s*n[o']t|unable|not\s+able|impossible|difficult|hard"
+    r'|not\s+possible|can\s+be|could\s+be)\b'
+    r'(?:\s+\w+){0,4}?\s+(?:determined?|identify|identified|identifying|analy[sz]ed?'
+    r'|assess(?:ed)?|tell|help|assist|provide|recogni[sz]ed?|inferr?e?d?'
+    r'|evaluated?|process|say|judged?|comment|describe|estimated?|classif(?:y|ied)|view'
+    r'|confirm|know|make\s+out|name|list|read|see\s+(?:the|a|any)\s+(?:face|image|picture'
+    r'|photo|person))\b'
     r'|\bto\s+determine\b|\bnot\s+sure\b|无法|不能|抱歉|\bplease\s+(?:provide|upload|share)\b',
     re.I,
 )
 _BARE = re.compile(
-    r'\s*[\[({]?\s*(?:(?:answer|active|present|aus?|units?|numbers?|codes?|detected)\W{1,3}){0,3}(?P<list>\d{1,2}(?:\s*(?:[,;/+&|\s]|\band\b)\s*\d{1,2}){0,40})\s*[\])}]?[.\s]*',
+    r'\s*[\[({]?\s*(?:(?:answer|active|present|aus?|units?|numbers?|codes?|detected|facs'
+    r'|facial|action)\W{1,3}){0,3}(?P<list>\d{1,2}(?:\s*(?:[,;/+&|\s]'
+    r'|\band\b)\s*\d{1,2}){0,40})\s*[\])}]?[.\s]*',
     re.I,
 )
 _HEADED_NUMBERS = re.compile(
     r'[\s*_#-]*(?P<head>[A-Za-z][A-Za-z ]{1,40}?)[\s*_]*[:=][\s*_\[(]*'
-    r'(?P<list>\d{1,2}(?:\s*(?:[,/+&\s]|'
-    r'\band\b)\s*\d{1,2}){0,40})[\s\])*.]*'
+    r'(?P<list>\d{1,2}(?:\s*(?:[,/+&\s]|\band\b)\s*\d{1,2}){0,40})[\s\])*.]*'
 )
 _BARE_ENTRY = re.compile(r'\s*(?P<au>\d{1,2})\s*(?:[:=]|\s-|[–—])\s*(?P<value>[^:=\n]{1,40})', re.I)
 
@@ -73,7 +84,7 @@ def read(answer: str) -> frozenset[int] | None:
 
 def _of_text(text: str) -> list[Claim] | None:
     """All claims of a plain text; None if it says nothing about action units."""
-    values, _rest = structured.find(text)
+    values, _ = structured.find(text)
     found = [objects.claims(value, _of_prose) for value in values]
     told = [claim for claims in found for claim in claims or []]
     if told or any(claims is not None for claims in found):
@@ -84,8 +95,8 @@ def _of_text(text: str) -> list[Claim] | None:
 def _of_prose(text: str) -> list[Claim] | None:
     if (bare := _bare_numbers(text)) is not None:
         return bare
-    flat = ' '.join(text.split())
-    finder = mentions.of_codes if mentions.has_code(flat) else mentions.of_names
+    coded = mentions.has_code(' '.join(text.split()))
+    finder = mentions.of_codes if coded else mentions.of_names
     tables, rows = layout.tables(text.split('\n'))
     claims = [claim for table in tables for claim in _of_table(table, finder)]
     lines = listing.merged(texts.lines('\n'.join(rows)), finder)
@@ -148,13 +159,15 @@ def _of_table(table: layout.Table, finder: Finder) -> Iterator[Claim]:
     """Claims of a table: by row, or by column where the head holds the units or the verdicts."""
     head, rows = table[0], table[1:]
     columns = [objects.au_of_key(cell) for cell in head]
+    if mentions.is_word(head[0]):  # 'AU | 1 | 2 | 4'
+        columns = [None, *(objects.au_of_key(cell, bare=True) for cell in head[1:])]
     if len({au for au in columns if au is not None}) >= 2:
         for cells in rows:
             for au, cell in zip(columns, cells, strict=False):
                 if au is not None and (verdict := verdicts.of_text(cell)) is not None:
                     yield Claim(au, verdict, explicit=True)
         return
-    if finder(head[0]) or objects.au_of_key(head[0]):
+    if finder(head[0]) or objects.au_of_key(head[0], bare=True):
         head, rows = [], table
     polar = [verdicts.of_head(cell) for cell in head]
     sections = len({side for side in polar if side is not None}) == 2

@@ -7,7 +7,6 @@ name an emotion beat hints of one; what only might hold, or was conceded, comes 
 
 from __future__ import annotations
 
-import bisect
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -18,31 +17,36 @@ from emola_jax.metrics.strict_2 import negation, tables
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 _CLAUSE = re.compile(
-    r',|;|:|\s[-–—]\s|[–—()]|\b(?:but|yet|however|while|whereas|although|though|'
-    r'even though|despite|because|since|whilst)\b',
+    r',|;|:|\s[-–—]\s|[–—()]|\b(?:but|yet|however|while|whereas|although|though|even though'
+    r'|despite|because|since|whilst)\b',
     re.I,
 )
 _NO_EMOTION = re.compile(
     r"\b(?:no|not|without|lack(?:s|ing)?|absence|devoid|little|\w{2,9}n't)\s+"
-    r'(?:(?:of|any|an?|to|show(?:s|ing)?|display(?:s|ing)?|express(?:es|ing)?|convey(?:s|ing)?|have|has|having|particular|strong|clear|specific|obvious|apparent'
-    r'|distinct|discernible|visible|real|much|facial|significant|noticeable|intense|overt|pronounced|evident|emotional|or|single)\s+){0,5}'
+    r'(?:(?:of|any|an?|to|show(?:s|ing)?|display(?:s|ing)?|express(?:es|ing)?|convey(?:s'
+    r'|ing)?|have|has|having|particular|strong|clear|specific|obvious|apparent'
+    r'|distinct|discernible|visible|real|much|facial|significant|noticeable|intense|overt'
+    r'|pronounced|evident|emotional|or|single)\s+){0,5}'
     r'(?:emotions?|expressions?|feelings?)\b(?!\s+(?:of|such|other|except|besides|than))',
     re.I,
 )
 _CANNOT_BE_READ = re.compile(
-    r"\b(?:can|could|may|to)(?:not|\s+not|n't)?\s+be\s+(?:\w+ly\s+)?(?:determined|read|identified|recogni[sz]ed|inferred|assessed|analy[sz]ed"
-    r'|judged|given|provided|made\s+out|found|told|classified|assigned|detected|discerned|seen)\b|\bto\s+(?:determine|identify|read|assess|analy[sz]e|be\s+(?:identified|read))\b'
-    r'|\b(?:i|ai|model|assistant)\b[^.]{0,40}\b(?:have|experience|possess|feel|capable|identify|determine|recogni[sz]e|read|analy[sz]e)\b'
+    r"\b(?:can|could|may|to)(?:not|\s+not|n't)?\s+be\s+(?:\w+ly\s+)?(?:determined|read"
+    r'|identified|recogni[sz]ed|inferred|assessed|analy[sz]ed'
+    r'|judged|given|provided|made\s+out|found|told|classified|assigned|detected|discerned'
+    r'|seen)\b|\bto\s+(?:determine|identify|read|assess|analy[sz]e|be\s+(?:identified|read))\b'
+    r'|\b(?:i|ai|model|assistant)\b[^.]{0,40}\b(?:have|experience|possess|feel|capable'
+    r'|identify|determine|recogni[sz]e|read|analy[sz]e)\b'
     r'|\bno\s+(?:face|person|image|picture|photo)\b|\bnot\s+(?:possible|able)\b|\bunable\b',
     re.I,
 )
 _SUPPOSED = re.compile(r'\W+(?:\w+\s+){0,2}?(?:would|should)\b', re.I)
 _RUN = re.compile(r'\s*(?:,\s*(?:and|or)?|and|or|/|\||&|;|"|\'|\)|\()*\s*', re.I)
 _HEADED = re.compile(r"\s*(?P<head>[A-Za-z][\w\s'()-]{0,40}?)\s*(?::|\s[-–—]\s|=)\s*(?P<rest>.+)")
+_BUT = re.compile(r'\b(?:but|yet|however)\b', re.I)
 _SHORT = 4
-_ECHOED, _MANY = 3, 4
 _LONGEST_CLAUSE = 300
-"""Characters before a word that are looked at for what its clause says of it."""
+_ECHOED, _MANY = 3, 4
 
 _FINAL, _LABEL, _SECOND = 90, 80, 15
 # By strength of the word: weak, clear, name.
@@ -63,22 +67,26 @@ class _Word:
 
 @dataclass(frozen=True)
 class _Said:
-    """One emotion that is said, with its rank and the place of its statement."""
+    """One emotion that is said, with its rank and the place of its statement.
+
+    Attributes:
+      rank: how much it counts.
+      place: number of its statement.
+      label: 0..6.
+      named: whether the word names the emotion outright.
+      contrasted: whether it follows a 'but'.
+    """
 
     rank: int
     place: int
     label: int
     named: bool
+    contrasted: bool = False
 
 
 def has_word(text: str) -> bool:
     """Whether `text` has some word of the tables."""
     return bool(_words(text))
-
-
-def named(line: str) -> set[int]:
-    """Labels of the classes that `line` names."""
-    return {word.label for word in _words(line) if word.strength == 2}
 
 
 def is_echo(line: str) -> bool:
@@ -107,6 +115,8 @@ def emotion(statements: Iterable[str]) -> int | None:
     last = rank in _LAST_WINS
     chosen = (max if last else min)(item.place for item in best)
     here = [item for item in best if item.place == chosen]
+    if rank in _PART and any(item.contrasted for item in here):
+        here = [item for item in here if item.contrasted]
     if here[0].named or rank in (_FINAL, _LABEL):
         return here[0].label
     # Counter keeps the order of first occurrence, and max the first of equals.
@@ -131,7 +141,7 @@ def _of_statement(statement: str, place: int) -> list[_Said]:
     head = _head(statement, words[0])
     concluding = [m.start() for m in tables.CONCLUSIONS['markers'].finditer(statement)]
     final = tables.CONCLUSIONS['finals'].search(statement)
-    begins = _clause_begins(statement)
+    but = _BUT.search(statement)
     found = []
     for word in words:
         if final and word.start >= final.end():
@@ -139,33 +149,40 @@ def _of_statement(statement: str, place: int) -> list[_Said]:
         elif head is not None:
             rank = head
         else:
-            rank = _rank(_clause(statement, begins, word.start), word, concluding)
-        found.append(_Said(rank, place, word.label, word.strength == 2))
+            rank = _rank(statement, word, concluding)
+        contrasted = but is not None and but.start() < word.start
+        found.append(_Said(rank, place, word.label, word.strength == 2, contrasted))
     return found
 
 
-def _rank(clause: str, word: _Word, concluding: list[int]) -> int:
-    if tables.CONCLUSIONS['lesser'].search(clause):
+def _rank(statement: str, word: _Word, concluding: list[int]) -> int:
+    clause = _clause(statement, word.start)
+    after = statement[word.end : word.end + 40]
+    mark = _CLAUSE.search(after)
+    later = tables.CONCLUSIONS['lesser_after'].search(after[: mark.start()] if mark else after)
+    if later or tables.CONCLUSIONS['lesser'].search(clause):
         return _LESSER[word.strength]
     if concluding:
         return _CONCLUSION[word.strength]
-    own = {part.lower() for part in _WORD.findall(clause)}
-    return (_PART if own & tables.PARTS else _SUBJECT)[word.strength]
+    noun = _WORD.match(statement, word.end + 1)
+    of_part = noun is not None and noun[0].lower() in tables.PARTS  # 'A neutral mouth.'
+    return (_PART if of_part or _is_about_parts(statement, word.start) else _SUBJECT)[word.strength]
 
 
-def _clause_begins(statement: str) -> list[tuple[int, int]]:
-    """Where each mark or conjunction between clauses starts, and where its clause begins."""
-    return [
-        (mark.start(), mark.start() if mark[0][0].isalpha() else mark.end())
-        for mark in _CLAUSE.finditer(statement)
-    ]
+def _is_about_parts(statement: str, end: int) -> bool:
+    """Whether what is said at `end` is said of brows or lips, not of the person or the face."""
+    for said in reversed(_WORD.findall(statement[max(0, end - _LONGEST_CLAUSE) : end].lower())):
+        if said in tables.PARTS or said in tables.SUBJECTS:
+            return said in tables.PARTS
+    return False
 
 
-def _clause(statement: str, begins: list[tuple[int, int]], end: int) -> str:
+def _clause(statement: str, end: int) -> str:
     """The words of a clause before `end`, with the conjunction that begins it."""
-    place = bisect.bisect_left(begins, (end, 0))
-    begin = begins[place - 1][1] if place else 0
-    return statement[max(begin, end - _LONGEST_CLAUSE) : end]
+    begin = max(0, end - _LONGEST_CLAUSE)
+    for mark in _CLAUSE.finditer(statement, begin, end):
+        begin = mark.start() if mark[0][0].isalpha() else mark.end()
+    return statement[begin:end]
 
 
 def _head(statement: str, first: _Word) -> int | None:
@@ -179,8 +196,9 @@ def _head(statement: str, first: _Word) -> int | None:
             return _SECOND
         if tables.CONCLUSIONS['heads'].search(head):
             return _LABEL
+        return None
     words = _WORD.findall(statement)
-    return _LABEL if len(words) <= _SHORT and first.strength > 0 and not _verb(words) else None
+    return _LABEL if len(words) <= _SHORT and first.strength == 2 and not _verb(words) else None
 
 
 def _verb(words: list[str]) -> bool:
@@ -207,8 +225,6 @@ def _words(statement: str) -> list[_Word]:
             taken.append(idiom.span())
             if label is not None:
                 found.append(_Word(label, strength, *idiom.span()))
-    for pattern, label in tables.UNSPACED_WORDS:
-        found += [_Word(label, 2, *word.span()) for word in pattern.finditer(statement)]
     spans = negation.merged(taken)
     for token in _WORD.finditer(statement):
         known = tables.EMOTION_WORDS.get(token[0].lower())
@@ -235,10 +251,12 @@ def _is_options(statement: str, run: list[_Word]) -> bool:
         return True
     if classes < _ECHOED - 1:
         return False
+    if classes >= _ECHOED and re.match(r'\s*[:?]', statement[run[-1].end :][:3]):
+        return True
     before = statement[max(0, run[0].start - 30) : run[0].start]
     offered = re.search(
-        r'(?:\b(?:options?|choices?|choose|among|between|from|of the|either|such as|like|'
-        r'including|e\.g\.|emotions)\b\W*(?:\w+\W+){0,3}|\()$',
+        r'(?:\b(?:options?|choices?|choose|among|between|from|of the|either|such as|like'
+        r'|including|e\.g\.|emotions)\b\W*(?:\w+\W+){0,3}|\()$',
         before,
         re.I,
     )

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from emola_jax.metrics.strict_2 import conclusions, layout, shares, structured, tables, texts
 
 _FINAL = re.compile(
-    r'(?:^|\n)[\s*_#>]*(?:final\s+|my\s+|the\s+)?(?:answer|verdict|decision)\b[\s*_]{0,4}(?:is\b\s*)?:[\s*_]*(?=\S)'
+    r'(?:^|\n)[ \t*_#>]{0,9}(?:final\s+|my\s+|the\s+)?(?:answer|verdict'
+    r'|decision)\b[\s*_]{0,4}(?:is\b\s?)?:[\s*_]{0,9}(?=\S)'
     r'|\bfinal\s+(?:answer|verdict|label|emotion|prediction|decision)\b[^\n:.]{0,30}(?::|\bis\b)'
     r'|\bthe\s+(?:correct\s+)?answer\s+(?:is\b|would\s+be\b|:)\s*:?',
     re.I,
@@ -48,16 +49,18 @@ def _of_prose(text: str) -> int | None:
     lines = [texts.statements(line) for line in texts.lines('\n'.join(rows))]
     said = [[part for part in line if not conclusions.is_echo(part)] for line in lines]
     label = shares.in_text('\n'.join('; '.join(line) for line in said))
-    if label is None:
-        label = conclusions.emotion(part for line in said for part in line)
-    return _of_echoes(lines) if label is None else label
+    return (
+        label if label is not None else conclusions.emotion(part for line in said for part in line)
+    )
 
 
-def _of_echoes(lines: list[list[str]]) -> int | None:
-    """The one class that echoes name: 'Option B: sadness' answers, a list of options does not."""
-    echoes = [part for line in lines for part in line if conclusions.is_echo(part)]
-    classes = {label for part in echoes for label in conclusions.named(part)}
-    return classes.pop() if len(classes) == 1 else None
+def _near(word: str) -> str | None:
+    """The emotion word that `word` was meant to be, if it is close to one."""
+    swapped = (
+        known for known in _MISSPELT if sorted(known) == sorted(word) and known[0] == word[0]
+    )
+    close = difflib.get_close_matches(word, _MISSPELT, 1, 0.84)
+    return next(swapped, close[0] if close else None)
 
 
 def _of_misspelt(text: str) -> int | None:
@@ -66,8 +69,8 @@ def _of_misspelt(text: str) -> int | None:
     for line in texts.lines(text):
         mended = line
         for word in dict.fromkeys(words(line.lower())[:_MOST_WORDS]):
-            if near := difflib.get_close_matches(word, _MISSPELT, 1, 0.84):
-                mended = re.sub(rf'\b{word}\b', near[0], mended, flags=re.I)
+            if near := _near(word):
+                mended = re.sub(rf'\b{word}\b', near, mended, flags=re.I)
         if mended != line and (label := conclusions.emotion(texts.statements(mended))) is not None:
             return label
     return None

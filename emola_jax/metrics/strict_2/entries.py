@@ -8,16 +8,19 @@ from emola_jax.metrics.strict_2 import tables, verdicts
 
 _PARTS = re.compile(r'[:=()|–—;,?>]+|\s-+(?=\s|$)|^\s*-+|\[|\]')
 _TIED = re.compile(r'\s*(?:[)"\'\]]\s*)?(?:[:=(|–—>\[]|-+\s|\s-|-)')
+_NOT_SO = re.compile(
+    r'not\s+(?!only|very|so|too|just|strong|much|exaggerated|pronounced|symmetric|fully|sure|as\b)[a-z]+',
+    re.I,
+)
 _SIGN = re.compile(r'["\']?\s*[:=(]\s*([+-])\s*[,;.)]?\s*')
 # 'The nose is wrinkled, but not strongly' gives no value.
 _AFTERTHOUGHT = re.compile(r',\s*\S+\s+\S[^,:;()|]*$')
 _SET = re.compile(r'\s*[)"\'\]]?\s*(?:[:=|>]|[-–—]\s)')
 _CLOSING = tuple(',;.)|]')
-# The number of the next item: '2. ', '2) ', ', (2) '; '(88)' is a value.
-_NUMBERED = re.compile(r'(?<![\d.(])\d{1,2}[.)]\s*$|(?<=[,;\n])\s*\(\d{1,2}\)\s*$')
+_NUMBERED = re.compile(r'\s*\(?\d{1,2}[.)]\s*$')
 _SAID_NUMBER = re.compile(
     r'\b(?:probability|likelihood|intensity|score|activation|level|value)\b[^.;,]{0,12}?\s'
-    r'(?P<number>\d{1,3}(?:\.\d{1,6})?\s?%?)(?![\d/])|^\s*(?:of|at)\s+(?P<of>\d{1,3}(?:\.\d{1,6})?\s?%?)(?!\d)',
+    r'(?P<number>\d{1,3}(?:\.\d{1,6})?\s?%?)(?![\d/])|^\s*of\s+(?P<of>\d{1,3}(?:\.\d{1,6})?\s?%?)(?!\d)',
     re.I,
 )
 _NAME_LIKE = re.compile(
@@ -34,7 +37,7 @@ def verdict_of(after: str, *, ends: bool) -> bool | None:
       after: that text.
       ends: whether the statement ends with it; else another action unit follows.
     """
-    after = _NUMBERED.sub('', after[:400])
+    after = after[:400] if ends else _NUMBERED.sub('', after[:400])
     sign = _SIGN.fullmatch(after)
     if sign:
         return sign[1] == '+'
@@ -45,11 +48,14 @@ def verdict_of(after: str, *, ends: bool) -> bool | None:
     tied = _TIED.match(after) is not None
     # 'AU12, no AU4': a last part that runs on to the next unit belongs to that one.
     closed = after.rstrip()[-1:] in _CLOSING
-    runs_on = not (ends or closed or (len(said) == 1 and _SET.match(after)))
+    heads = after.rstrip()[-1:] in (':', '=')  # '… | not: AU4'
+    runs_on = not (ends or closed or (len(said) == 1 and not heads and _SET.match(after)))
     for place, part in enumerate(said[:_MOST_PARTS]):
         if runs_on and place == len(said) - 1:
             break
         verdict = verdicts.of_text(part)
+        if verdict is None and place == 0 and tied and _NOT_SO.fullmatch(part):
+            return False
         if verdict is not None and place == 0 and not tied and _VALUE_FOLLOWS.search(after):
             verdict = None  # 'AU4 present: no'
         if verdict is not None:
@@ -108,8 +114,7 @@ def _clause(au: int, clause: str) -> bool | None:
         return None
     contrary = tables.CONTRARY_OF.get(au)
     if contrary and (found := contrary.search(clause)):
-        denied = _NEGATES.search(clause[: found.start()])
-        return bool(denied)
+        return _NEGATES.search(clause[: found.start()]) is not None
     act = tables.ACTS_OF[au].search(clause)
     if act:
         return _NEGATES.search(clause[: act.start()]) is None

@@ -8,10 +8,10 @@ Table = list[list[str]]
 """Rows of cells; the first row may be a head."""
 
 _RULE = re.compile(r'[\s|:+=-]+')
+_BULLET = re.compile(r'^\s*(?:[-*+•>]|#+|\d{1,2}[.)])\s+')
 _COLUMNS = re.compile(r'\t+| {3,}')
 _VALUE = re.compile(r'[✓✗]|[01](?:\.\d+)?|yes|no|true|false|present|absent|active|inactive', re.I)
 """What a column of a comma-separated table holds; 'AU4, AU9' in lines below one another is none."""
-_BULLETED = re.compile(r'\s*(?:[-*•●▪◦‣·–—>+#]+|\(?\d{1,2}[.)])\s')
 _FEWEST = 2
 
 
@@ -25,7 +25,7 @@ def tables(rows: list[str]) -> tuple[list[Table], list[str]]:
 
     def close() -> None:
         nonlocal run, lines, ruled
-        if _is_table(run, lines):
+        if _is_table(run, kind):
             found.append(run)
         else:
             rest.extend(lines)
@@ -56,27 +56,33 @@ def _cells(row: str) -> tuple[list[str], str]:
             return [], 'rule'
         inner = row.strip().removeprefix('|').removesuffix('|')
         return [_clean(cell) for cell in inner.split('|')], 'pipe'
-    if _BULLETED.match(row):
-        return [], ''
-    if '\t' in row.strip() or '   ' in row.strip():
-        return [_clean(cell) for cell in _COLUMNS.split(row.strip())], 'tab'
-    if row.count(',') and not re.search(r'[.:;(]\s', row):
-        return [_clean(cell) for cell in row.split(',')], 'comma'
+    inner = _BULLET.sub('', row).strip()
+    if '\t' in inner or '   ' in inner:
+        cells = [_clean(cell) for cell in _COLUMNS.split(inner)]
+        # A cell that ends with a colon, or is a dash, is prose with wide blanks.
+        return (
+            ([], '')
+            if any(cell.endswith(':') or cell in ('-', '–') for cell in cells)
+            else (cells, 'tab')
+        )
+    for mark in (',', ';'):
+        if mark in row and not re.search(r'[.:;(]\s', row):
+            return [_clean(cell) for cell in row.split(mark)], mark
     return [], ''
 
 
 def _clean(cell: str) -> str:
-    return re.sub(r'\*+|`+|__+', '', cell).strip()
+    return ' '.join(re.sub(r'\*+|`+|__+', '', cell).split())
 
 
-def _is_table(run: list[list[str]], lines: list[str]) -> bool:
+def _is_table(run: list[list[str]], kind: str) -> bool:
     if not run:
         return False
-    if '|' in lines[0]:
+    if kind == 'pipe':
         return len(run) >= _FEWEST and max(map(len, run)) >= _FEWEST
     widths = {len(cells) for cells in run}
     if len(run) < _FEWEST or len(widths) > 1 or max(widths) < _FEWEST:
         return False
-    return ',' not in lines[0] or any(
+    return kind not in (',', ';') or any(
         all(_VALUE.fullmatch(cells[i]) for cells in run[1:]) for i in range(1, max(widths))
     )

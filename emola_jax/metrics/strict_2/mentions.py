@@ -14,26 +14,28 @@ _GAP = r'(?:[ _#:.\-]|\((?:AUs?)?\)?){0,6}'
 # 'The AUs that are present in this face are 4 and 7.'
 _THOSE = (
     r'(?: (?:that|which|present|active|activated|visible|involved|engaged|shown|displayed|observed'
-    r'|detected|seen|conveyed|by|in|this|the|image|face|person|are|were|include|being|here|following'
+    r'|detected|seen|conveyed|by|in|this|the|image|face|person|are|were|include|being|here'
+    r'|following'
     r'|as|follows)){1,12}'
 )
-_ASIDE = r'(?:[A-E](?![A-Za-z]))?(?: ?\([^()\d]{0,60}\))?'
 _AND = r'(?: ?,(?: ?and| ?or| ?&)?| and| or| &| \+)'
+# What stands in brackets is passed over only where the list goes on behind it.
+_ASIDE = rf'(?:[A-E](?![A-Za-z]))?(?: ?\([^()\d]{{0,60}}\)(?={_AND} ?\d))?'
 _CODE = re.compile(
     rf'(?<![A-Za-z])(?P<word>AUs?(?:\x27s)?|action[ _-]?units?)(?:(?<=s){_THOSE}:?)?{_GAP}'
     r'(?:(?<![A-Za-z])|(?<=AU))[LRTB]?'
     rf'(?P<numbers>\d{{1,3}}(?!\d)(?: ?[/+&] ?(?:AU ?)?\d{{1,3}}(?![\d.])'
-    r'|(?:[-–](?:AU ?)?|(?: [-–] | to | through )AU ?)\d{1,3}(?![\d.%]))*)(?:_[rc](?![a-z]))?'
+    r'|(?:[-–](?:AU ?)?|(?: [-–] | through )AU ?)\d{1,3}(?![\d.%]))*)(?:_[rc](?![a-z]))?'
     rf'{_ASIDE}'
     # Items of a list are no numbers of a numbered listing ('AU4, 2. AU9'), count nothing, and are
     # no values ('AU4, 0.7').
-    rf'(?P<list>(?:{_AND} ?(?!\d+[.)] ?(?:AU|'
-    rf'action))(?!\d+ ?%)(?!\d+[./]\d)\d{{1,3}}(?!\d){_ASIDE})*)',
+    rf'(?P<list>(?:{_AND} ?(?!\d+[.)] ?(?:AU|action))'
+    rf'(?!\d+ ?%)(?!\d+[./]\d)\d{{1,3}}(?!\d){_ASIDE})*)',
     re.IGNORECASE,
 )
-_REACHING = re.compile(r'\b(?:from|between)\s+\Z', re.IGNORECASE)
 _PLURAL = re.compile(r'AUs|units', re.IGNORECASE)
-_RANGE = re.compile(r'(\d+)(?:[-–](?:AU ?)?|(?: [-–] | to | through )AU ?)(\d+)', re.IGNORECASE)
+_RANGE = re.compile(r'(\d+)(?:[-–](?:AU ?)?|(?: [-–] | through )AU ?)(\d+)', re.IGNORECASE)
+_WIDEST = 6
 _NUMBER = re.compile(r'\d+')
 # What may follow the last number of 'AU 1, 2 and 5 …': anything but the thing that it counts.
 _NOT_COUNTING = re.compile(
@@ -52,7 +54,7 @@ _NAME = re.compile(
 _NAME_ASIDE = re.compile(
     r'\s*(?:[-–—:]\s*|\(\s*)?(?<![A-Za-z])(?:'
     + '|'.join(sorted(tables.KEY_NAMES, key=len, reverse=True))
-    + r')(?![A-Za-z])(?:\s*\))?',
+    + r')(?![A-Za-z])(?!\s*\?)(?:\s*\))?',
     re.IGNORECASE,
 )
 _CODE_ASIDE = re.compile(r'\(\s*(AUs?[\s_#-]?\d{1,3})\s*\)', re.IGNORECASE)
@@ -74,6 +76,14 @@ class Mention:
 
 Finder = Callable[[str], list[Mention]]
 """Mentions of a statement: `of_codes` or `of_names`."""
+
+
+def is_word(cell: str) -> bool:
+    """Whether a cell holds the words 'AU' or 'action unit' and nothing else."""
+    return (
+        re.fullmatch(r'\W*(?:AUs?|(?:facial\s+)?action\s+units?)\W*', cell, re.IGNORECASE)
+        is not None
+    )
 
 
 def has_code(text: str) -> bool:
@@ -105,9 +115,8 @@ def of_names(statement: str) -> list[Mention]:
 def _numbers(mention: re.Match[str]) -> tuple[int, ...]:
     """Numbers of one mention; what only counts something ('AU12 and 3 others') is none of them."""
     found = [int(number) for number in _NUMBER.findall(mention['numbers'])]
-    # 'Three action units, from AU6 to AU24' says how far a list reaches, and does not list all.
-    if not _REACHING.search(mention.string, max(0, mention.start() - 12), mention.start()):
-        for first, last in _RANGE.findall(mention['numbers']):
+    for first, last in _RANGE.findall(mention['numbers']):
+        if int(last) - int(first) <= _WIDEST:
             found += range(int(first), int(last))
     items = [int(number) for number in _NUMBER.findall(mention['list'])]
     behind = mention.string[mention.end() : mention.end() + 40]

@@ -1,8 +1,8 @@
 """Which parts of an English statement are denied, version 2: the rules of `strict_1`, and more.
 
-How far a negator reaches is decided as before (`strict_1.negation.scope_end`, `subject_start`); the
-words that deny are more, they are bounded, so that reading is linear, and lists of codes and
-phrases of ignorance ('difficult to say whether …') are denied whole.
+How far a negator reaches is decided as before (`strict_1.negation.scope_end`, `subject_start`).
+More words deny; patterns are bounded, so that reading is linear; lists of codes and phrases of
+ignorance ('difficult to say whether …') are denied whole.
 """
 
 from __future__ import annotations
@@ -17,29 +17,41 @@ from emola_jax.metrics.strict_1 import negation as scopes
 Span = scopes.Span
 
 _NOUN_NEGATOR = (
-    r'no|without|neither|nor|lack(?:s|ed|ing)?(?:\s+of)?|absence\s+of|devoid\s+of|free\s+(?:of|from)'
+    r'no|without|neither|nor|lack(?:s|ed|ing)?(?:\s+of)?|absence\s+of|devoid\s+of'
+    r'|free\s+(?:of|from)'
     r'|rather\s+than|instead\s+of|as\s+opposed\s+to|unlike|anything\s+but|far\s+from'
-    r'|(?:in|by|as\s+a)\s+contrast\s+(?:to|with)|(?<=^)in\s+comparison\s+(?:to|with)|contrary\s+to|differ(?:s|ing|ent)?\s+from'
+    r'|(?:in|by|as\s+a)\s+contrast\s+(?:to|with)|(?<=^)in\s+comparison\s+(?:to|with)'
+    r'|contrary\s+to|differ(?:s|ing|ent)?\s+from'
     r'|distinct\s+from|(?:confused|mistaken)\s+(?:with|for)'
-    r'|opposite\s+of|rul(?:es?|ed|ing)\s+out|exclud(?:es?|ing)'
+    r'|opposite\s+of|rul(?:es?|ing)\s+out'
+    r'|(?<!\bis\s)(?<!\bwas\s)(?<!\bbe\s)(?<!\bare\s)(?<!\bwere\s)(?<!\bbeen\s)ruled\s+out'
+    r'|exclud(?:es?|ing)'
+    r'|unaccompanied\s+by|bereft\s+of|(?:insufficient|scant|not\s+enough)\s+evidence\s+(?:of|for)'
     r'|(?:argu|speak|count|point)(?:e?s|ing)?\s+against|preclud(?:es?|ing)|contradict(?:s|ing)?'
     r'|(?:inconsistent|incompatible)\s+with|no\s+room\s+for'
-    r'|(?:absent|inactive|missing)(?=\s*(?::|AUs?\b|action|are))'
+    r'|(?:absent|inactive|missing)(?=\s*(?::|AUs?\s?\d|AUs?\b|action|are))'
+    r'|minus|sans'
 )
 _VERB_NEGATOR = (
-    r"not|never|none|nothing|cannot|hardly|barely|scarcely|\w+n['’]t|no\s+longer|by\s+no\s+means|wo?nt|isnt|doesnt"
+    r"not|never|none|nothing|cannot|hardly|barely|scarcely|\w+n['’]t|no\s+longer"
+    r'|by\s+no\s+means|wo?nt|isnt|doesnt'
     r'|arent|fail(?:s|ed|ing)?\s+to|less(?=(?:\s+\w+){1,4}\s+than\b)'
 )
 _NEGATOR = re.compile(
     rf'\b(?:(?P<verb>{_VERB_NEGATOR})|(?P<noun>{_NOUN_NEGATOR}))(?!\w)', re.IGNORECASE
 )
+_RESULT = re.compile(r':|,\s*(?:namely|so|hence|thus|i\.e\.|that\s+is|in\s+other\s+words)\b', re.I)
+_RESULT_CLAUSE = re.compile(r':\s(?=(?:it|he|she|they|this|that)\b)', re.I)
 _COMPARING = re.compile(
-    r'opposite|unlike|instead|rather|as\s|in\s|contrary|differ|distinct|far\s|anything|by\s', re.I
+    r'opposite|unlike|instead|rather|as\s|in\s|contrary|differ|distinct|far\s|anything|by\s'
+    r'|neither|nor',
+    re.I,
 )
 # These hold a negator and deny nothing.
 _AFFIRMING = re.compile(
     r'\bnot\s+(?:only|just|merely|simply|solely|without|surprisingly|to\s+mention|exaggerated)\b'
-    r'|\bnot\s+(?:as|so(?!\s+much)|nearly\s+as|very|too|particularly|fully|entirely|especially)\s+\w+(?:\s+as)?\b'
+    r'|\bnot\s+(?:as|so(?!\s+much)|nearly\s+as|very|too|particularly|fully|entirely'
+    r'|especially)\s+\w+(?:\s+as)?\b'
     r'|\bif\s+not\b|\bwhy\s+not\b'
     r'|\bno\s+(?:doubt|question|less)\b|\bwithout\s+(?:a|any)\s+(?:doubt|question)\b'
     r'|\b(?:nothing|none)\s+(?:but|other\s+than|short\s+of)\b'
@@ -54,7 +66,8 @@ PRESENT = (
     r'|detected|detectable|noticeable|noticed|discernible|displayed|involved|exhibited|found|among'
     r'|included|triggered|recruited|there|in\s+play|at\s+play|at\s+work|clear|obvious|prominent'
     r'|contracted|identified|perceptible|recogni[sz]able|distinguishable|confirmed|indicated'
-    r'|expressed|coded|marked|happening|occurring|firing|fired|used|employed|genuine|real|sincere)'
+    r'|expressed|coded|marked|happening|occurring|firing|fired|used|employed|needed'
+    r'|required|necessary|warranted|genuine|real|sincere)'
 )
 _BE = r'(?:is|are|was|were|seems?|appears?|remains?|can|could|does|do|did|has|have|be|been|stays?)'
 _FILLER = (
@@ -67,9 +80,10 @@ _DENYING_TAILS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         rf'\b{_BE}{_FEW}\s+(?:absent|missing|lacking|inactive|unlikely|excluded|undetected'
-        r'|ruled\s+out|none|out\s+of\s+play|improbable|doubtful|less\s+likely|unclear|questionable|at\s+rest)\b',
+        r'|ruled\s+out|none|out\s+of\s+play|improbable|doubtful|contradicted|refuted|off|less\s+likely|unclear'
+        r'|questionable|at\s+rest)\b',
         rf"\b(?:(?:{_BE}\s+)?(?:not|never)|cannot|\w{{2,9}}n['’]t){_FEW}\s+{PRESENT}\b",
-        rf"\b(?:{_BE}\s+not|cannot|\w{{2,9}}n['’]t){_UNSAID}",
+        rf"\b(?:{_BE}(?:\s+\w{{2,20}}ly)?\s+not|cannot|\w{{2,9}}n['’]t){_UNSAID}",
         rf"\b(?:not|never|\w{{2,9}}n['’]t|fails?\s+to)\s+(?:appears?|occurs?|acts?|activates?|fire"
         rf'|show(?:\s+up)?){_UNSAID}',
         r"\b(?:cannot|can\s+not|can't|couldn't|could\s+not)\s+be\s+(?:\w+ly\s+)?\w+",
@@ -78,27 +92,39 @@ _DENYING_TAILS = tuple(
         rf'(?<=[:=(\s])(?:no|none|absent|inactive|missing|false|0(?!\.\d)){_UNSAID}',
     )
 )
+_CODE = re.compile(r'\bAUs?\s?\d', re.I)
+_LISTED = re.compile(
+    r'\W*(?:(?:and|or|both|either|the|also|action|units?|aus?)\W+){0,4}(?:AUs?\W?)?\d{1,3}[A-E]?'
+    r'(?:\W*\([^()]{0,60}\))?(?:\W*(?:and|or|/|&|\+)?\W*(?:AUs?\W?)?\d{1,3}){0,9}\W*',
+    re.I,
+)
 # 'AU26 is missing, AU25 is not': the second is there.
 _SHORT_DENIAL = re.compile(rf"(?:{_BE}\s+not|\w{{2,9}}n['’]t)\Z", re.I)
 _ABSENCE = re.compile(r'\b(?:absent|missing|inactive|lacking)\b\W+(?:\w+\W+){1,4}\Z', re.I)
 _WEIGHED = re.compile(
-    r'\b(?:considered|suspected|expected|examined|checked|evaluated|anticipated|looked\s+for)\s*,?\s*'
-    r'(?:but|yet|and)\s+(?:was\s+|is\s+|were\s+|are\s+)?(?:not|never|rejected|dismissed|discarded|ruled\s+out)\b',
+    r'\b(?:considered|suspected|expected|examined|checked|evaluated|anticipated'
+    r'|looked\s+for)\s*,?\s*'
+    r'(?:but|yet|and)\s+(?:was\s+|is\s+|were\s+|are\s+)?(?:not|never|rejected|dismissed'
+    r'|discarded|ruled\s+out)\b',
     re.I,
 )
 # Not knowing whether is not saying that.
 _IGNORANCE = re.compile(
     r"\b(?:(?:can(?:not|\s+not|['’]?t)|could\s*n[o'’]t|unable\s+to|not\s+able\s+to|impossible\s+to"
-    r'|difficult\s+to|hard\s+to|not\s+possible\s+to|tough\s+to)\s+(?:\w+ly\s+)?(?:determine|tell|say'
-    r'|know|judge|decide|assess|see|confirm|identify|verify|establish|distinguish|ascertain|be\s+sure)'
-    r"|(?:un(?:clear|certain|sure|known)|not\s+(?:sure|clear|certain)|\w+n['’]t\s+(?:sure|clear|know))"
+    r'|difficult\s+to|hard\s+to|not\s+possible\s+to|tough\s+to)\s+(?:\w+ly\s+)?(?:determine'
+    r'|tell|say'
+    r'|know|judge|decide|assess|see|confirm|identify|verify|establish|distinguish|ascertain'
+    r'|be\s+sure)'
+    r"|(?:un(?:clear|certain|sure|known)|not\s+(?:sure|clear|certain)|\w+n['’]t\s+(?:sure"
+    r'|clear|know))'
     r')(?:\s+(?:if|whether|about|which|what|that|how|of|for)\b)?',
     re.IGNORECASE,
 )
 _UNABLE = re.compile(r'unable|not able|determine|identify', re.I)
 _WHETHER = re.compile(r'(?:if|whether|about|which|what|of|for)\Z', re.IGNORECASE)
 _STOP = re.compile(
-    r'[;:—–]|\.\s|,\s*(?:but|yet|so|and|though|although|while|however)\b|\b(?:but|however|yet|though)\b',
+    r'[;:—–]|\.\s|,\s*(?:but|yet|so|and|though|although|while|however)\b|\b(?:but|however'
+    r'|yet|though)\b',
     re.I,
 )
 # 'None of AU6, AU12 or AU25', 'neither AU1, AU2 nor AU4': the list is denied to its end.
@@ -118,6 +144,7 @@ def denied_spans(statement: str) -> list[Span]:
       Spans in the order of the text, which do not touch.
     """
     statement = statement.replace(' - ', ' — ')  # A dash ends a clause; a hyphen does not.
+    statement = _RESULT_CLAUSE.sub('; ', statement)
     words = scopes.Words.of(statement)
     affirming = merged(found.span() for found in _AFFIRMING.finditer(statement))
     spans = ignorant_spans(statement)
@@ -127,17 +154,33 @@ def denied_spans(statement: str) -> list[Span]:
             end = scopes.scope_end(words, found)
             stop = words.spans[end - 1][1] if end else found.end()
             if _COMPARING.match(found[0]):  # 'The opposite of joy: sadness.'
-                colon = statement.find(':', found.end(), stop)
-                stop = stop if colon < 0 else colon
+                result = _RESULT.search(statement, found.end(), stop)
+                stop = result.start() if result else stop
             spans.append((found.start(), stop))
     for pattern in _DENYING_TAILS:
         for found in pattern.finditer(statement):
             if not _meets(found.span(), affirming) and not _denies_absence(statement, found):
-                start = scopes.subject_start(statement, words, found.start())
-                spans.append((start, found.end()))
+                spans.append((_subject_start(statement, words, found.start()), found.end()))
     for found in _WEIGHED.finditer(statement):
         spans.append((scopes.subject_start(statement, words, found.start()), found.end()))
     return merged(spans)
+
+
+def _subject_start(statement: str, words: scopes.Words, head: int) -> int:
+    """Where the subject starts of a predicate at `head`: codes of an earlier clause are none of it.
+
+    In 'AU4 fires, AU9 does not' it is AU9; in 'AU4, AU9 are not seen' both.
+    """
+    start = scopes.subject_start(statement, words, head)
+    comma = statement.rfind(',', start, head)
+    while comma >= 0:
+        begin = max(start, statement.rfind(',', start, comma) + 1)
+        part = statement[begin:comma]
+        code = _CODE.search(part)
+        if code and not _LISTED.fullmatch(part, code.start()):
+            return comma + 1
+        comma = begin - 1 if begin > start else -1
+    return start
 
 
 def _denies_absence(statement: str, tail: re.Match[str]) -> bool:
@@ -171,7 +214,7 @@ def _meets(span: Span, spans: list[Span]) -> bool:
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
-    """The same parts of a statement as spans in order that do not touch."""
+    """`spans` in order, those that meet as one."""
     found: list[Span] = []
     for start, end in sorted(spans):
         if found and start <= found[-1][1]:

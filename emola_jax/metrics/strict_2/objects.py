@@ -9,17 +9,20 @@ from typing import Any
 from emola_jax.facs import AU_NAMES
 from emola_jax.metrics.strict_2 import mentions, tables, verdicts
 from emola_jax.metrics.strict_2.claims import Claim
+from emola_jax.metrics.strict_2.entries import verdict_of
 
 _CODE = re.compile(
-    r'\W*(?:AUs?|action[ _-]?units?)?[\s_#:.-]*0*(\d{1,3})[LRTB]?(?P<kind>_[rc])?\b', re.I
+    r'\W*(?:AUs?|(?:action[ _-]?)?units?)?[\s_#:.-]*0*(\d{1,3})[LRTB]?(?P<kind>_[rc])?\b', re.I
 )
 _OF_UNITS = re.compile(
-    r'\b(?:aus?|(?:facial_?)?action_?units?|units?|codes?|facs|answer|labels?|detected|present|active|activated'
+    r'\b(?:aus?|(?:facial_?)?action_?units?|units?|codes?|facs|answer|labels?|detected'
+    r'|present|active|activated'
     r'|observed|visible|predictions?|results?|output)\b',
     re.I,
 )
 _DECIDES = re.compile(
-    r'present|active|activated|activation|detected|status|visible|observed|occurrence|occurs|state|is_present|is_active'
+    r'present|active|activated|activation|detected|status|visible|observed|occurrence'
+    r'|occurs|state|is_present|is_active'
     r'|presence|label|prediction|predicted|answer|result',
     re.I,
 )
@@ -30,7 +33,8 @@ _NAMES = re.compile(
     r'au|unit|action_?unit|code|id|number|name|facs|au_?(?:code|id|number|name)|key', re.I
 )
 _ASIDE = re.compile(
-    r'explanation|reason\w*|rationale|description|comment\w*|notes?|evidence|analysis|emotions?|thoughts?',
+    r'explanation|reason\w*|rationale|description|comment\w*|notes?|evidence|analysis'
+    r'|emotions?|thoughts?',
     re.I,
 )
 Read = Callable[[str], list[Claim] | None]
@@ -61,7 +65,12 @@ def _is_empty_list(value: Any) -> bool:
 
 
 def au_of_key(key: str, *, bare: bool = False) -> int | None:
-    """The action unit that a key names: 'AU4', 'au_04', 'AU01_c', 'Brow Lowerer'."""
+    """The action unit that a key names: 'AU4', 'au_04', 'AU01_c', 'lip_corner_puller'.
+
+    Args:
+      key: of an object, or a cell.
+      bare: whether a number alone is one.
+    """
     found = _CODE.match(key)
     if found and (bare or not key.strip()[0].isdigit()):
         au = int(found[1])
@@ -137,9 +146,9 @@ def _verdict(item: Any) -> bool | None:
                     return verdict
         return None
     if isinstance(item, list):
-        return bool(item) and (len(item) > 1 or _verdict(item[0]) is not False)
+        return bool(item) and _verdict(item[0]) is not False
     if isinstance(item, str) and item.strip():
-        verdict = verdicts.of_text(item)
+        verdict = verdict_of(f': {item}', ends=True)
         return verdict if verdict is not None else _said(item)
     return verdicts.of_value(item)
 

@@ -17,6 +17,7 @@ _WORD_FIRST = re.compile(
     re.I,
 )
 _MARK_FIRST = re.compile(r'(?P<share>[✓✗])\s*(?P<word>[A-Za-z]+)')
+_PREFIX = re.compile(r'^(?:is|has|looks?|emotion|label|p|prob|score)[_ ]')
 _KEY = re.compile(
     r'emotions?|scores?|probabilit\w+|confidences?|distribution|predictions?|results?|values?|output|expressions?',
     re.I,
@@ -32,7 +33,7 @@ _SCORE = re.compile(r'score|prob\w*|confidence|value|percent\w*|likelihood|weigh
 
 def label_of(word: str) -> int | None:
     """The emotion that a word names outright, as a key would ('Happy', 'fear')."""
-    found = tables.EMOTION_WORDS.get(word.strip().lower())
+    found = tables.EMOTION_WORDS.get(_PREFIX.sub('', word.strip().lower()))
     return found[0] if found and found[1] == 2 else None
 
 

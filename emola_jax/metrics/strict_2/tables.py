@@ -44,17 +44,13 @@ IDIOMS: tuple[tuple[re.Pattern[str], int | None, int], ...] = (
 )
 """Phrases, the label that they stand for (None: none), and their strength."""
 
-UNSPACED_WORDS: tuple[tuple[re.Pattern[str], int], ...] = tuple(
-    (
-        re.compile(rf'(?<!{_RAW["emotions"]["unspaced_denials"]})(?:{"|".join(words.split())})'),
-        EMOTIONS.index(emotion),
-    )
-    for emotion, words in _RAW['emotions']['unspaced'].items()
-)
-"""Words of languages that put no blanks between words, and their labels."""
-
-CONCLUSIONS = {name: phrases(_RAW['conclusions'][name]) for name in _RAW['conclusions']}
+CONCLUSIONS = {
+    name: phrases(listed)
+    for name, listed in _RAW['conclusions'].items()
+    if name not in ('parts', 'subjects')
+}
 PARTS = frozenset(_RAW['conclusions']['parts'].split())
+SUBJECTS = frozenset(_RAW['conclusions']['subjects'].split())
 
 DENYING = frozenset(_RAW['verdicts']['deny'].split())
 AFFIRMING = frozenset(_RAW['verdicts']['affirm'].split())

@@ -26,7 +26,8 @@ _LINE_TAG = re.compile(
 )
 _CELL_TAG = re.compile(r'<(?:td|th|dd)\b[^<>]{0,200}>', re.I)
 _PLAIN_TAG = re.compile(
-    r'</?(?:b|i|u|s|em|strong|span|code|sub|sup|small|font|mark|a|td|th|dd|pre|html|body)\b[^<>]{0,200}>',
+    r'</?(?:b|i|u|s|em|strong|span|code|sub|sup|small|font|mark|a|td|th|dd|pre|html'
+    r'|body)\b[^<>]{0,200}>',
     re.I,
 )
 _ELEMENT = re.compile(
@@ -43,24 +44,28 @@ _MARKS = {
     **dict.fromkeys('■▣', f' {_YES} '),
 }
 _PLAIN = {
-    '’': "'", '‘': "'", '“': '"', '”': '"', '。': '. ', '、': ', ', '．': '.', '−': '-',
-    '‑': '-', '‐': '-', '→': ': ', '⇒': ': ', '➜': ': ', '➔': ': ', '\u00a0': ' ',
-    '\u2028': '\n', '\u2029': '\n', '\u0085': '\n', '\r': '\n', '\v': '\n', '\f': '\n',
-    '【': '[', '】': ']', '「': '"', '」': '"', '《': '"', '》': '"',
-}  # fmt: skip
+    **dict.fromkeys('’‘', "'"),
+    **dict.fromkeys('“”「」《》', '"'),
+    **dict.fromkeys('−‑‐', '-'),
+    **dict.fromkeys('→⇒➜➔', ': '),
+    **dict.fromkeys('\r\v\f\u0085\u2028\u2029', '\n'),
+    **{'。': '. ', '、': ', ', '．': '.', '【': '[', '】': ']', '\u00a0': ' '},
+}
 _PLAIN_CHARACTERS = str.maketrans(_PLAIN)
 _CHARACTERS = str.maketrans({**_MARKS, **_PLAIN})
-_ARROW = re.compile(r'\s*[-=]{1,2}>\s*')
+_BLANKS = re.compile(r'([ \t\n])\1{4,}')
+_ARROW = re.compile(r'\s*(?:[-=]{1,2}>|\.{4,}|…{2,})\s*')
 
 _MARK = re.compile(r'[ \t]*([✓✗])[ \t]*')
 _BOX = re.compile(
-    r'(?:^(?P<bullet>[ \t]*(?:[-*+•][ \t]+|'
-    r'\d{1,2}[.)][ \t]+)?)(?=\[[^\[\]]*\][ \t]*[A-Za-z])|(?<=\w )|(?<=\) ))'
+    r'(?:^(?P<bullet>[ \t]*(?:[-*+•][ \t]+'
+    r'|\d{1,2}[.)][ \t]+)?)(?=\[[^\[\]]*\][ \t]*[A-Za-z])|(?<=\w )|(?<=\) ))'
     r'\[(?:(?P<set>[ \t]*[xX✓*][ \t]*)|[ \t]*✗?[ \t]*)\](?=[ \t]*(?:[A-Za-z]|[,;.\n]|$))',
     re.M,
 )
 _BULLET = re.compile(
-    r'^\s*(?:(?:[-*•●▪◦‣·–—>+]|#+|\(?\d{1,2}[.)]|\(?[a-zA-Z][.)])\s+)+(?=\S)|^\s*[-*•●▪◦‣·–—]\s*(?=\*\*|__|`)'
+    r'^\s*(?:(?:[-*•●▪◦‣·–—>+]|#+|\(?\d{1,2}[.)]|\(?[a-zA-Z][.)])\s+)+(?=\S)'
+    r'|^\s*[-*•●▪◦‣·–—]\s*(?=\*\*|__|`)'
 )
 _INLINE_BULLET = re.compile(r'(?<=\s)[•●▪◦‣]\s+')
 _HEADING = re.compile(r'^\s*#+\s+(?P<head>.+?)\s*#*\s*$')
@@ -68,12 +73,13 @@ _STRONG_LINE = re.compile(r'^\s*(?:\*\*|__)(?P<head>[^*_|]{1,80})(?:\*\*|__)\s*$
 _EMPHASIS = re.compile(r'\*+|`+|~~|__+|(?<!\w)_(?=\w)|(?<=\w)_(?!\w)')
 _FENCE = re.compile(r'^\s*(?:```|~~~).*$')
 _SPELLED = (
-    (re.compile(r'(?<![A-Za-z])A\.\s{0,5}U\.(?=\s{0,5}\d)', re.I), 'AU'),
+    (re.compile(r'(?<![A-Za-z])A\.\s?U\.(?=\s{0,5}\d)', re.I), 'AU'),
     (re.compile(r'\b(?:no\.|number|nr\.)\s{0,5}(?=\d)', re.I), ''),
 )
 _UNDERLINE = re.compile(r'\s*(?:-{3,}|={3,})\s*')
 _ITEM = re.compile(
-    r'\s*(?:[-*•●▪◦‣·–—#>|+✓✗\[]|\(?\d{1,2}[.)]\s|\(?[a-zA-Z][.)]\s|AUs?[\s_#:-]*\d|\w+\s*[:=])',
+    r'\s*(?:[-*•●▪◦‣·–—#>|+✓✗\[]|\(?\d{1,2}[.)]\s|\(?[a-zA-Z][.)]\s|AUs?[\s_#:-]*\d'
+    r'|(?:[\w*]+ ){0,3}[\w*]+(?:\s?[:=]|\s[-–—]\s))',
     re.I,
 )
 _TERMINAL = ('.', '!', '?', ':', ';', '|', '."', '.)')
@@ -100,9 +106,11 @@ def plain(text: str) -> str:
     text = ''.join(
         c for c in text if c in '\n\t' or unicodedata.category(c) not in ('Cf', 'Cc', 'Mn')
     )
+    text = _BLANKS.sub(lambda run: run[1] * 4, text)
     text = _BOX.sub(_mark, _MARK.sub(r' \1 ', text))
     text = _LINE_TAG.sub('\n', text)
     text = _PLAIN_TAG.sub('', _CELL_TAG.sub(' | ', text))
+    text = _BLANKS.sub(lambda run: run[1] * 4, text)
     text = _ELEMENT.sub(r'\g<name>: \g<content>\n', text)
     text = _ARROW.sub(': ', _OTHER_TAG.sub(' ', text))
     for pattern, spelling in _SPELLED:
@@ -195,7 +203,8 @@ def _is_wrapped(paragraph: list[str]) -> bool:
 def _joined(paragraph: list[str]) -> list[str]:
     found = [paragraph[0]]
     for row in paragraph[1:]:
-        if _ITEM.match(row) or found[-1].rstrip().endswith(_TERMINAL):
+        within = found[-1].count('**') % 2  # An emphasis that goes on in the next line.
+        if not within and (_ITEM.match(row) or found[-1].rstrip().endswith(_TERMINAL)):
             found.append(row)
         else:
             found[-1] = f'{found[-1].rstrip()} {row.lstrip()}'
@@ -207,9 +216,10 @@ _ABBREVIATED = re.compile(
     r'(?:\be\.g|\bi\.e|\bvs|\bcf|\betc|\bDr|\bMr|\bMs|\bFig|^\W*\d{1,2})$', re.I
 )
 _ASKS = re.compile(
-    r'(?:is|are|was|were|do|does|did|can|could|would|what|which|who|how|why|where)\b|.*\bor\b', re.I
+    r'(?:is|are|was|were|do|does|did|can|could|would|what|which|who|how|why|where)\b', re.I
 )
-_REPLY = re.compile(r'\s*(?:(?:a|answer)\s*:\s*)?([^.,!?;:\n]{1,30})(?:[.,!;]|$)\s*', re.I)
+_EITHER = re.compile(r'\bor\b|/', re.I)
+_REPLY = re.compile(r'\s*(?:(?:A|Answer)\s?:\s*)?([^.,!?;:\n]{1,30})(?:[.,!;]|$)\s*')
 
 
 def statements(line: str) -> list[str]:
@@ -230,7 +240,7 @@ def statements(line: str) -> list[str]:
                 start = reply.end()
                 found.append(f'{part}: {"yes" if verdict else "no"}')
                 continue
-            if _ASKS.match(part.rpartition(':')[2].strip() if part[:2].lower() == 'q:' else part):
+            if _ASKS.match(part) or _EITHER.search(part) or line[start:].strip():
                 continue
         found.append(part)
     found.append(line[start:].strip())

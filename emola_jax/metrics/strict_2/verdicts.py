@@ -13,7 +13,7 @@ EVEN = 0.5
 """A probability (a share, a decimal below 1) says 'present' from here on."""
 
 _NUMBER = re.compile(
-    r'(?:(?:the|an?|with)?\s*(?:intensity|level|score|probability|prob|likelihood|confidence|value'
+    r'(?:at\s+)?(?:(?:the|an?|with)?\s*(?:intensity|level|score|probability|prob|likelihood|confidence|value'
     r'|strength|grade|p)\s*(?:of|is|:|=)?\s*)?[~≈<>≥≤]?\s*'
     r'(?P<value>[-+]?\d{1,6}(?:\.\d{0,12})?|\.\d{1,12})\s*(?P<of>%|(?:/|out of)\s*\d{1,4}(?:\.0)?)?'
     r'(?:\s+(?:intensity|level|points?))?',
@@ -21,14 +21,17 @@ _NUMBER = re.compile(
 )
 _LETTER = re.compile(r'(?:(?:intensity|level|grade)\s*:?\s*)?[A-E]', re.ASCII)
 _LETTER_WORD = re.compile(r"[^\W_]+(?:[-'][^\W_]+)*")
+_OF_A_NUMBER = re.compile(r'\b(?:not|no)\s+\d')
 _NOT_VERB = re.compile(r"(?:\w+n't|cannot)\Z")
 _LONGEST = 60
+_AROUND = ' \t\'"“”,;:!*`[]{}'
 _YES, _NO = '✓', '✗'
+_DENYING_PREFIXES = ('non', 'un', 'in', 'not-', 'de')
 
 
 def of_text(text: str) -> bool | None:
     """Whether a short value affirms (True) or denies (False); None if it is no verdict."""
-    text = text.strip(' \t\'"“”.,;:!*`[]{}')
+    text = _stripped(text)
     if not text or len(text) > _LONGEST:
         return None
     if text[0] in _YES + _NO:
@@ -39,6 +42,11 @@ def of_text(text: str) -> bool | None:
     if _LETTER.fullmatch(text):
         return True
     return _of_words(text.lower())
+
+
+def _stripped(text: str) -> str:
+    """`text` without quotes and marks around it; the dot of '.9' stays."""
+    return text.rstrip(_AROUND + '.').lstrip(_AROUND)
 
 
 def of_number(value: float, of: str = '') -> bool:
@@ -70,7 +78,7 @@ def of_value(value: Any) -> bool | None:
 
 def share(text: str) -> float | None:
     """How much a value gives to its key, for the largest share: '85%', '0.2', 'high', 'no'."""
-    text = text.strip(' \t\'"“”.,;:!*`[]{}')
+    text = _stripped(text)
     number = _NUMBER.fullmatch(text) if len(text) <= _LONGEST else None
     if number:
         return float(number['value'])
@@ -88,6 +96,8 @@ def of_head(text: str) -> bool | None:
 
 
 def _of_words(text: str, *, all_known: bool = True) -> bool | None:
+    if all_known and _OF_A_NUMBER.search(text):
+        return None  # 'not 4' says nothing of what stands before.
     words = _LETTER_WORD.findall(text)
     kinds = [_kind(word) for word in words]
     if not words or (all_known and None in kinds):
@@ -104,6 +114,9 @@ def _kind(word: str) -> str | None:
         return 'deny'
     if word in tables.AFFIRMING:
         return 'affirm'
+    for prefix in _DENYING_PREFIXES:
+        if word.startswith(prefix) and word.removeprefix(prefix).strip('-') in tables.AFFIRMING:
+            return 'deny'
     if word in tables.FILLER:
         return 'filler'
     if '\u3400' <= word[0] <= '\u9fff':
