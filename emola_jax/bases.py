@@ -36,6 +36,7 @@ from emola_jax import (
 from emola_jax.convert import lazy, llava
 from emola_jax.convert.foreign_config import CONFIG_FILE, refuse_quantised
 from emola_jax.convert.gguf import GGUFReader, open_gguf, read_gguf_llama
+from emola_jax.convert.source import refuse
 from emola_jax.convert.tables import EXPERT
 from emola_jax.convert.weights import weight_files
 from emola_jax.data import Data
@@ -93,6 +94,18 @@ def missing(config: ml_collections.ConfigDict) -> list[str]:
             refuse_quantised(folders[0] / CONFIG_FILE, read_json(folders[0] / CONFIG_FILE))
         return llava.missing(*folders)
     return []
+
+
+def check(config: ml_collections.ConfigDict, model: EmolaConfig) -> None:
+    """Finds out whether the user's base can be read and is the model's, before any other work.
+
+    Raises:
+      UserError: lists the files that can't be opened, and what of config.json or the tokenizer
+        contradicts the model.
+    """
+    if config.base.kind == 'llava':
+        folders = _llava_folders(config)
+        refuse(llava.faults(*folders, model), f'{folders[0]}: cannot be the base of this config')
 
 
 def _llava_folders(config: ml_collections.ConfigDict) -> tuple[Path, Path]:

@@ -58,6 +58,7 @@ def prepare(config: ml_collections.ConfigDict, workdir: Path) -> Experiment:
     missing = bases.missing(config) + data.missing(config)
     if missing:
         raise UserError('files that this config needs are missing:\n  ' + '\n  '.join(missing))
+    bases.check(config, model_config)
     mesh = sharding.make_mesh(config.mesh)
     opened = bases.open_language_model(config)
     tokenizer = bases.load_tokenizer(config, opened)

@@ -10,7 +10,7 @@ from typing import Any
 import ml_collections
 from flax.traverse_util import flatten_dict
 
-from emola_jax import bases, checkpoint, data, train_state
+from emola_jax import bases, checkpoint, command, data, train_state
 from emola_jax.convert import foreign_config, lazy, tokenizer_files
 from emola_jax.convert.lazy import Lazy
 from emola_jax.convert.read_folder import vocabulary_faults
@@ -61,7 +61,7 @@ def read_run(
                 f'{newest}: its config lacks the field {error}, so another version made it; '
                 'convert it with that version'
             ) from error
-    folder = Path(config.base.llava).expanduser() if config.base.kind == 'llava' else None
+    folder = command.path(config.base.llava) if config.base.kind == 'llava' else None
     has_tokenizer = folder is not None and tokenizer_files.is_there(folder)
     faults = _faults(model, params, with_base=with_base)
     if has_tokenizer and folder is not None:
@@ -85,6 +85,7 @@ def _base(
 ) -> dict[ParamPath, Lazy]:
     if missing := bases.missing(config):
         raise UserError('files of the base are missing:\n  ' + '\n  '.join(missing))
+    bases.check(config, model)
     tokenizer = bases.load_tokenizer(config)
     if config.base.kind == 'embedded':
         # The small tower is known by the data that it was trained on; only that name is needed,

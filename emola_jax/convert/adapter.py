@@ -41,7 +41,7 @@ _MUST: dict[str, tuple[Any, ...]] = {
     'target_parameters': (None, []),
     'trainable_token_indices': (None, []),
     # These draw A and B and leave the base as it is, so that what was stored says all.
-    'init_lora_weights': (True, False, 'gaussian', 'orthogonal', 'eva', None),
+    'init_lora_weights': (True, False, 'gaussian', 'orthogonal', 'eva', 'mica', None),
 }
 
 _READ = ('r', 'lora_alpha', 'lora_dropout', 'target_modules', 'base_model_name_or_path')
@@ -51,9 +51,11 @@ _WITHOUT_EFFECT = (
     # What is adapted is seen from the tensors; one that is missing is a fault.
     *('exclude_modules', 'layers_pattern'),
     # Read by PEFT only with the `init_lora_weights` (or `use_qalora`) that they belong to.
-    *('corda_config', 'eva_config', 'loftq_config', 'lora_ga_config', 'qalora_group_size'),
-    # Of PEFT before 0.3: whether to merge at inference.
-    'merge_weights',
+    *('eva_config', 'qalora_group_size'),
+    # Of modules that are saved whole, which are refused.
+    'ensure_weight_tying',
+    # Where PEFT computes, and whether it merges at inference (before 0.3).
+    *('runtime_config', 'merge_weights'),
 )
 """Fields that do not change what the stored tensors compute."""
 
@@ -100,7 +102,7 @@ def read_lora_config(folder: Path, names: Iterable[str]) -> LoraConfig:
     return LoraConfig(
         rank=values['r'],
         alpha=float(values['lora_alpha']),
-        dropout=float(values.get('lora_dropout', 0.0)),
+        dropout=float(values.get('lora_dropout') or 0.0),
         targets=tuple(name for name in LORA_TARGETS if f'{name}_proj' in targets),
     )
 
@@ -118,9 +120,16 @@ def _faults(values: Mapping[str, Any]) -> list[str]:
     rank, alpha = values.get('r', 1), values.get('lora_alpha', 1)
     if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
         faults.append(f'r is {rank!r}, expected a whole number of at least 1')
-    for field, number in (('lora_alpha', alpha), ('lora_dropout', values.get('lora_dropout', 0))):
+    dropout = values.get('lora_dropout') or 0
+    for field, number in (('lora_alpha', alpha), ('lora_dropout', dropout)):
         if not isinstance(number, int | float) or isinstance(number, bool):
             faults.append(f'{field} is {number!r}, expected a number')
+        elif field == 'lora_dropout' and not 0 <= number < 1:
+            faults.append(f'{field} is {number!r}, expected a share from 0 to below 1')
+    targets = values.get('target_modules')
+    named = isinstance(targets, list) and all(isinstance(name, str) for name in targets)
+    if not named and not isinstance(targets, str | None):
+        faults.append(f'target_modules is {targets!r}, expected names or a pattern')
     return faults + [
         f"the field '{field}' is missing" for field in ('r', 'lora_alpha') if field not in values
     ]
@@ -130,12 +139,26 @@ def _unlike(field: str, value: Any) -> str:
     fault = f'{field} is {value!r}, expected {_MUST[field][0]!r}'
     if field != 'init_lora_weights':
         return fault
-    if isinstance(value, str) and value.startswith(_RESIDUAL):
+    if isinstance(value, str) and value.lower().startswith(_RESIDUAL):
         return (
             f'{fault}: it was trained on a base with a part taken out; save it once more in PEFT '
             'with path_initial_model_for_weight_conversion'
         )
     return f'{fault}; {_MERGE}'
+
+
+def base_name(folder: Path) -> str | None:
+    """The base that an adapter names, as a path or a hub id; None without one.
+
+    Raises:
+      UserError: it is something else than a text.
+    """
+    name = read_json(folder / ADAPTER_CONFIG).get('base_model_name_or_path')
+    if name is not None and not isinstance(name, str):
+        raise UserError(
+            f"{folder / ADAPTER_CONFIG}: 'base_model_name_or_path' is {name!r}, expected a text"
+        )
+    return name or None
 
 
 def read_lora(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ _LLAMA_DEFAULTS: dict[str, Any] = {
     'num_attention_heads': 32,
     'rms_norm_eps': 1e-6,
     'tie_word_embeddings': False,
+    'num_key_value_heads': None,
+    'head_dim': None,
 }
 _CLIP_DEFAULTS: dict[str, Any] = {
     'hidden_size': 768,
@@ -38,6 +41,56 @@ _CLIP_DEFAULTS: dict[str, Any] = {
     'image_size': 224,
     'patch_size': 32,
     'layer_norm_eps': 1e-5,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+    """What a field may hold: in words, and as a test."""
+
+    what: str
+    holds: Callable[[Any], bool]
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and 0 < value < math.inf
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+def _is_colour(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 3 and all(map(_is_number, value))
+
+
+_SIZE = _Kind('a number of at least 1', _is_size)
+_OPTIONAL_SIZE = _Kind('a number of at least 1, or null', lambda v: v is None or _is_size(v))
+_COUNT = _Kind('a number of at least 0', lambda v: type(v) is int and v >= 0)
+_NUMBER = _Kind('a number above 0', _is_number)
+_OPTIONAL_NUMBER = _Kind('a number above 0, or null', lambda v: v is None or _is_number(v))
+_FLAG = _Kind('true or false', lambda v: isinstance(v, bool))
+_COLOUR = _Kind('three numbers above 0', _is_colour)
+
+_LLAMA_KINDS = {
+    'vocab_size': _SIZE,
+    'hidden_size': _SIZE,
+    'intermediate_size': _SIZE,
+    'num_hidden_layers': _SIZE,
+    'num_attention_heads': _SIZE,
+    'num_key_value_heads': _OPTIONAL_SIZE,
+    'head_dim': _OPTIONAL_SIZE,
+    'rms_norm_eps': _NUMBER,
+    'tie_word_embeddings': _FLAG,
+}
+_CLIP_KINDS = {
+    'hidden_size': _SIZE,
+    'intermediate_size': _SIZE,
+    'num_hidden_layers': _SIZE,
+    'num_attention_heads': _SIZE,
+    'image_size': _SIZE,
+    'patch_size': _SIZE,
+    'layer_norm_eps': _NUMBER,
 }
 
 # Field -> the values that mean what we compute; a field left out has the first.
@@ -77,7 +130,7 @@ def read_model(folder: Path, vision: VisionConfig | None) -> EmolaConfig:
     values = read_json(path)
     refuse_quantised(path, values)
     faults: list[str] = []
-    if 'text_config' in values:
+    if values.get('text_config') is not None:
         _check(values, _LLAVA_HF_MUST, faults)
         model = _of_transformers(values, faults)
     else:
@@ -88,44 +141,48 @@ def read_model(folder: Path, vision: VisionConfig | None) -> EmolaConfig:
 
 
 def refuse_quantised(path: Path, values: Json) -> None:
-    """Refuses a model whose weights are stored quantised.
-
-    Raises:
-      UserError: config.json says so; names the method.
-    """
-    inner = values.get('text_config')
-    said = values.get('quantization_config') or (
-        inner.get('quantization_config') if isinstance(inner, dict) else None
-    )
-    if not said:
-        return
-    method = said.get('quant_method') if isinstance(said, dict) else None
-    if method is None and isinstance(said, dict) and {'load_in_8bit', 'load_in_4bit'} & said.keys():
-        method = 'bitsandbytes'  # its older files name no method
-    raise UserError(
-        f'{path.parent}: quantised by {method or "an unnamed method"}; give the unquantised weights'
-    )
+    """Raises UserError if a config says that the weights are codes of another library."""
+    parts = [values, *(values.get(part) for part in ('text_config', 'llm_config'))]
+    for part in parts:
+        if not isinstance(part, Mapping):
+            continue
+        for field in ('quantization_config', 'compression_config'):
+            if not (found := part.get(field)):
+                continue
+            method = found.get('quant_method') if isinstance(found, Mapping) else None
+            if method is None and isinstance(found, Mapping):
+                bits = any(found.get(name) for name in ('load_in_4bit', 'load_in_8bit'))
+                method = 'bitsandbytes' if bits else None
+            raise UserError(
+                f'{path.parent}: quantised by {method or "an unnamed method"}; give the '
+                'unquantised weights'
+            )
 
 
 def _of_transformers(values: Json, faults: list[str]) -> EmolaConfig:
     """From llava-hf's config, or from that of the merged folder that this project writes."""
     text = {'tie_word_embeddings': values.get('tie_word_embeddings', False)}
-    inputs = values.get('landmark_inputs', 0)
+    inputs = _checked(values, {'landmark_inputs': _COUNT}, {'landmark_inputs': 0}, faults)
     prior = PriorConfig(enabled=False)
-    if inputs:
+    if inputs['landmark_inputs']:
+        optional = {'landmark_hidden': None, 'landmark_standardize': False}
+        kinds = {'landmark_hidden': _OPTIONAL_SIZE, 'landmark_standardize': _FLAG}
+        more = _checked(values, kinds, optional, faults)
         prior = PriorConfig(
-            inputs=inputs,
-            hidden=values.get('landmark_hidden'),
-            standardize=values.get('landmark_standardize', False),
+            inputs=inputs['landmark_inputs'],
+            hidden=more['landmark_hidden'],
+            standardize=more['landmark_standardize'],
         )
+    kinds = {'spatial_merge': _SIZE, 'projector_rms': _OPTIONAL_NUMBER}
+    ours = _checked(values, kinds, {'spatial_merge': 1, 'projector_rms': None}, faults)
     return EmolaConfig(
-        llm=_llama({**text, **values['text_config']}, faults),
+        llm=_llama({**text, **_object(values, 'text_config', faults)}, faults),
         vision=dataclasses.replace(
-            _vision(values.get('vision_config', {}), values, faults),
-            spatial_merge=values.get('spatial_merge', 1),
+            _vision(_object(values, 'vision_config', faults), values, faults),
+            spatial_merge=ours['spatial_merge'],
         ),
         prior=prior,
-        projector_rms=values.get('projector_rms'),
+        projector_rms=ours['projector_rms'],
         lora=None,
     )
 
@@ -133,12 +190,13 @@ def _of_transformers(values: Json, faults: list[str]) -> EmolaConfig:
 def _of_llava(values: Json, vision: VisionConfig | None, faults: list[str]) -> EmolaConfig:
     """From the original layout's config, EmoLA's, or a plain LLaMA's."""
     is_llava = 'mm_projector_type' in values or TOWER_FIELD in values
-    inputs = values.get('landmark_feature_hidden_size')
+    field = 'landmark_feature_hidden_size'
+    inputs = _checked(values, {field: _OPTIONAL_SIZE}, {field: None}, faults)[field]
     if is_llava:
         _check(values, _LLAVA_MUST, faults)
     return EmolaConfig(
         llm=_llama(values, faults),
-        vision=_with_layer(vision, values) if is_llava else None,
+        vision=_with_layer(vision, values, faults) if is_llava else None,
         prior=PriorConfig(enabled=inputs is not None, inputs=inputs or PriorConfig.inputs),
         lora=None,
     )
@@ -152,34 +210,35 @@ def read_vision(folder: Path) -> VisionConfig:
     """
     path = folder / CONFIG_FILE
     values = read_json(path)
+    refuse_quantised(path, values)
     if 'clip' not in str(values.get('model_type', 'clip')):
         raise UserError(f'{path}: model_type is {values["model_type"]!r}, expected CLIP')
     faults: list[str] = []
-    vision = _vision(values.get('vision_config', values), {}, faults)
+    nested = _object(values, 'vision_config', faults) if 'vision_config' in values else values
+    vision = _vision(nested, {}, faults)
     if faults:
         raise UserError(f'{path}: describes a tower that this is not:\n  ' + '\n  '.join(faults))
     processor = folder / 'preprocessor_config.json'
     if not processor.is_file():
         return vision
-    pixels = read_json(processor)
-    return dataclasses.replace(
-        vision,
-        image_mean=tuple(pixels.get('image_mean', vision.image_mean)),
-        image_std=tuple(pixels.get('image_std', vision.image_std)),
-    )
+    given = {'image_mean': vision.image_mean, 'image_std': vision.image_std}
+    pixels = _checked(read_json(processor), dict.fromkeys(given, _COLOUR), given, faults)
+    if faults:
+        raise UserError(f'{processor}: {"; ".join(faults)}')
+    return dataclasses.replace(vision, **{name: tuple(value) for name, value in pixels.items()})
 
 
 def _llama(values: Json, faults: list[str]) -> LlamaConfig:
     _check(values, _LLAMA_MUST, faults)
-    known = {**_LLAMA_DEFAULTS, **values}
+    known = _checked(values, _LLAMA_KINDS, _LLAMA_DEFAULTS, faults)
     heads = known['num_attention_heads']
     return LlamaConfig(
         vocab=known['vocab_size'],
         width=known['hidden_size'],
         layers=known['num_hidden_layers'],
         heads=heads,
-        kv_heads=known.get('num_key_value_heads') or heads,
-        head_dim=known.get('head_dim') or known['hidden_size'] // heads,
+        kv_heads=known['num_key_value_heads'] or heads,
+        head_dim=known['head_dim'] or known['hidden_size'] // heads,
         mlp=known['intermediate_size'],
         rope_theta=_rope_theta(values, faults),
         norm_eps=known['rms_norm_eps'],
@@ -189,17 +248,27 @@ def _llama(values: Json, faults: list[str]) -> LlamaConfig:
 
 def _rope_theta(values: Json, faults: list[str]) -> float:
     """Transformers 5 keeps what belongs to RoPE in a field of its own."""
-    rope = values.get('rope_parameters') or {}
-    scaling = values.get('rope_scaling') or rope
+    rope, scaling = ({}, {})
+    for field in ('rope_parameters', 'rope_scaling'):
+        value = values.get(field)
+        if value is not None and not isinstance(value, Mapping):
+            faults.append(f'{field} is {value!r}, expected an object')
+        elif value:
+            scaling = value
+            rope = value if field == 'rope_parameters' else rope
     kind = scaling.get('rope_type', scaling.get('type', 'default'))
     if kind != 'default':
         faults.append(f'rope_scaling is of type {kind!r}; only unscaled RoPE is supported')
-    return float(rope.get('rope_theta') or values.get('rope_theta') or 10000.0)
+    theta = rope.get('rope_theta') or values.get('rope_theta') or 10000.0
+    if not _NUMBER.holds(theta):
+        faults.append(f'rope_theta is {theta!r}, expected {_NUMBER.what}')
+        return 10000.0
+    return float(theta)
 
 
 def _vision(values: Json, llava: Json, faults: list[str]) -> VisionConfig:
     _check(values, _CLIP_MUST, faults)
-    known = {**_CLIP_DEFAULTS, **values}
+    known = _checked(values, _CLIP_KINDS, _CLIP_DEFAULTS, faults)
     vision = VisionConfig(
         image_size=known['image_size'],
         patch_size=known['patch_size'],
@@ -210,21 +279,46 @@ def _vision(values: Json, llava: Json, faults: list[str]) -> VisionConfig:
         norm_eps=known['layer_norm_eps'],
         feature_layer=-1,
     )
-    layer = llava.get('vision_feature_layer', -2)
-    if not isinstance(layer, int):
-        faults.append(f'vision_feature_layer is {layer!r}; only one layer is supported')
-        return vision
-    return dataclasses.replace(vision, feature_layer=layer)
+    return dataclasses.replace(vision, feature_layer=_layer(llava, 'vision_feature_layer', faults))
 
 
-def _with_layer(vision: VisionConfig | None, llava: Json) -> VisionConfig | None:
-    if vision is None:
-        return None
-    return dataclasses.replace(vision, feature_layer=llava.get('mm_vision_select_layer', -2))
+def _layer(values: Json, field: str, faults: list[str]) -> int:
+    layer = values.get(field, -2)
+    if type(layer) is not int:
+        faults.append(f'{field} is {layer!r}; only one layer is supported')
+        return -2
+    return layer
+
+
+def _with_layer(vision: VisionConfig | None, llava: Json, faults: list[str]) -> VisionConfig | None:
+    layer = _layer(llava, 'mm_vision_select_layer', faults)
+    return None if vision is None else dataclasses.replace(vision, feature_layer=layer)
+
+
+def _object(values: Json, field: str, faults: list[str]) -> Json:
+    value = values.get(field, {})
+    if isinstance(value, Mapping):
+        return value
+    faults.append(f'{field} is {value!r}, expected an object')
+    return {}
+
+
+def _checked(
+    values: Json, kinds: Mapping[str, _Kind], defaults: Json, faults: list[str]
+) -> dict[str, Any]:
+    """The fields of `kinds`; one of another type is a fault, and stands as its default."""
+    found = {}
+    for field, kind in kinds.items():
+        value = values.get(field, defaults[field])
+        if not kind.holds(value):
+            faults.append(f'{field} is {value!r}, expected {kind.what}')
+            value = defaults[field]
+        found[field] = value
+    return found
 
 
 def _check(values: Json, must: Mapping[str, tuple[Any, ...]], faults: list[str]) -> None:
     for field, allowed in must.items():
         value = values.get(field, allowed[0])
-        if value not in allowed:
+        if not any(value == one for one in allowed):
             faults.append(f'{field} is {value!r}, expected {" or ".join(map(repr, allowed))}')

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-from emola_jax.convert import verify_adapter, write_emola, write_hf, write_peft
+from emola_jax.convert import verify_adapter, verify_peft, write_emola, write_hf, write_peft
 from emola_jax.convert.purposes import PURPOSES
 from emola_jax.convert.source import Source
 from emola_jax.convert.write import Options
@@ -24,6 +24,7 @@ class Format:
       write: fills an open folder that isn't under its final name yet.
       verify: runs one sample through what `write` wrote and through the source; returns the largest
         difference of their logits, or raises UserError. Needs the base's weights.
+      verified_by: names what reads the folder for that.
     """
 
     purpose: str
@@ -31,6 +32,7 @@ class Format:
     check: Callable[[Source], None]
     write: Callable[[Source, Path, Options], None]
     verify: Callable[[Source, Path], float]
+    verified_by: Callable[[], str]
 
 
 def _merged(kind: str, purpose: str) -> Format:
@@ -40,6 +42,7 @@ def _merged(kind: str, purpose: str) -> Format:
         check=functools.partial(write_hf.check, kind),
         write=functools.partial(write_hf.write, kind),
         verify=functools.partial(write_hf.check_written, kind),
+        verified_by=lambda: 'by transformers',
     )
 
 
@@ -50,13 +53,15 @@ FORMATS: dict[str, Format] = {
         check=write_emola.check,
         write=write_emola.write,
         verify=verify_adapter.check_written,
+        verified_by=lambda: "by this project's own reader",
     ),
     'peft': Format(
         PURPOSES['peft'],
         needs_base=False,
         check=write_peft.check,
         write=write_peft.write,
-        verify=verify_adapter.check_written,
+        verify=verify_peft.check_written,
+        verified_by=verify_peft.by,
     ),
     'hf': _merged('hf', PURPOSES['hf']),
     'llava-hf': _merged('llava-hf', PURPOSES['llava-hf']),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 from typing import Any
 
 from flax.traverse_util import unflatten_dict
 
-from emola_jax.convert import read, tokenizer_files
+from emola_jax.convert import foreign_config, read, tokenizer_files
+from emola_jax.convert.foreign_config import CONFIG_FILE
+from emola_jax.convert.read_folder import vocabulary_faults
 from emola_jax.convert.source import refuse
 from emola_jax.convert.tables import LLM, VISION, VISUAL_PROJECTOR
-from emola_jax.convert.weights import weight_files
+from emola_jax.convert.weights import refuse_pointer, weight_files
+from emola_jax.errors import UserError
 from emola_jax.models.config import EmolaConfig
 
 SOURCES = {
@@ -32,6 +36,47 @@ def missing(llava: Path, clip: Path) -> list[str]:
     if not tokenizer_files.is_there(llava):
         lines.append(f'{llava}/tokenizer.model: the tokenizer, from the same place as the weights')
     return lines
+
+
+def faults(llava: Path, clip: Path, model: EmolaConfig) -> list[str]:
+    """What is wrong with both folders, found out in a second and before any other work.
+
+    Files that can't be opened, a tokenizer or a config.json that contradicts the model.
+
+    Returns:
+      One line for each fault.
+    """
+    found: list[str] = []
+    for path in (*weight_files(llava), *weight_files(clip)):
+        try:
+            refuse_pointer(path)
+        except UserError as error:
+            found.append(str(error))
+    found += vocabulary_faults(llava, model.llm.vocab)
+    if not (llava / CONFIG_FILE).is_file():
+        return found
+    try:
+        vision = model.vision
+        if vision is not None and (clip / CONFIG_FILE).is_file():
+            vision = foreign_config.read_vision(clip)
+        theirs = foreign_config.read_model(llava, vision)
+    except UserError as error:
+        return [*found, str(error)]
+    found += _differences(llava, 'llm', theirs.llm, model.llm)
+    if model.vision is not None and theirs.vision is not None:
+        merged = model.vision.spatial_merge
+        vision = dataclasses.replace(theirs.vision, spatial_merge=merged)
+        found += _differences(clip, 'vision', vision, model.vision)
+    return found
+
+
+def _differences(folder: Path, part: str, theirs: Any, ours: Any) -> list[str]:
+    return [
+        f'{folder}: has {field.name} {getattr(theirs, field.name)}, but the config says '
+        f'model.{part}.{field.name} = {getattr(ours, field.name)}'
+        for field in dataclasses.fields(theirs)
+        if getattr(theirs, field.name) != getattr(ours, field.name)
+    ]
 
 
 def identity(llava: Path, clip: Path) -> dict[str, str]:

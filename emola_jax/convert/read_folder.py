@@ -20,6 +20,7 @@ from emola_jax.files import read_json
 from emola_jax.models.config import DTYPES, EmolaConfig, VisionConfig
 from emola_jax.models.emola import param_shapes
 from emola_jax.tokenizer import Tokenizer
+from input_pipeline.conversation import TEMPLATES
 
 PROJECTORS_FILE = 'projectors.safetensors'
 """What the `peft` format puts beside the adapter, in the names of `EMOLA_HF`."""
@@ -98,7 +99,7 @@ def _released(
     found = _adapter(path, opened, model)
     projectors, faults = adapter.read_released_projectors(folder, model)
     found.add(Found(projectors, faults, ['EmoLA as released']))
-    named = base or read_json(folder / adapter.ADAPTER_CONFIG).get('base_model_name_or_path')
+    named = base or adapter.base_name(folder)
     base_folder = _base_folder(named, folder, needed=with_base)
     if base_folder is not None and with_base:
         found.add(_below(base_folder, clip_folder, model, (LLM, VISION)))
@@ -108,12 +109,12 @@ def _released(
 
 def _peft(folder: Path, base: str | None, clip: str | None, with_base: bool) -> Source:
     """An adapter in PEFT's files, with the projectors that this project puts beside them."""
-    named = base or read_json(folder / adapter.ADAPTER_CONFIG).get('base_model_name_or_path')
-    known = read_json(folder / MODEL_FILE) if (folder / MODEL_FILE).is_file() else {}
+    named = base or adapter.base_name(folder)
+    known = _model_file(folder / MODEL_FILE)
     base_folder = _base_folder(named, folder, needed=with_base or not known)
     clip_folder = None
     if known:
-        model = EmolaConfig.from_config_dict(known['model'])
+        model = known['model']
         if clip is not None:
             clip_folder = local_folder(clip)
     else:
@@ -131,16 +132,23 @@ def _peft(folder: Path, base: str | None, clip: str | None, with_base: bool) -> 
         parts = {LLM, VISION, VISUAL_PROJECTOR} if model.vision is not None else {LLM}
         parts -= {name[0] for name in beside.params}
         found.add(_below(base_folder, clip_folder, model, tuple(parts)))
-    source = _source(
-        folder,
-        model,
-        found,
-        'is not a whole adapter',
-        known.get('foreign', {}),
-        base=named,
-        base_folder=base_folder,
-    )
-    return dataclasses.replace(source, template=known.get('template', PAPERS_TEMPLATE))
+    foreign = {**known.get('foreign', {}), TEMPLATE_FIELD: known.get('template')}
+    failed = 'is not a whole adapter'
+    return _source(folder, model, found, failed, foreign, base=named, base_folder=base_folder)
+
+
+def _model_file(path: Path) -> dict[str, Any]:
+    """What the `peft` format writes in `MODEL_FILE`, the model parsed; empty without one."""
+    if not path.is_file():
+        return {}
+    known = read_json(path)
+    for field in ('model', 'foreign'):
+        if not isinstance(known.get(field), dict):
+            raise UserError(f"{path}: '{field}' is {known.get(field)!r}, expected an object")
+    try:
+        return {**known, 'model': EmolaConfig.from_config_dict(known['model'])}
+    except (UserError, TypeError, AttributeError, KeyError) as error:
+        raise UserError(f'{path}: describes no model ({error})') from None
 
 
 def _source(
@@ -155,13 +163,18 @@ def _source(
 ) -> Source:
     """What was found as a source; raises UserError, `failed` in front, if there are faults."""
     tokenizer = _tokenizer(folder, model, found.faults, base_folder)
+    template = foreign.get(TEMPLATE_FIELD) or PAPERS_TEMPLATE
+    if template not in TEMPLATES:
+        found.faults.append(
+            f'{folder}: {TEMPLATE_FIELD} is {template!r}, expected one of {sorted(TEMPLATES)}'
+        )
     refuse(found.faults, f'{folder}: {failed}')
     return Source(
         folder,
         ', '.join(found.layouts),
         _as_stored(model, found),
         found.params,
-        template=foreign.get(TEMPLATE_FIELD, PAPERS_TEMPLATE),
+        template=template,
         base=base,
         tokenizer=tokenizer,
         load_tokenizer=_loader(tokenizer),
@@ -231,6 +244,8 @@ def _tower(
     name = clip or values.get(TOWER_FIELD)
     if name is None:
         return None, None
+    if not isinstance(name, str):
+        raise UserError(f'{TOWER_FIELD} is {name!r}, expected a path or a hub id of CLIP')
     if not with_weights and name in KNOWN_TOWERS and not Path(name).is_dir():
         return KNOWN_TOWERS[name], None
     try:

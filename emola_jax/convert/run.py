@@ -77,7 +77,8 @@ def _read(arguments: argparse.Namespace, wanted: Format) -> tuple[Source, str]:
 
 
 def _verify(source: Source, folder: Path, wanted: Format) -> str:
-    return f'verified: logits differ by at most {wanted.verify(source, folder):.2e}'
+    difference = wanted.verify(source, folder)
+    return f'verified: logits differ by at most {difference:.2e} ({wanted.verified_by()})'
 
 
 def _size(source: Source, wanted: Format) -> int:

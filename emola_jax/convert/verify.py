@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+import sentencepiece
 from jaxtyping import Float32
 from PIL import Image
 
 from emola_jax import extras
+from emola_jax.convert import tokenizer_files
+from emola_jax.convert.sentencepiece_model import PROBE, SPACE
 from emola_jax.errors import UserError
 from emola_jax.models.config import EmolaConfig
 from emola_jax.models.emola import Emola
@@ -75,6 +79,46 @@ def difference(folder: Path, ours: Reading, theirs: Reading) -> float:
     return float(np.abs(theirs.logits[:, :columns] - ours.logits).max())
 
 
+def check_tokenizer(
+    original: Path | None, folder: Path, encode: Callable[[str], list[int]], added: Iterable[str]
+) -> None:
+    """Compares a written tokenizer with what another library makes of the original's files.
+
+    That is SentencePiece for a tokenizer.model, else transformers' class for any tokenizer.json:
+    none of them shares our reading of the files.
+
+    Args:
+      original: folder of the files; None where there are none (a GGUF, say).
+      folder: what was written, for messages.
+      encode: ids of a text with the written tokenizer, no special token added.
+      added: its tokens that are recognised in a text; texts with one are left out.
+
+    Raises:
+      UserError: a text has other ids.
+    """
+    if original is None:
+        return
+    texts = [text for text in PROBE if not any(token in text for token in added)]
+    if (original / tokenizer_files.MODEL).is_file():
+        name = 'SentencePiece'
+        model = str(original / tokenizer_files.MODEL)
+        theirs = sentencepiece.SentencePieceProcessor(model_file=model).encode
+    else:
+        from transformers import PreTrainedTokenizerFast
+
+        name = 'transformers'
+        loaded = PreTrainedTokenizerFast(tokenizer_file=str(original / tokenizer_files.JSON))
+        theirs = functools.partial(loaded.encode, add_special_tokens=False)
+        # Our reading of a leading space is SentencePiece's, which that class may not share.
+        texts = [text for text in texts if not text.startswith((' ', SPACE))]
+    for text in texts:
+        if (found := list(encode(text))) != (expected := list(theirs(text))):
+            raise UserError(
+                f'{folder}: its tokenizer makes {found} of {text!r}, but {name} makes {expected} '
+                f'of it with the files in {original}'
+            )
+
+
 def our_reading(
     model: EmolaConfig,
     params: Mapping[str, Any],
@@ -102,16 +146,20 @@ def our_reading(
     return Reading(tokens, np.asarray(logits))
 
 
-def read_transformers(folder: Path, sample: Sample, placeholder: int) -> Reading:
+def read_transformers(
+    folder: Path, sample: Sample, placeholder: int, original: Path | None = None
+) -> Reading:
     """Reads with transformers, image and prompt included: folders of kinds `hf` and `llava-hf`.
 
     Args:
       folder: what was written.
       sample: image, landmarks where the folder has the prior, and question.
       placeholder: id of image positions in the folder.
+      original: the source's folder of tokenizer files, if it has one.
 
     Raises:
-      UserError: torch is not installed, or tensors are missing or left over.
+      UserError: torch is not installed, a text has other ids than in `original`, or tensors are
+        missing or left over.
     """
     extras.check_torch('checking what was written')
     import torch
@@ -127,6 +175,9 @@ def read_transformers(folder: Path, sample: Sample, placeholder: int) -> Reading
     if faults:
         raise UserError(f'{folder}: transformers does not load it whole: {faults}')
     processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+    words = processor.tokenizer
+    encode = functools.partial(words.encode, add_special_tokens=False)
+    check_tokenizer(original, folder, encode, words.get_added_vocab())
     question = {'type': 'text', 'text': sample.instruction}
     text = processor.apply_chat_template(
         [{'role': 'user', 'content': [{'type': 'image'}, question]}], add_generation_prompt=True

@@ -1,7 +1,7 @@
 """Checks a written adapter: reads it back onto the base that it was trained on, compares logits.
 
-The released code cannot be installed beside current libraries, so the reader here is this
-project's own; that PEFT loads the adapter to the same logits is a test of this project's.
+The released code cannot be installed next to current libraries, so the reader here is this
+project's own; `verify_peft` has the real PEFT read its folders.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from emola_jax.convert.rules import Path as ParamPath
 from emola_jax.convert.source import Source
 from emola_jax.convert.tables import LLM
 from emola_jax.errors import UserError
+from emola_jax.tokenizer import Tokenizer
 from input_pipeline.conversation import TEMPLATES
 
 _LIMIT = 1e-3
@@ -44,6 +45,10 @@ def check_written(source_: Source, folder: Path) -> float:
         raise UserError(
             f"{folder}: names the template '{written.template}', expected '{source_.template}'"
         )
+    if source_.tokenizer is not None:
+        tokenizer = Tokenizer.from_pretrained(folder)
+        added = map(str, tokenizer.backend.get_added_tokens_decoder().values())
+        verify.check_tokenizer(source_.tokenizer, folder, tokenizer.encode, list(added))
     rounded = {
         path: tensor.astype(written.params[path].dtype) if path in written.params else tensor
         for path, tensor in source_.params.items()

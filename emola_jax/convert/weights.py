@@ -100,8 +100,6 @@ def open_files(paths: Iterable[Path]) -> Weights:
     for path in paths:
         opened = _safetensors if path.suffix == '.safetensors' else _pytorch
         try:
-            if not path.is_file():
-                raise UserError(f'{path}: missing')
             refuse_pointer(path)
             found = opened(path)
         except UserError as error:
@@ -114,7 +112,9 @@ def open_files(paths: Iterable[Path]) -> Weights:
 
 
 def refuse_pointer(path: Path) -> None:
-    """Raises UserError if a file of weights is a Git LFS pointer."""
+    """Raises UserError if a file of weights is missing or a Git LFS pointer."""
+    if not path.is_file():
+        raise UserError(f'{path}: missing')
     with path.open('rb') as file:
         if file.read(len(LFS_POINTER)) == LFS_POINTER:
             raise UserError(f'{path}: {LFS_FAULT}')
@@ -161,7 +161,10 @@ def _safetensors(path: Path) -> dict[str, Lazy]:
         if name == '__metadata__':
             continue
         if entry['dtype'] not in _DTYPES:
-            raise UserError(f'{path}: {name} is of type {entry["dtype"]}, which nothing here is')
+            raise UserError(
+                f'{path}: {name} is of type {entry["dtype"]}; give the unquantised weights '
+                f'({", ".join(_DTYPES)} are read)'
+            )
         dtype, shape = _DTYPES[entry['dtype']], tuple(entry['shape'])
         offset = 8 + size + entry['data_offsets'][0]
         whole = np.frombuffer(mapped, dtype, math.prod(shape), offset).reshape(shape)
@@ -188,13 +191,17 @@ def _pytorch(path: Path) -> dict[str, Lazy]:
         raise UserError(f'{path}: not a readable PyTorch checkpoint ({reason})') from None
     if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
         raise UserError(f'{path}: expected a dict of tensors')
-    return {name: _lazy(tensor, str(path)) for name, tensor in state.items()}
+    return {str(name): _lazy(str(name), tensor, str(path)) for name, tensor in state.items()}
 
 
-def _lazy(tensor: Any, origin: str) -> Lazy:
+def _lazy(name: str, tensor: Any, origin: str) -> Lazy:
     """A `Lazy` of a torch tensor; NumPy knows bfloat16 only by the bits."""
     import torch
 
+    if tensor.is_quantized or tensor.layout != torch.strided or 'float8' in str(tensor.dtype):
+        raise UserError(
+            f'{origin}: {name} is of type {tensor.dtype}; give the unquantised, dense weights'
+        )
     bits = tensor.detach()
     if bits.dtype == torch.bfloat16:
         bits, dtype = bits.view(torch.int16), np.dtype(ml_dtypes.bfloat16)

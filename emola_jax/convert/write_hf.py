@@ -145,7 +145,8 @@ def check_written(kind: str, source_: Source, folder: Path) -> float:
         TEMPLATES[whole.template],
         sample,
     )
-    theirs = verify.read_transformers(folder, sample, image_token_id(tokenizer))
+    placeholder = image_token_id(tokenizer)
+    theirs = verify.read_transformers(folder, sample, placeholder, source_.tokenizer)
     difference = verify.difference(folder, ours, theirs)
     if not difference <= _LIMIT:
         raise UserError(f'{folder}: its logits differ from ours by {difference:.2g}')
