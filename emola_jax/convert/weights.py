@@ -138,7 +138,7 @@ def _weight_map(path: Path) -> dict[str, str]:
     if not isinstance(names, dict) or not names:
         raise UserError(f"{path}: expected the field 'weight_map', tensor names and their files")
     for name in names.values():
-        if not isinstance(name, str) or Path(name).name != name:
+        if not isinstance(name, str) or Path(name).name != name or name in ('', '..'):
             raise UserError(
                 f"{path}: 'weight_map' names the file {name!r}, expected one next to the index"
             )

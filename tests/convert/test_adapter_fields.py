@@ -57,7 +57,6 @@ def test_other_beginnings_are_read_as_peft_stores_them(kind, tmp_path):
         ('init_lora_weights', 'corda'),
         ('init_lora_weights', 'loftq'),
         ('init_lora_weights', 'lora_ga'),
-        ('init_lora_weights', 'mica'),
         ('init_lora_weights', 1),
         ('use_rslora', True),
         ('use_dora', True),

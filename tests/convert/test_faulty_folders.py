@@ -188,7 +188,7 @@ def test_a_mean_that_is_none_is_named(value, tmp_path):
 def test_an_index_names_files_of_its_own_folder(file, plain):
     index = {'weight_map': {'x': file}}
     (plain / 'model.safetensors.index.json').write_text(json.dumps(index))
-    assert 'expected the name of a file in the same folder' in refused(plain)
+    assert 'expected one next to the index' in refused(plain)
 
 
 def test_a_shard_that_is_missing_is_named(plain):
