@@ -85,7 +85,7 @@ def test_torch_reads_its_own_format_and_so_do_we(tmp_path):
         ),
         (
             lambda f: (f / 'model.safetensors.index.json').write_text('{"weight_map": {'),
-            'index.json: not a readable JSON file',
+            'index.json: not JSON',
         ),
         (
             lambda f: (f / 'model.safetensors.index.json').write_text('{}'),

@@ -116,7 +116,7 @@ def test_more_or_fewer_turns_than_two_are_refused(name, tmp_path):
     path.parent.mkdir(parents=True)
     turns = RECORDED['vicuna_v1'][f'{name}|img=1']['conversation']
     path.write_text(json.dumps([{'image': 'a.jpg', 'landmark': 'a.npy', 'conversations': turns}]))
-    with pytest.raises(UserError, match=r'train_au_anno\.json: entry 0 has turns from'):
+    with pytest.raises(UserError, match=r'train_au_anno\.json: entry 0: has turns from'):
         faba_instruct.load(tmp_path, 'au', 'train')
 
 
