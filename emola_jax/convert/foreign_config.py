@@ -225,7 +225,8 @@ def read_vision(folder: Path) -> VisionConfig:
     pixels = _checked(read_json(processor), dict.fromkeys(given, _COLOUR), given, faults)
     if faults:
         raise UserError(f'{processor}: {"; ".join(faults)}')
-    return dataclasses.replace(vision, **{name: tuple(value) for name, value in pixels.items()})
+    mean, std = (tuple(pixels[name]) for name in given)
+    return dataclasses.replace(vision, image_mean=mean, image_std=std)
 
 
 def _llama(values: Json, faults: list[str]) -> LlamaConfig:
@@ -248,7 +249,8 @@ def _llama(values: Json, faults: list[str]) -> LlamaConfig:
 
 def _rope_theta(values: Json, faults: list[str]) -> float:
     """Transformers 5 keeps what belongs to RoPE in a field of its own."""
-    rope, scaling = ({}, {})
+    rope: Json = {}
+    scaling: Json = {}
     for field in ('rope_parameters', 'rope_scaling'):
         value = values.get(field)
         if value is not None and not isinstance(value, Mapping):

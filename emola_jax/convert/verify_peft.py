@@ -156,7 +156,6 @@ def _pixels(model: EmolaConfig, sample: verify.Sample) -> np.ndarray:
     """f32[1, 3, H, W] as transformers normalises them."""
     vision = hf_config.vision_of(model)
     pixels = square_pixels(sample.image, size=vision.image_size, name='sample')
-    values = (pixels.astype(np.float32) / 255 - np.float32(vision.image_mean)) / np.float32(
-        vision.image_std
-    )
+    mean, std = (np.array(x, np.float32) for x in (vision.image_mean, vision.image_std))
+    values = (pixels.astype(np.float32) / 255 - mean) / std
     return np.ascontiguousarray(values.transpose(2, 0, 1)[None])
