@@ -77,6 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument('--config', default='configs/mini.py', help='whose rendered faces')
     parser.add_argument('--task', choices=TASKS, help='only this task')
+    parser.add_argument(
+        '--drop', action='store_true', help='leave bad records out and count them; default: stop'
+    )
     parser.add_argument('--out', type=command.path, required=True, help='folder of the results')
     args = parser.parse_args(argv)
     with command.exits_with_a_sentence('emola_jax.statistics'):
@@ -92,9 +95,9 @@ def _entries(args: argparse.Namespace) -> list[Entry]:
     if args.json:
         if not args.task:
             raise UserError('--json: give --task=emotion or --task=au, which the file does not say')
-        return statistics_sources.json_entries(args.json, args.task)
+        return statistics_sources.json_entries(args.json, args.task, drop=args.drop)
     splits = statistics_sources.splits(
-        args.dataset, root=args.root, config=args.config, task=args.task
+        args.dataset, root=args.root, config=args.config, task=args.task, drop=args.drop
     )
     entries = [entry for split in splits for entry in statistics_sources.entries(split)]
     return [entry for entry in entries if args.task in (None, entry.task)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
@@ -17,7 +18,7 @@ from emola_jax.facs import EMOTIONS
 from emola_jax.metrics import action_units, emotions
 from emola_jax.statistics_data import Entry
 from emola_jax.texts import Fields, printable
-from input_pipeline.datasets import llava_json, registry, synthetic_faces
+from input_pipeline.datasets import checks, llava_json, registry, synthetic_faces
 from input_pipeline.datasets.items import Item, Options
 from input_pipeline.records import IMAGE_MARK, UNLABELLED, Record, RecordSource
 
@@ -38,7 +39,9 @@ class Split:
     labelled: bool
 
 
-def splits(dataset: str, *, root: Path, config: str, task: str | None = None) -> list[Split]:
+def splits(
+    dataset: str, *, root: Path, config: str, task: str | None = None, drop: bool = False
+) -> list[Split]:
     """Opens every split of a data set, as its owners ship it.
 
     Args:
@@ -46,6 +49,7 @@ def splits(dataset: str, *, root: Path, config: str, task: str | None = None) ->
       root: the folder of a data set that the user brings.
       config: the config file whose rendered faces are meant.
       task: the only task of a data set that the user brings, or None for all that it has.
+      drop: leave bad records of such a set out and count them, instead of stopping.
 
     Raises:
       UserError: an unknown data set, or one whose files aren't there or are wrong.
@@ -55,8 +59,10 @@ def splits(dataset: str, *, root: Path, config: str, task: str | None = None) ->
     data_set = registry.find(dataset).DATA_SET
     options = Options(task=task or ('mix' if len(data_set.tasks) > 1 else data_set.tasks[0]))
     found = data_set.look(root, options)
-    if found.problems:
-        raise UserError('\n'.join(problem.message for problem in found.problems))
+    stops = [p for p in found.problems if not drop or p.kind in checks.ALWAYS_STOP]
+    if stops or (found.problems and not found.items):
+        _refuse([problem.message for problem in stops or found.problems])
+    _count(collections.Counter({p.record: p.kind for p in found.problems}.values()) + found.dropped)
     for note in found.notes:
         print(note, file=sys.stderr)
     by_split: dict[str, list[Item]] = {}
@@ -127,11 +133,16 @@ def _read_off(task: str, answer: str) -> tuple[str | None, tuple[int, ...] | Non
     return None, tuple(sorted(action_units.strict_aus(answer)))
 
 
-def json_entries(path: Path, task: str) -> list[Entry]:
+def json_entries(path: Path, task: str, *, drop: bool = False) -> list[Entry]:
     """Reads a LLaVA-style JSON file: a list of objects with `conversations`.
 
     Every pair of turns is an entry; labels are read off the answers. The split is named after the
     file.
+
+    Args:
+      path: of the file.
+      task: of all its answers.
+      drop: leave bad objects out and count them, instead of stopping.
 
     Raises:
       UserError: the file is no such list, or entries are wrong; the first of them are named.
@@ -139,20 +150,29 @@ def json_entries(path: Path, task: str) -> list[Entry]:
     examples = llava_json.read(path)
     if not examples:
         raise UserError(f'{path}: expected a JSON list of conversations, and at least one')
-    wrong = [
-        f'{path}: entry {number}: {fault}'
-        for number, example in enumerate(examples)
-        for fault in _faults(example)
-    ]
-    if wrong:
-        more = [f'… and {len(wrong) - _LISTED} more'] if len(wrong) > _LISTED else []
-        raise UserError('\n'.join([*wrong[:_LISTED], *more]))
+    wrong = {number: list(_faults(example)) for number, example in enumerate(examples)}
+    wrong = {number: faults for number, faults in wrong.items() if faults}
+    if wrong and (not drop or len(wrong) == len(examples)):
+        _refuse([f'{path}: entry {n}: {fault}' for n, faults in wrong.items() for fault in faults])
+    _count(collections.Counter({checks.BAD_ROW: len(wrong)}))
     split = printable(path.stem)
     return [
         entry
         for number, example in enumerate(examples)
+        if number not in wrong
         for entry in _conversation(example, f'entry {number}', split, task)
     ]
+
+
+def _refuse(faults: Sequence[str]) -> NoReturn:
+    more = [f'… and {len(faults) - _LISTED} more'] if len(faults) > _LISTED else []
+    raise UserError('\n'.join([*faults[:_LISTED], *more]))
+
+
+def _count(left_out: collections.Counter[str]) -> None:
+    """Says how many records were left out, and why."""
+    if reasons := ', '.join(f'{count} {reason}' for reason, count in left_out.items() if count):
+        print(f'left out: {reasons}', file=sys.stderr)
 
 
 def _faults(example: Any) -> Iterator[str]:

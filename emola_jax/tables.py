@@ -23,7 +23,7 @@ from emola_jax.errors import UserError
 from emola_jax.files import read_json, read_json_lines, write_text
 from emola_jax.metrics import action_units, cross_validation, rege
 from emola_jax.paper_tables import Method, canonical, tables
-from emola_jax.texts import shown
+from emola_jax.texts import quoted
 from input_pipeline.records import TASKS
 
 PREDICTIONS_FILE = 'predictions.jsonl'
@@ -64,7 +64,7 @@ def _named_in(
         return {given}
     for row in rows:
         if not isinstance(row.get(field, ''), str):
-            raise UserError(f'{file}: {field} is {shown(row[field])}, expected a text')
+            raise UserError(f'{file}: {field} is {quoted(row[field])}, expected a text')
     return {row.get(field, '') for row in rows}
 
 

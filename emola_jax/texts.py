@@ -79,13 +79,16 @@ _SHORT.maxstring = _SHORT.maxother = 80
 _SHORT.maxlevel = 3
 
 
-def shown(value: Any) -> str:
-    """A value of any size and depth as a message quotes it."""
+def quoted(value: Any) -> str:
+    """A value of any type, size and depth as a message quotes it, in one line.
+
+    Names of files are not quoted but written: `names.readable`.
+    """
     return _SHORT.repr(value)
 
 
 def printable(text: str) -> str:
-    """A text that can be written as UTF-8: names of files that are no text get escapes."""
+    """A text as it can be stored in UTF-8: of names that are no text, bytes become escapes."""
     return text.encode('utf-8', 'backslashreplace').decode()
 
 

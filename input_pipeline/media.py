@@ -7,9 +7,7 @@ and that are not read are listed too, so that no file is left out without a word
 from __future__ import annotations
 
 import collections
-import dataclasses
 import enum
-from collections.abc import Collection
 from pathlib import Path
 
 
@@ -88,38 +86,6 @@ def why_unread(suffix: str) -> str:
         return ''
     what, into = ('video', 'MP4') if suffix.lower() in UNREAD_VIDEOS else ('picture', 'JPEG')
     return f'a {what} of a kind that is not read ({name}); convert it to {into}'
-
-
-@dataclasses.dataclass(frozen=True)
-class Folder:
-    """What a folder holds.
-
-    Attributes:
-      files: of the wanted kinds, sorted by path.
-      left_out: suffix ('' for none) -> how many files of other kinds there are; hidden ones are
-        not counted.
-    """
-
-    files: tuple[Path, ...]
-    left_out: collections.Counter[str]
-
-
-def scan(folder: Path, wanted: Collection[Kind]) -> Folder:
-    """All files in a folder and below, without hidden ones.
-
-    Args:
-      folder: where to look.
-      wanted: kinds to list; the others are counted.
-    """
-    files, left_out = [], collections.Counter[str]()
-    for path in sorted(folder.rglob('*')):
-        if any(map(is_hidden, path.relative_to(folder).parts)) or not path.is_file():
-            continue
-        if kind(path) in wanted:
-            files.append(path)
-        else:
-            left_out[path.suffix.lower()] += 1
-    return Folder(tuple(files), left_out)
 
 
 def left_out_line(left_out: collections.Counter[str]) -> str:

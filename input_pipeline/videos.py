@@ -18,6 +18,8 @@ LARGEST_FRAME = 64_000_000
 """Pixels of a frame; 8K has 33 million."""
 
 _FALLBACK_RATE = 25.0  # of videos that don't state theirs
+_LONGEST_TAIL = 1.0  # seconds of a container's length that may be without a picture
+_MOST_FRAMES = 10**9  # a year; what says more does not know
 _HEAD = 4096  # bytes that tell a text from a video
 _TEXT = frozenset(range(0x20, 0x7F)) | frozenset(b'\t\r\n')
 ROUNDING = 0.0006
@@ -58,21 +60,43 @@ def _file(path: Path) -> BinaryIO:
     return file
 
 
-def frames(capture: cv2.VideoCapture) -> Iterator[float]:
+def frames(path: Path, capture: cv2.VideoCapture) -> Iterator[float]:
     """Grabs frame after frame; `retrieve` decodes the one whose time was given last.
+
+    Args:
+      path: of the video, for the message.
+      capture: of `opened`.
 
     Yields:
       Seconds from the video's start, each later than the one before.
+
+    Raises:
+      UserError: there are frames, and they end well before the video says that it ends.
     """
-    step = 1 / rate(capture)
-    last = -math.inf
+    step = gap = 1 / rate(capture)
+    last, count = -math.inf, 0
     while capture.grab():
         seconds = float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
         # Some containers don't time every frame; OpenCV then says 0.
         if not math.isfinite(seconds) or seconds <= last:
             seconds = last + step
-        last = max(seconds, 0.0)
+        seconds = max(seconds, 0.0)
+        gap = max(gap, seconds - last if count else 0.0)
+        last, count = seconds, count + 1
         yield last
+    if count:
+        # The last frame may stay as long as any other: a pause of a variable rate.
+        _check_end(path, capture, count, last + gap)
+
+
+def _check_end(path: Path, capture: cv2.VideoCapture, count: int, end: float) -> None:
+    """Finds out whether a video breaks off; a sound that outlasts the picture is none."""
+    stated = stated_length(capture)
+    if count < stated_frames(capture) and end < stated - min(_LONGEST_TAIL, stated / 2):
+        raise UserError(
+            f'{path}: breaks off at {end:.1f} s (frame {count}); by its header it lasts '
+            f'{stated:.1f} s: what is missing was not read, get the whole file'
+        )
 
 
 def retrieve(capture: cv2.VideoCapture) -> UInt8[np.ndarray, 'H W 3'] | None:
@@ -95,7 +119,7 @@ def frames_at(path: Path, times: Sequence[float]) -> list[UInt8[np.ndarray, 'H W
     found: dict[float, UInt8[np.ndarray, 'H W 3'] | None] = {}
     waiting = sorted(set(times), reverse=True)
     with contextlib.suppress(UserError), opened(path) as capture:
-        for seconds in frames(capture):
+        for seconds in frames(path, capture):
             while waiting and waiting[-1] < seconds - ROUNDING:
                 waiting.pop()
             if not waiting:
@@ -108,9 +132,19 @@ def frames_at(path: Path, times: Sequence[float]) -> list[UInt8[np.ndarray, 'H W
 def length(path: Path) -> float:
     """Seconds that a video says it lasts, 0 where it doesn't or cannot be read."""
     with contextlib.suppress(UserError), opened(path) as capture:
-        seconds = float(capture.get(cv2.CAP_PROP_FRAME_COUNT)) / rate(capture)
-        return seconds if math.isfinite(seconds) and seconds > 0 else 0.0
+        return stated_length(capture)
     return 0.0
+
+
+def stated_length(capture: cv2.VideoCapture) -> float:
+    """Seconds that the container states, 0 where it doesn't."""
+    return stated_frames(capture) / rate(capture)
+
+
+def stated_frames(capture: cv2.VideoCapture) -> int:
+    """Frames by the container's count, or by its length and rate; 0 where it states neither."""
+    stated = float(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    return int(stated) if 0 < stated < _MOST_FRAMES else 0
 
 
 def rate(capture: cv2.VideoCapture) -> float:

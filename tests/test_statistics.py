@@ -257,3 +257,36 @@ def test_a_bad_file_is_one_sentence(tmp_path, capsys, content, flags, message):
     error = str(ended.value.code)
     assert message in error and '\n' not in error
     assert not (tmp_path / 'out').exists()
+
+
+def test_bad_entries_are_left_out_and_counted_if_that_is_asked_for(tmp_path, capsys):
+    turns = [{'from': 'human', 'value': 'Q'}, {'from': 'gpt', 'value': 'AU4.'}]
+    path, out = tmp_path / 'a.json', tmp_path / 'out'
+    good, bad = {'conversations': turns}, {'conversations': [turns[0], {'from': 'gpt', 'value': 3}]}
+    path.write_text(json.dumps([good, None, bad, good]))
+    arguments = [f'--json={path}', '--task=au', f'--out={out}']
+    with pytest.raises(SystemExit, match=r'entry 1: is None(.|\n)*entry 2: turn 1: value is 3'):
+        statistics.main(arguments)
+    assert statistics.main([*arguments, '--drop']) == 0
+    assert 'left out: 2 unreadable row\n' in capsys.readouterr().err
+    with (out / 'counts.csv').open(newline='') as file:
+        assert [row['records'] for row in csv.DictReader(file)] == ['2']
+    path.write_text(json.dumps([None]))
+    with pytest.raises(SystemExit, match='entry 0: is None'):
+        statistics.main([*arguments, '--drop'])
+
+
+def test_bad_records_of_a_data_set_too(tmp_path, capsys):
+    root, out = tmp_path / 'root', tmp_path / 'out'
+    shutil.copytree(FABA, root)
+    path = root / 'FABAInstruct/train/train_au_anno.json'
+    entries = json.loads(path.read_text())
+    path.write_text(json.dumps([*entries, {'image': None}, entries[0]]))
+    arguments = ['--dataset=faba', '--task=au', f'--root={root}', f'--out={out}']
+    with pytest.raises(SystemExit, match=f'entry {len(entries)}: lacks the field'):
+        statistics.main(arguments)
+    assert statistics.main([*arguments, '--drop']) == 0
+    assert 'left out: 1 unreadable row, 1 the same entry again\n' in capsys.readouterr().err
+    path.write_text('{')
+    with pytest.raises(SystemExit, match=r'train_au_anno\.json: not JSON'):
+        statistics.main([*arguments, '--drop'])

@@ -9,13 +9,15 @@ from typing import Any
 
 from emola_jax import folders
 from emola_jax.errors import UserError
-from emola_jax.files import below, parse_json, read_bytes
+from emola_jax.files import below
 from emola_jax.landmarks.items import Item
 from emola_jax.names import folded, readable
+from emola_jax.texts import Fields
 from input_pipeline import landmark_files
+from input_pipeline.datasets import llava_json
 from input_pipeline.media import Kind
 
-_EXPECTED = "expected a JSON list of examples with 'image' and 'landmark'"
+_FIELDS = ('image', 'landmark')
 
 
 @dataclasses.dataclass
@@ -101,19 +103,14 @@ def _of_folder(path: Path, out: Path | None, made: Listing) -> Iterator[Item]:
 
 def _annotated(path: Path, root: Path | None, out: Path | None, made: Listing) -> Iterator[Item]:
     """The entries of an annotation file that lead to files below the root."""
-    entries = parse_json(read_bytes(path), str(path))
-    if not isinstance(entries, list):
-        raise UserError(f'{path}: {_EXPECTED}, found {type(entries).__name__}')
     named: list[tuple[int, str, str]] = []
-    for number, entry in enumerate(entries, start=1):
-        names = [_field(entry, name) for name in ('image', 'landmark')]
-        if names[0] and names[1]:
-            named.append((number, names[0], names[1]))
+    for number, entry in enumerate(llava_json.read(path)):
+        if wrong := _faults(entry):
+            made.refused.append((path, f'entry {number}: {"; ".join(wrong)}'))
         else:
-            found = readable(f'{entry!r:.60}')
-            made.refused.append((path, f'entry {number}: {_EXPECTED}, found {found}'))
+            named.append((number, entry['image'], entry['landmark']))
     if not named:
-        raise UserError(f'{path}: {_EXPECTED}, found none')
+        raise UserError(f"{path}: no entry names a picture and its landmark file, 'landmark'")
     base = root or _root(path, [image for _, image, _ in named])
     for number, image, landmarks in named:
         reason = _escape(base, image) or _escape(out or base, landmarks)
@@ -125,10 +122,13 @@ def _annotated(path: Path, root: Path | None, out: Path | None, made: Listing) -
             yield Item(base / image, (out or base) / landmarks)
 
 
-def _field(entry: Any, name: str) -> str:
-    """A text of an entry that a path can be; '' for anything else."""
-    value = entry.get(name) if isinstance(entry, dict) else None
-    return value if isinstance(value, str) and '\0' not in value else ''
+def _faults(entry: Any) -> list[str]:
+    """What is wrong with an entry, the places of its files aside."""
+    faults = list(llava_json.object_faults(entry, _FIELDS))
+    if isinstance(entry, Fields):
+        faults += llava_json.text_faults(entry, _FIELDS)
+        faults += [f'{name} is empty' for name in _FIELDS if entry.get(name) == '']
+    return faults
 
 
 def _escape(root: Path, name: str) -> str:

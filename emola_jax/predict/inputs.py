@@ -89,7 +89,7 @@ def _video(path: Path, fps: float, done: frozenset[str]) -> Iterator[Shot]:
     read = False
     try:
         with videos.opened(path) as capture:
-            for seconds in _sampled(videos.frames(capture), fps):
+            for seconds in _sampled(videos.frames(path, capture), fps):
                 read = True
                 name = shot_name(path, seconds)
                 if name in done:

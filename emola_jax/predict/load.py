@@ -17,6 +17,7 @@ from emola_jax import data, sharding, train_state, trained
 from emola_jax.convert import lazy
 from emola_jax.convert.source import Source
 from emola_jax.errors import UserError
+from emola_jax.facs import AU_NAMES
 from emola_jax.files import read_json
 from emola_jax.landmarks.finder import FaceFinder
 from emola_jax.models.config import EmolaConfig
@@ -24,6 +25,7 @@ from emola_jax.models.emola import Emola, abstract_params, unroll
 from emola_jax.models.lora import merge_lora
 from emola_jax.predict import calibration, forms
 from emola_jax.predict.model import Predictor
+from emola_jax.texts import quoted
 from emola_jax.train_state import Params
 from input_pipeline.conversation import TEMPLATES
 from input_pipeline.pipeline import Encoder
@@ -139,7 +141,7 @@ def identity(workdir: Path) -> dict[str, Any]:
     )
     base = read_json(workdir / trained.RUN_CONFIG).get('base', {})
     if not isinstance(base, dict):
-        raise UserError(f"{workdir / trained.RUN_CONFIG}: field 'base' is {base!r:.40}")
+        raise UserError(f"{workdir / trained.RUN_CONFIG}: field 'base' is {quoted(base)}")
     return {
         'step': step,
         'base': base.get('fingerprint', ''),
@@ -148,9 +150,18 @@ def identity(workdir: Path) -> dict[str, Any]:
 
 
 def _labelled_aus(workdir: Path) -> list[int]:
-    """The action units that the training data has labels of; () if the run did not note them."""
-    told = json.loads((workdir / trained.RUN_CONFIG).read_text())
-    return list(told.get('labelled_aus', ()))
+    """The action units that the training data has labels of; [] if the run did not note them.
+
+    Raises:
+      UserError: the run's config is damaged.
+    """
+    path = workdir / trained.RUN_CONFIG
+    found = read_json(path).get('labelled_aus') or []
+    known = list(AU_NAMES)  # by ==: what else JSON holds may have no hash
+    if not isinstance(found, list) or any(au not in known for au in found):
+        expected = 'expected a list of action units'
+        raise UserError(f"{path}: field 'labelled_aus' is {quoted(found)}, {expected}")
+    return [int(au) for au in found]
 
 
 def _place(source: Source, mesh: jax.sharding.Mesh) -> Params:

@@ -11,6 +11,7 @@ from emola_jax.names import readable
 from emola_jax.predict.inputs import Shot
 from emola_jax.predict.listing import Input
 from emola_jax.predict.model import FaceAnswer
+from emola_jax.texts import quoted
 
 Row = dict[str, Any]
 Key = tuple[str, float | None]
@@ -116,7 +117,7 @@ def check(row: Row, fields: Mapping[str, Field], where: str) -> None:
         if name not in row:
             raise UserError(f"{where}: field '{name}' is missing")
         if not is_right(row[name]):
-            found = readable(f'{row[name]!r:.40}')
+            found = quoted(row[name])
             raise UserError(f"{where}: field '{name}' is {found}, expected {expected}")
 
 

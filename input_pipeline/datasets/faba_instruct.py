@@ -17,7 +17,7 @@ from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_LISTS, EMOTIONS, emotion_label
-from emola_jax.texts import Fields, shown
+from emola_jax.texts import Fields, quoted
 from input_pipeline.datasets import checks, llava_json, paths
 from input_pipeline.datasets.answers import QUESTIONS
 from input_pipeline.datasets.items import Item, ItemSource, Options, Scan
@@ -153,15 +153,15 @@ def _faults(entry: Any, task: str, split: str, finder: paths.Finder) -> Iterator
 
 def _label_faults(label: Any, task: str) -> Iterator[tuple[str, str]]:
     if task == 'au' and not llava_json.is_facs_list(label):
-        yield checks.BAD_LABEL, f"has the label {shown(label)}, expected FACS numbers: '4, 9'"
+        yield checks.BAD_LABEL, f"has the label {quoted(label)}, expected FACS numbers: '4, 9'"
     if task == 'emotion' and _emotion(label) is None:
         names = ', '.join(EMOTIONS)
-        yield checks.BAD_LABEL, f'has the label {shown(label)}, expected 0..6 or one of {names}'
+        yield checks.BAD_LABEL, f'has the label {quoted(label)}, expected 0..6 or one of {names}'
 
 
 def _emotion(label: Any) -> int | None:
     is_label = isinstance(label, str | int) and not isinstance(label, bool)
-    return emotion_label(shown(label) if isinstance(label, int) else label) if is_label else None
+    return emotion_label(quoted(label) if isinstance(label, int) else label) if is_label else None
 
 
 def _item(finder: paths.Finder, entry: Fields, task: str, split: str) -> Item:

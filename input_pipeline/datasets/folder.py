@@ -33,7 +33,7 @@ from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_NAMES, EMOTIONS, emotion_label
-from emola_jax.texts import Fields, is_text, parse_fields, printable, shown
+from emola_jax.texts import Fields, is_text, parse_fields, printable, quoted
 from input_pipeline.datasets import answers, checks, paths, tables
 from input_pipeline.datasets.items import Item, Options, Scan, landmark_file
 from input_pipeline.datasets.manual import FaceBuilder
@@ -131,11 +131,11 @@ def _json_record(number: int, line: str) -> tables.Record:
     except UserError as error:
         return tables.Record(number, {}, str(error))
     if not isinstance(row, Fields):
-        return tables.Record(number, {}, f'expected a JSON object, found {shown(row)}')
+        return tables.Record(number, {}, f'expected a JSON object, found {quoted(row)}')
     names = [name.lower() for name in row]
     cells = dict(zip(names, row.values(), strict=True))
     twice = [*row.repeated, *(name for name in cells if names.count(name) > 1)]
-    return tables.Record(number, cells, f'has the field {shown(twice[0])} twice' if twice else '')
+    return tables.Record(number, cells, f'has the field {quoted(twice[0])} twice' if twice else '')
 
 
 def _faults(record: tables.Record, finder: paths.Finder) -> Iterator[tuple[str, str]]:
@@ -145,7 +145,7 @@ def _faults(record: tables.Record, finder: paths.Finder) -> Iterator[tuple[str, 
         yield checks.BAD_ROW, record.fault
         return
     if wrong := next((f for f in (*_FILE_COLUMNS, *_TEXT_COLUMNS) if not _fits(row.get(f))), None):
-        yield checks.BAD_ROW, f'{wrong} is {shown(row[wrong])}, expected a text'
+        yield checks.BAD_ROW, f'{wrong} is {quoted(row[wrong])}, expected a text'
         return
     if not _file(row):
         yield checks.BAD_ROW, 'names no file'
@@ -163,9 +163,9 @@ def _label_faults(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
     emotion, aus, task = _text(row, 'emotion'), row.get('aus'), _text(row, 'task')
     if emotion and emotion_label(emotion) is None:
         names = ', '.join(EMOTIONS)
-        yield checks.BAD_LABEL, f'the emotion is {shown(emotion)}, expected 0..6 or one of {names}'
+        yield checks.BAD_LABEL, f'the emotion is {quoted(emotion)}, expected 0..6 or one of {names}'
     if _has_aus(row) and (numbers := _aus(aus)) is None:
-        complaint = f"aus is {shown(aus)}, expected FACS numbers such as '4, 9', or 'none'"
+        complaint = f"aus is {quoted(aus)}, expected FACS numbers such as '4, 9', or 'none'"
         yield checks.BAD_LABEL, complaint
     elif _has_aus(row) and (unknown := sorted(set(numbers or ()) - AU_NAMES.keys())):
         yield (
@@ -173,7 +173,7 @@ def _label_faults(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
             f'aus has {unknown}, which are no action units that have a name here',
         )
     if task and task not in TASKS:
-        yield checks.BAD_LABEL, f'the task is {shown(task)}, expected one of {TASKS}'
+        yield checks.BAD_LABEL, f'the task is {quoted(task)}, expected one of {TASKS}'
     if not _tasks(row):
         yield checks.BAD_ROW, 'has no label; expected an emotion, aus, or a description and a task'
     if _text(row, 'description') and len(_tasks(row)) > 1:
@@ -182,7 +182,7 @@ def _label_faults(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
             'has both labels and one description; expected emotion_description, au_description',
         )
     if (split := _text(row, 'split')) and not _SPLIT.fullmatch(split):
-        yield checks.BAD_LABEL, f"the split is {shown(split)}, expected a name such as 'train'"
+        yield checks.BAD_LABEL, f"the split is {quoted(split)}, expected a name such as 'train'"
 
 
 def _fits(value: Any) -> bool:

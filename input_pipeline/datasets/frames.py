@@ -18,6 +18,8 @@ from input_pipeline.validate import Problem
 
 _SUFFIXES = ('.jpg', '.jpeg', '.png')
 _JPEG_QUALITY = 95
+_NO_FRAME = 'no frame of it can be decoded, expected a video'
+_DECODED_SHARE = 0.99  # of the frames that a header states, which may be off by a few
 
 VIDEO_SUFFIXES = tuple(sorted(media.VIDEOS))
 """What a video's file may be called."""
@@ -62,8 +64,8 @@ def numbered(folder: Path) -> dict[int, Path]:
     }
 
 
-class _NoVideo(Exception):
-    """No frame can be decoded; keeps `atomic_folder` from leaving an empty folder."""
+class _BadVideo(Exception):
+    """What is wrong with a video; keeps `atomic_folder` from leaving its frames."""
 
 
 def extract(sources: Mapping[Path, Path]) -> list[Problem]:
@@ -73,7 +75,8 @@ def extract(sources: Mapping[Path, Path]) -> list[Problem]:
       sources: folder of the frames -> the video's file.
 
     Returns:
-      One problem for each file that is no video; the others are written.
+      One problem for each file that is no video or a part of one, of which no frame is kept:
+      labels go by the number of a frame. The others are written.
 
     Raises:
       UserError: frames cannot be written.
@@ -83,11 +86,9 @@ def extract(sources: Mapping[Path, Path]) -> list[Problem]:
     for folder, video in tqdm(todo.items(), desc='frames', unit='video', disable=not todo):
         try:
             with _opened(video) as capture, atomic_folder(folder) as partial:
-                if not _write_frames(capture, partial):
-                    raise _NoVideo
-        except _NoVideo:
-            message = f'{video}: no frame of it can be decoded, expected a video'
-            problems.append(Problem(str(video), checks.BAD_VIDEO, message))
+                _check_count(_write_frames(capture, partial), videos.stated_frames(capture))
+        except _BadVideo as error:
+            problems.append(Problem(str(video), checks.BAD_VIDEO, f'{video}: {error}'))
     return problems
 
 
@@ -97,8 +98,19 @@ def _opened(video: Path) -> Iterator[cv2.VideoCapture]:
         try:
             capture = stack.enter_context(videos.opened(video))
         except UserError as error:
-            raise _NoVideo from error
+            raise _BadVideo(_NO_FRAME) from error
         yield capture
+
+
+def _check_count(count: int, stated: int) -> None:
+    """Frames that cannot be decoded are passed over, and shift the numbers of those that follow."""
+    if not count:
+        raise _BadVideo(_NO_FRAME)
+    if count < _DECODED_SHARE * stated - 1:
+        raise _BadVideo(
+            f'only {count} of its {stated} frames can be decoded, so that labels would not fit '
+            'them; get the whole file'
+        )
 
 
 def _write_frames(capture: cv2.VideoCapture, folder: Path) -> int:

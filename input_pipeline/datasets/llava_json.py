@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emola_jax.errors import UserError
-from emola_jax.texts import Fields, is_text, parse_fields, read_text, shown
+from emola_jax.texts import Fields, is_text, parse_fields, quoted, read_text
 
 SPEAKERS = ('human', 'gpt')
 
@@ -23,7 +23,7 @@ def read(path: Path) -> list[Any]:
     """
     entries = parse_fields(read_text(path), str(path))
     if not isinstance(entries, list):
-        kind = 'an object' if isinstance(entries, dict) else shown(entries)
+        kind = 'an object' if isinstance(entries, dict) else quoted(entries)
         raise UserError(f'{path}: expected a JSON list of examples, found {kind}')
     return entries
 
@@ -31,10 +31,10 @@ def read(path: Path) -> list[Any]:
 def object_faults(entry: Any, needed: Collection[str]) -> Iterator[str]:
     """What is wrong with an entry as a whole."""
     if not isinstance(entry, Fields):
-        yield f'is {shown(entry)}, expected an object'
+        yield f'is {quoted(entry)}, expected an object'
         return
     if entry.repeated:
-        yield f'has the field {shown(entry.repeated[0])} twice'
+        yield f'has the field {quoted(entry.repeated[0])} twice'
     if lacking := [field for field in needed if field not in entry]:
         yield f'lacks the field(s) {", ".join(lacking)}'
 
@@ -43,14 +43,14 @@ def text_faults(entry: Fields, fields: Collection[str]) -> Iterator[str]:
     """Those of these fields that are there and hold something else than a text."""
     for field in fields:
         if field in entry and not is_text(entry[field]):
-            yield f'{field} is {shown(entry[field])}, expected a text'
+            yield f'{field} is {quoted(entry[field])}, expected a text'
 
 
 def id_faults(entry: Fields) -> Iterator[str]:
     """An id may be left out; else it is a text or a whole number."""
     given = entry.get('id', '')
     if not is_text(given) and (isinstance(given, bool) or not isinstance(given, int)):
-        yield f'id is {shown(given)}, expected a text or a whole number'
+        yield f'id is {quoted(given)}, expected a text or a whole number'
 
 
 def path_faults(entry: Fields, fields: Collection[str], find: Callable[[str], Path]) -> list[str]:
@@ -68,12 +68,12 @@ def path_faults(entry: Fields, fields: Collection[str], find: Callable[[str], Pa
 def turn_faults(turns: Any, *, pairs: int | None = None) -> Iterator[str]:
     """What is wrong with conversations: question and answer in turn, `pairs` times if given."""
     if not isinstance(turns, list) or not turns:
-        yield f'conversations is {shown(turns)}, expected a list of turns'
+        yield f'conversations is {quoted(turns)}, expected a list of turns'
         return
     for number, turn in enumerate(turns):
         where = f'turn {number}'
         if not isinstance(turn, Fields):
-            yield f'{where} is {shown(turn)}, expected an object'
+            yield f'{where} is {quoted(turn)}, expected an object'
             return
         wrong = [*object_faults(turn, ('from', 'value')), *text_faults(turn, ('from', 'value'))]
         yield from (f'{where}: {complaint}' for complaint in wrong)
@@ -85,7 +85,7 @@ def turn_faults(turns: Any, *, pairs: int | None = None) -> Iterator[str]:
         expected = (
             "one from 'human' and one from 'gpt'" if pairs == 1 else "'human' and 'gpt' in turn"
         )
-        yield f'has turns from {shown(speakers)}, expected {expected}'
+        yield f'has turns from {quoted(speakers)}, expected {expected}'
 
 
 def is_facs_list(label: Any) -> bool:
@@ -103,4 +103,4 @@ def unread_fields(entries: Sequence[Any], known: Collection[str]) -> str:
         for field in entry if isinstance(entry, dict) else ():
             if field not in known:
                 counts[field] = counts.get(field, 0) + 1
-    return ', '.join(f'{shown(field)} (of {count})' for field, count in sorted(counts.items()))
+    return ', '.join(f'{quoted(field)} (of {count})' for field, count in sorted(counts.items()))

@@ -8,7 +8,7 @@ import unicodedata
 from pathlib import Path
 
 from emola_jax.errors import UserError
-from emola_jax.texts import shown
+from emola_jax.texts import quoted
 
 _URL = re.compile(r'[a-z][a-z0-9+.-]+://|data:', re.IGNORECASE)
 _DRIVE = re.compile(r'[a-z]:[\\/]', re.IGNORECASE)
@@ -63,20 +63,20 @@ class Finder:
           UserError: the name can be no file's; a part of a sentence, the name and what it is.
         """
         if '\0' in name or not _encodes(name):
-            raise UserError(f'{shown(name)}, expected the name of a file')
+            raise UserError(f'{quoted(name)}, expected the name of a file')
         if _URL.match(name):
-            raise UserError(f'{shown(name)}, a URL; download it, and name the file')
+            raise UserError(f'{quoted(name)}, a URL; download it, and name the file')
         if _DRIVE.match(name):
             raise UserError(
-                f"{shown(name)}, a path of Windows; name the file below the set's folder"
+                f"{quoted(name)}, a path of Windows; name the file below the set's folder"
             )
         try:
             found = self._found(name)
             is_folder = found.is_dir()
         except OSError as error:
-            raise UserError(f'{shown(name)}, which cannot be a file ({error.strerror})') from None
+            raise UserError(f'{quoted(name)}, which cannot be a file ({error.strerror})') from None
         if is_folder or not found.name:
-            raise UserError(f'{shown(name)}, a folder; expected a file')
+            raise UserError(f'{quoted(name)}, a folder; expected a file')
         return found
 
     def key(self, path: Path) -> str:

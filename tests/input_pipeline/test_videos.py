@@ -1,6 +1,7 @@
 import os
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -8,14 +9,14 @@ import pytest
 
 from emola_jax.errors import UserError
 from input_pipeline import videos
-from tests.predict.photos import write_timed_video, write_video
+from tests.predict.photos import cut, write_timed_video, write_video
 
 UNEVEN = [0, 0.1, 0.2, 0.3, 0.5, 1.6, 1.633, 3.2, 6.4]
 
 
 def times(path):
     with videos.opened(path) as capture:
-        return list(videos.frames(capture))
+        return list(videos.frames(path, capture))
 
 
 @pytest.mark.parametrize('suffix', ['.mkv', '.webm'])
@@ -76,6 +77,8 @@ class _Untimed:
         self.left = list(stated)
 
     def get(self, key):
+        if key == cv2.CAP_PROP_FRAME_COUNT:
+            return -9e16
         return 10.0 if key == cv2.CAP_PROP_FPS else self.now
 
     def grab(self):
@@ -94,7 +97,7 @@ class _Untimed:
     ],
 )
 def test_a_frame_without_a_time_comes_one_step_after_the_one_before(stated, expected):
-    assert list(videos.frames(_Untimed(stated))) == pytest.approx(expected)
+    assert list(videos.frames(Path('a.avi'), _Untimed(stated))) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -160,3 +163,33 @@ def test_a_frame_beyond_the_limit_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(videos, 'LARGEST_FRAME', 96 * 64 - 1)
     with pytest.raises(UserError, match='frames of 96 x 64 pixels'):
         times(video)
+
+
+@pytest.mark.parametrize(
+    ('suffix', 'code'),
+    [('.avi', 'MJPG'), ('.avi', 'XVID'), ('.mkv', 'mp4v'), ('.webm', 'VP80'), ('.flv', 'FLV1')],
+)
+def test_a_video_that_breaks_off_says_where_and_gives_what_is_there(tmp_path, suffix, code):
+    video = write_video(tmp_path / f'whole{suffix}', seconds=4, code=code, noisy=True)
+    assert times(video) == pytest.approx([n / 10 for n in range(40)], abs=0.0006)
+    part, seen = cut(video, 0.5), []
+    with (
+        videos.opened(part) as capture,
+        pytest.raises(UserError, match=r'breaks off at \d\.\d s \(frame \d+\).* 4\.0 s') as caught,
+    ):
+        seen.extend(videos.frames(part, capture))
+    assert 'part_whole' in str(caught.value) and f'(frame {len(seen)})' in str(caught.value)
+    assert seen == pytest.approx([n / 10 for n in range(len(seen))], abs=0.0006)
+    assert videos.frames_at(part, [0.1, 3.5])[1] is None
+
+
+def test_a_last_frame_that_stays_is_no_missing_end(tmp_path):
+    video = write_timed_video(tmp_path / 'still.mkv', UNEVEN, lasts=9.6)
+    assert times(video) == pytest.approx(UNEVEN, abs=0.0006)
+    with pytest.raises(UserError, match=r'breaks off at 9\.6 s'):  # the longest gap is 3.2 s
+        times(write_timed_video(tmp_path / 'part.mkv', UNEVEN, lasts=12))
+
+
+def test_a_sound_that_outlasts_the_picture_a_little_is_no_missing_end(tmp_path):
+    video = write_timed_video(tmp_path / 'tail.mkv', [n / 10 for n in range(30)], lasts=3.9)
+    assert len(times(video)) == 30

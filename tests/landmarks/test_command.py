@@ -66,7 +66,7 @@ def test_an_annotation_file_names_pictures_and_landmarks(folder, capsys):
     main([str(annotation)])
     assert sorted(path.name for path in (folder / 'points').iterdir()) == ['f0.npy', 'f1.npy']
     annotation.write_text(json.dumps([{'image': 'x.png'}]))
-    with pytest.raises(UserError, match="expected a JSON list of examples with 'image'"):
+    with pytest.raises(UserError, match='no entry names a picture and its landmark file'):
         main([str(annotation)])
 
 
@@ -185,7 +185,7 @@ def test_an_entry_that_leads_astray_is_named_and_nothing_is_written_there(folder
     for argument in ('', f'--out={folder / "out"}'):
         assert main([str(folder / 'anno.json'), *filter(None, [argument])]) == 0
         said = capsys.readouterr().out
-        assert 'entry 2: ' in said and 'leads out of' in said and '1 landmark files written' in said
+        assert 'entry 1: ' in said and 'leads out of' in said and '1 landmark files written' in said
     assert not list(folder.parents[2].glob('x.npy'))
 
 

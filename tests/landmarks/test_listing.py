@@ -123,7 +123,7 @@ def test_no_entry_writes_where_it_should_not(place, landmark, out):
     found = listing.collect([path], out=out)
     assert [item.image.name for item in found.items] == ['b.jpg']
     ((where, reason),) = found.refused
-    assert where == Path(path) and reason.startswith('entry 1: ')
+    assert where == Path(path) and reason.startswith('entry 0: ')
 
 
 @pytest.mark.parametrize('image', ['/etc/private.png', '../private.png', 'link/private.png'])

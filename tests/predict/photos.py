@@ -1,5 +1,7 @@
 """Photos of every sort, good and bad."""
 
+import struct
+
 import cv2
 import numpy as np
 from PIL import Image
@@ -34,8 +36,11 @@ def write_photos(folder):
     return ['plain.jpg', 'cmyk.jpg', 'grey.png', 'grey16.png', 'rgba.png', 'exif.jpg']
 
 
-def write_timed_video(path, times):
-    """A Matroska video of flat frames, frame n of brightness 10 n, shown at these seconds."""
+def write_timed_video(path, times, lasts=None):
+    """A Matroska video of flat frames, frame n of brightness 10 n, shown at these seconds.
+
+    Its header states that it `lasts` so many seconds, if given.
+    """
 
     def element(name, content):
         return bytes.fromhex(name) + (0x01 << 56 | len(content)).to_bytes(8, 'big') + content
@@ -44,14 +49,15 @@ def write_timed_video(path, times):
         return element(name, value.to_bytes(8, 'big'))
 
     def block(index, seconds):
-        flat = np.full((64, 96, 3), 10 * index, np.uint8)
+        flat = np.full((64, 96, 3), 10 * index % 256, np.uint8)
         frame = cv2.imencode('.jpg', flat)[1].tobytes()
         head = b'\x81' + (0).to_bytes(2, 'big') + b'\x80'
         return element(
             '1F43B675', number('E7', round(1000 * seconds)) + element('A3', head + frame)
         )
 
-    info = element('1549A966', number('2AD7B1', 1_000_000))
+    length = b'' if lasts is None else element('4489', struct.pack('>d', 1000 * lasts))
+    info = element('1549A966', number('2AD7B1', 1_000_000) + length)
     size = number('B0', 96) + number('BA', 64)
     track = number('D7', 1) + number('73C5', 1) + number('83', 1)
     track += element('86', b'V_MJPEG') + element('E0', size)
@@ -62,10 +68,20 @@ def write_timed_video(path, times):
     return path
 
 
-def write_video(path, seconds=2, rate=10, code='mp4v'):
-    """A video of flat frames that get brighter."""
+def write_video(path, seconds=2, rate=10, code='mp4v', noisy=False):
+    """A video of flat frames that get brighter, or of noise, which takes as many bytes a frame."""
+    noise = np.random.default_rng(0)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), rate, (96, 64))
     for number in range(seconds * rate):
-        writer.write(np.full((64, 96, 3), 10 * number, np.uint8))
+        frame = np.full((64, 96, 3), 10 * number % 256, np.uint8)
+        writer.write(noise.integers(0, 256, frame.shape, np.uint8) if noisy else frame)
     writer.release()
     return path
+
+
+def cut(path, share):
+    """A file with the first part of another one, as a download that broke off leaves it."""
+    content = path.read_bytes()
+    part = path.with_name(f'part_{path.name}')
+    part.write_bytes(content[: int(share * len(content))])
+    return part

@@ -6,7 +6,7 @@ from emola_jax.errors import UserError
 from emola_jax.predict import inputs
 from input_pipeline import images
 from tests.input_pipeline.test_images import STORED, encoded, scene, turned
-from tests.predict.photos import write_photos, write_timed_video, write_video
+from tests.predict.photos import cut, write_photos, write_timed_video, write_video
 
 
 @pytest.fixture(scope='module')
@@ -121,3 +121,13 @@ def test_a_kind_that_is_not_read_is_called_by_its_name(tmp_path):
         (tmp_path / name).write_bytes(b'\0\1\2')
         (shot,) = inputs.shots([tmp_path / name], 5, frozenset())
         assert shot.pixels is None and said in shot.fault and 'convert it to' in shot.fault
+
+
+def test_a_video_that_breaks_off_gives_its_frames_and_one_clear_line(tmp_path):
+    video = cut(write_video(tmp_path / 'a.avi', seconds=4, code='MJPG', noisy=True), 0.6)
+    *frames, end = inputs.shots([video], 5, frozenset())
+    assert len(frames) > 8 and all(shot.pixels is not None for shot in frames)
+    assert (end.name, end.seconds, end.pixels) == (str(video), None, None)
+    assert end.fault.startswith(f'{video}: breaks off at 2.') and '4.0 s' in end.fault
+    done = frozenset(shot.name for shot in frames)
+    assert [shot.fault for shot in inputs.shots([video], 5, done)] == [end.fault]

@@ -6,6 +6,7 @@ from emola_jax.errors import UserError
 from input_pipeline.datasets import manual
 from input_pipeline.datasets.disfa import PARTS, Disfa
 from tests.input_pipeline.datasets import trees
+from tests.predict.photos import write_video
 
 ALL_AUS = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
 
@@ -118,3 +119,15 @@ def test_a_video_that_is_none_costs_its_subject_alone(root):
     assert {part: len(records) for part, records in trees.read(built).items()} == {'part2': 2}
     dropped = manual.describe(built)['dropped']
     assert (dropped['unreadable video'], dropped['missing file']) == (1, 3)
+
+
+def test_a_video_that_breaks_off_is_named_and_read_once_it_is_whole(root):
+    video = root / 'DISFA/Video_LeftCamera/LeftVideoSN001_comp.avi'
+    write_video(video, code='MJPG', noisy=True)
+    whole = video.read_bytes()
+    video.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r'SN001_comp\.avi: only \d+ of its 20 frames can be dec'):
+        trees.build(Disfa, root, 'au')
+    assert not (root / 'DISFA/frames/SN001').exists()
+    video.write_bytes(whole)
+    assert len(trees.read(trees.build(Disfa, root, 'au'))['part1']) == 3
