@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -131,13 +132,14 @@ def _numbered(folder: Path) -> dict[int, Path]:
 
 def _gaps(folder: Path, numbers: Sequence[int]) -> tuple[str, ...]:
     """A sentence on numbers that are left out, which the script does not do unless it crashed."""
-    missing = [number for number in range(numbers[-1]) if number not in set(numbers)]
-    if not missing:
+    there, count = set(numbers), numbers[-1] + 1 - len(numbers)
+    if not count:
         return ()
-    names = ', '.join(f'{number}.json' for number in missing[:_LISTED])
-    more = ', …' if len(missing) > _LISTED else ''
+    missing = (number for number in range(numbers[-1]) if number not in there)
+    names = ', '.join(f'{number}.json' for number in itertools.islice(missing, _LISTED))
+    more = ', …' if count > _LISTED else ''
     return (
-        f'{folder}: {len(numbers)} answers are numbered up to {numbers[-1]}; {len(missing)} are '
+        f'{folder}: {len(numbers)} answers are numbered up to {numbers[-1]}; {count} are '
         f'missing ({names}{more}) and not scored; give --annotations to count them as wrong',
     )
 

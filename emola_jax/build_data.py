@@ -104,7 +104,7 @@ def summary(told: dict[str, Any], built: Path) -> list[str]:
 
 
 def _row(title: str, cells: Any) -> str:
-    return f'{title:<28}' + ''.join(f'{cell:>12}' for cell in cells)
+    return f'{title:<28}' + ' '.join(f'{cell:>11}' for cell in cells)
 
 
 def _instructions(data_set: DataSet) -> str:

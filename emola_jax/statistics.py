@@ -53,9 +53,11 @@ def _write_csv(sheet: Sheet, path: Path) -> None:
 def summary(entries: Sequence[Entry], out: Path) -> list[str]:
     """Lines that say what was counted and where it is."""
     rows = statistics_data.counts(entries).records()
-    lines = [f'{"split":<12}{"task":<9}{"records":>9}{"faces":>9}{"instructions":>14}{"words":>10}']
+    width = max(10, *(len(row['split']) for row in rows)) + 2
+    heads = f'{"task":<9}{"records":>9}{"faces":>9}{"instructions":>14}{"words":>10}'
+    lines = [f'{"split":<{width}}{heads}']
     lines += [
-        f'{row["split"]:<12}{row["task"]:<9}{row["records"]:>9,}{row["faces"]:>9,}'
+        f'{row["split"]:<{width}}{row["task"]:<9}{row["records"]:>9,}{row["faces"]:>9,}'
         f'{row["distinct_instructions"]:>14,}{row["words"]:>10,}'
         for row in rows
     ]

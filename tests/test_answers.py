@@ -201,3 +201,6 @@ def test_gaps_in_the_numbering_are_said_without_annotations(tmp_path):
     found = answers.load(folder, 'au')
     assert [sample.id for sample in found.samples] == ['0', '1', '5']
     assert '3 are missing (2.json, 3.json, 4.json)' in found.notes[0]
+    (folder / 'jsons' / '5.json').rename(folder / 'jsons' / f'{10**12}.json')
+    note = answers.load(folder, 'au').notes[0]
+    assert f'{10**12 - 2} are missing (2.json, 3.json, 4.json, 5.json, 6.json, …)' in note

@@ -33,8 +33,8 @@ from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_NAMES, EMOTIONS, emotion_label
-from emola_jax.texts import Fields, is_text, parse_fields, printable, quoted
-from input_pipeline.datasets import answers, checks, paths, tables
+from emola_jax.texts import Fields, is_text, parse_fields, printable, quoted, read_text
+from input_pipeline.datasets import answers, checks, llava_json, paths, tables
 from input_pipeline.datasets.items import Item, Options, Scan, landmark_file
 from input_pipeline.datasets.manual import FaceBuilder
 from input_pipeline.datasets.plan import DataSet
@@ -116,6 +116,8 @@ def scan(root: Path, options: Options) -> Scan:
 
 def _json_table(path: Path) -> tables.Table:
     """One object a line as a table: cells are whatever JSON values they are."""
+    if llava_json.is_list(read_text(path)):
+        raise UserError(f'{path}: is one JSON list; expected one JSON object a line, no commas')
     records = [_json_record(number, line) for number, line in tables.lines(path)]
     if not records:
         raise UserError(f'{path}: expected one JSON object a line, found nothing')
@@ -129,7 +131,7 @@ def _json_record(number: int, line: str) -> tables.Record:
     try:
         row = parse_fields(line, 'the line')
     except UserError as error:
-        return tables.Record(number, {}, str(error))
+        return tables.Record(number, {}, str(error).removeprefix('the line: '))
     if not isinstance(row, Fields):
         return tables.Record(number, {}, f'expected a JSON object, found {quoted(row)}')
     names = [name.lower() for name in row]

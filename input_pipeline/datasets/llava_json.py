@@ -21,11 +21,37 @@ def read(path: Path) -> list[Any]:
     Raises:
       UserError: the file cannot be read or holds no JSON list.
     """
-    entries = parse_fields(read_text(path), str(path))
+    text = read_text(path)
+    try:
+        entries = parse_fields(text, str(path))
+    except UserError:
+        if _is_object(text.lstrip().partition('\n')[0]):
+            raise UserError(
+                f'{path}: holds one JSON object a line; expected a JSON list of examples: [ before '
+                'the first, ] after the last, commas between them'
+            ) from None
+        raise
     if not isinstance(entries, list):
         kind = 'an object' if isinstance(entries, dict) else quoted(entries)
         raise UserError(f'{path}: expected a JSON list of examples, found {kind}')
     return entries
+
+
+def is_list(text: str) -> bool:
+    """Whether a text is one JSON list, however many lines it has."""
+    return text.lstrip().startswith('[') and isinstance(_parsed(text), list)
+
+
+def _is_object(text: str) -> bool:
+    return isinstance(_parsed(text), dict)
+
+
+def _parsed(text: str) -> Any:
+    """The value of a JSON text, None if it is none."""
+    try:
+        return parse_fields(text, '')
+    except UserError:
+        return None
 
 
 def object_faults(entry: Any, needed: Collection[str]) -> Iterator[str]:

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -6,7 +7,7 @@ from emola_jax.errors import UserError
 from emola_jax.predict import inputs
 from input_pipeline import images
 from tests.input_pipeline.test_images import STORED, encoded, scene, turned
-from tests.predict.photos import cut, write_photos, write_timed_video, write_video
+from tests.predict.photos import cut, turn_video, write_photos, write_timed_video, write_video
 
 
 @pytest.fixture(scope='module')
@@ -131,3 +132,17 @@ def test_a_video_that_breaks_off_gives_its_frames_and_one_clear_line(tmp_path):
     assert end.fault.startswith(f'{video}: breaks off at 2.') and '4.0 s' in end.fault
     done = frozenset(shot.name for shot in frames)
     assert [shot.fault for shot in inputs.shots([video], 5, done)] == [end.fault]
+
+
+def test_a_video_of_a_phone_held_upright_is_upright(tmp_path):
+    video = tmp_path / 'phone.mp4'
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*'mp4v'), 5, (96, 64))
+    stored = np.zeros((64, 96, 3), np.uint8)
+    stored[:32, :48] = 255
+    for _ in range(5):
+        writer.write(stored)
+    writer.release()
+    turn_video(video)
+    (shot,) = inputs.shots([video], 1, frozenset())
+    assert shot.size == (64, 96) and shot.pixels.shape == (96, 64, 3)
+    assert shot.pixels[:40, 40:].mean() > 200 and shot.pixels[:, :24].mean() < 20

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emola_jax.errors import UserError
-from input_pipeline.datasets import checks, faba_instruct, manual
+from input_pipeline.datasets import checks, faba_instruct, llava_json, manual
 from input_pipeline.datasets.items import Options
 from input_pipeline.validate import problems
 from tests.input_pipeline.datasets import trees
@@ -378,3 +378,15 @@ def test_any_json_gives_records_or_sentences(tmp_path_factory, entries, split):
     assert len(found.items) + len(named) == 2 * len(entries)
     [item.response.encode() for item in found.items]
     [problem.message.encode() for problem in found.problems]
+
+
+def test_lines_in_place_of_a_list_are_called_so(tmp_path):
+    path = tmp_path / 'a.json'
+    path.write_text('\n{"image": "a.jpg"}\n{"image": "b.jpg"}\n')
+    with pytest.raises(
+        UserError, match=r'a\.json: holds one JSON object a line; expected one JSON'
+    ):
+        llava_json.read(path)
+    path.write_text('[{"image": "a.jpg"},\n{"image": "b.jpg"}')
+    with pytest.raises(UserError, match=r'a\.json: not JSON'):
+        llava_json.read(path)

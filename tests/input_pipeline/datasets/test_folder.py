@@ -255,6 +255,7 @@ def test_a_row_given_twice_counts_once_and_unread_columns_are_said(root):
         '{"file": null, "emotion": "fear"}',
         '{"file": "one.jpg", "emotion":',
         '["one.jpg", "fear"]',
+        '[',
         '[' * 100_000,
         '{"File": "one.jpg", "file": "one.jpg", "emotion": "fear"}',
     ],
@@ -266,3 +267,14 @@ def test_an_object_of_other_values_is_one_line_and_can_be_dropped(root, row):
     with pytest.raises(UserError, match=r'labels\.jsonl, line 1: '):
         trees.build(Folder, root, 'mix')
     assert [record.id for record in only(root, drop=True)] == ['three']
+
+
+@pytest.mark.parametrize('indent', [None, 1])
+def test_one_json_list_in_place_of_lines_is_called_so(root, indent):
+    (root / 'labels.csv').unlink()
+    rows = [{'file': 'one.jpg', 'emotion': 'fear'}, {'file': 'three.jpg', 'emotion': 'anger'}]
+    trees.put(root / 'labels.jsonl', json.dumps(rows, indent=indent))
+    with pytest.raises(
+        UserError, match=r'labels\.jsonl: is one JSON list; expected one JSON object'
+    ):
+        trees.build(Folder, root, 'mix')
