@@ -29,6 +29,8 @@ from input_pipeline.datasets.disfa import PARTS
 CHECKOUT = Path(__file__).parents[1]
 GOLDEN = CHECKOUT / 'tests' / 'golden'
 
+_LONGEST = 1800  # seconds of a command; many minutes where others use the machine too
+
 ENDS, ASKS_TO_INSTALL = 'ends', 'asks'
 """What a command comes to: exit status 0, or 1 and a sentence that says what to install."""
 
@@ -114,17 +116,20 @@ def run(line: str, folder: Path, hidden: tuple[str, ...] = ('torch', 'peft')) ->
     """Runs a line in a prepared folder, where the packages `hidden` aren't installed."""
     variables = os.environ | {'TESTS_HIDDEN': ','.join(hidden), 'CI': '1'}
     variables.pop('XLA_FLAGS', None)
-    done = subprocess.run(
-        ['bash', '-c', line],
-        cwd=folder,
-        env=variables,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            ['bash', '-c', line],
+            cwd=folder,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_LONGEST,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Outcome(line, 124, f'did not end within {_LONGEST} s')
     # `make` has a status of its own for a command that failed.
     status = 1 if line.startswith('make') and done.returncode == 2 else done.returncode
     return Outcome(line, status, done.stdout)

@@ -141,4 +141,4 @@ def _read(path: Path) -> np.ndarray | str:
     try:
         return read_picture(path)
     except UserError as error:
-        return str(error)
+        return str(error).removeprefix(f'{path}: ')  # which stands in front of the reason

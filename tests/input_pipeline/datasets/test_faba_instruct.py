@@ -383,9 +383,7 @@ def test_any_json_gives_records_or_sentences(tmp_path_factory, entries, split):
 def test_lines_in_place_of_a_list_are_called_so(tmp_path):
     path = tmp_path / 'a.json'
     path.write_text('\n{"image": "a.jpg"}\n{"image": "b.jpg"}\n')
-    with pytest.raises(
-        UserError, match=r'a\.json: holds one JSON object a line; expected one JSON'
-    ):
+    with pytest.raises(UserError, match=r'a\.json: holds one JSON object a line; expected a JSON'):
         llava_json.read(path)
     path.write_text('[{"image": "a.jpg"},\n{"image": "b.jpg"}')
     with pytest.raises(UserError, match=r'a\.json: not JSON'):
