@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import stat
+import sys
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -218,6 +219,15 @@ def is_whole(path: Path) -> bool:
         return beside.read_bytes() == os.fsencode(_line(path.name, sha256(path)))
     except FileNotFoundError:
         return True
+
+
+def is_usable(path: Path) -> bool:
+    """`is_whole`, for who makes the file again otherwise; says so where there is a damaged one."""
+    if is_whole(path):
+        return True
+    if path.exists():
+        print(f'{path}: is not what was written, so it is made again', file=sys.stderr)
+    return False
 
 
 def _beside(path: Path) -> Path:

@@ -111,7 +111,7 @@ def with_computed(
     """
     path = folder / f'{name}-{EXPERT}.npy'
     with waiting_turn(folder / f'.{path.stem}.lock', 'extracts landmarks'):
-        if not checksums.is_whole(path):
+        if not checksums.is_usable(path):
             kept = KeptRows(path.with_suffix('.partial'), {'expert': EXPERT})
             landmarks = _compute(source, load_finder(), kept)
             with checksums.sealed_write(path) as partial, partial.open('wb') as file:

@@ -76,7 +76,7 @@ def load_or_train(
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
     path = cache / f'tower-{key}.safetensors'
     with waiting_turn(cache / f'.tower-{key}.lock', 'trains the vision tower'):
-        if checksums.is_whole(path):
+        if checksums.is_usable(path):
             return _read(path)
         faces, held_out = load_faces()
         vision, report = train_vision(config, senses, faces, held_out, mesh)

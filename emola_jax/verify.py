@@ -50,7 +50,7 @@ def verify(folder: Path) -> bool:
         else (f'all {len(results)} files are intact')
     )
     unknown = sum(not _is_passing(name) for name in without)
-    more = f'; {unknown} more have no checksum' if unknown else ''
+    more = f'; {unknown} more {"has" if unknown == 1 else "have"} no checksum' if unknown else ''
     print(f'{folder}: {counted}{more}')
     return not damaged
 

