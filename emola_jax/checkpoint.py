@@ -22,7 +22,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from emola_jax import checksums
+from emola_jax import checksums, run_checksums
 from emola_jax.checksums import Damaged
 from emola_jax.errors import UserError
 from emola_jax.train_state import Params, TrainState
@@ -43,10 +43,10 @@ class Checkpoints:
         Raises:
           UserError: the metadata of a checkpoint are damaged.
         """
-        self._metadata = {**metadata, _CHECKED_BY: checksums.SUMS_FILE}
+        self._metadata = {**metadata, run_checksums.CHECKED_BY: checksums.SUMS_FILE}
         folder = (workdir / 'checkpoints').absolute()
-        for step in saved_steps(folder):  # the manager reads them all for their scores
-            _check(folder / str(step), lambda name: not name.startswith('state/'))
+        for step in saved_steps(folder):
+            _check_metadata(folder / str(step))
         self._manager = ocp.CheckpointManager(
             folder,
             options=ocp.CheckpointManagerOptions(
@@ -202,10 +202,6 @@ def _note_commit(store: Any, path: Any) -> None:
     store.wait_until_finished()
 
 
-_CHECKED_BY = 'checksums'
-"""Field of a checkpoint's metadata: it was saved with this file. Older versions saved none."""
-
-
 def saved_steps(folder: Path) -> list[int]:
     """The steps of the complete checkpoints in a run's folder `checkpoints`, in order."""
     return sorted(int(path.name) for path in folder.glob('*') if path.name.isdecimal())
@@ -223,6 +219,20 @@ def _check(step_folder: Path, is_wanted: Callable[[str], bool] = lambda name: Tr
         raise UserError(f'{error}; {_way_out(step_folder)}') from None
 
 
+def _check_metadata(step_folder: Path) -> None:
+    """Checks what the manager reads of every checkpoint: the score, above all.
+
+    Missing files are none of its business: a kill may have come as an old checkpoint was removed.
+
+    Raises:
+      UserError: as `_check`.
+    """
+    _check(
+        step_folder,
+        lambda name: not name.startswith('state/') and (step_folder / name).exists(),
+    )
+
+
 def _check_kept(step_folder: Path, metadata: Mapping[str, Any], is_checked: bool) -> None:
     """Says that a checkpoint of an older version is not checked; another one has to be.
 
@@ -231,7 +241,7 @@ def _check_kept(step_folder: Path, metadata: Mapping[str, Any], is_checked: bool
     """
     if is_checked:
         return
-    if _CHECKED_BY in metadata:
+    if run_checksums.CHECKED_BY in metadata:
         raise UserError(
             f'{step_folder}: is damaged: {checksums.SUMS_FILE} is missing; {_way_out(step_folder)}'
         )
@@ -254,9 +264,11 @@ def _way_out(step_folder: Path) -> str:
 def _state_of(step_folder: Path) -> str:
     """'' if the checkpoint is damaged."""
     try:
-        return 'which is intact' if checksums.check(step_folder) else 'which has no checksums'
+        if checksums.check(step_folder):
+            return 'which is intact'
     except Damaged:
         return ''
+    return '' if run_checksums.has_lost_its_own(step_folder) else 'which has no checksums'
 
 
 _SCORE = 'score'

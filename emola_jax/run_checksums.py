@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from emola_jax import checksums
-from emola_jax.answer_files import PARTS_FOLDER
 from emola_jax.checksums import SUMS_FILE, Damaged
+
+PARTS_FOLDER = 'answers'
+"""Where the hosts of an evaluation keep their answers until all are there."""
 
 _OWN = (
     'config.json',
@@ -29,6 +32,21 @@ _OWN = (
 
 _REMADE = ('report.html',)
 """Files that are only written: whatever happened to them, the next command makes them again."""
+
+
+CHECKED_BY = 'checksums'
+"""Field of a checkpoint's metadata: the name of SHA256SUMS. Older versions saved without it."""
+
+
+def has_lost_its_own(step_folder: Path) -> bool:
+    """Whether a checkpoint was saved with checksums and has them no more."""
+    if (step_folder / SUMS_FILE).exists():
+        return False
+    try:
+        metadata = json.loads((step_folder / 'metadata' / 'metadata').read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return not (step_folder / 'metadata' / 'metadata').exists()
+    return isinstance(metadata, dict) and CHECKED_BY in metadata
 
 
 @contextlib.contextmanager

@@ -6,12 +6,11 @@ python -m emola_jax.verify FOLDER...
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from emola_jax import checksums, command
+from emola_jax import checksums, command, run_checksums
 from emola_jax.checksums import SUMS_FILE, Damaged, Fault
 from emola_jax.errors import UserError
 
@@ -87,15 +86,8 @@ def _of_single_files(folder: Path) -> dict[str, Fault | None]:
 def _lost(folder: Path) -> dict[str, Fault | None]:
     """Checkpoints that were saved with checksums and have them no more."""
     results: dict[str, Fault | None] = {}
-    for path in sorted(folder.rglob('checkpoints/*/metadata/metadata')):
-        step = path.parent.parent
-        if (step / SUMS_FILE).exists():
-            continue
-        try:
-            metadata = json.loads(path.read_bytes())
-        except (OSError, ValueError, RecursionError):
-            continue
-        if isinstance(metadata, dict) and metadata.get('checksums') == SUMS_FILE:
+    for step in sorted(folder.rglob('checkpoints/*')):
+        if step.name.isdecimal() and run_checksums.has_lost_its_own(step):
             name = (step / SUMS_FILE).relative_to(folder).as_posix()
             results[name] = Fault(SUMS_FILE, 'is missing')
     return results

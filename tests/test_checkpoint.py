@@ -115,6 +115,18 @@ def test_a_damaged_score_of_an_older_checkpoint_is_named(run):
         ways['resume']()
 
 
+def test_an_old_checkpoint_that_a_kill_left_half_removed_stops_nothing(run):
+    folder, ways = run
+    (folder / '1' / 'metrics' / 'metrics').unlink()
+    (folder / '2' / checksums.SUMS_FILE).unlink()
+    shutil.rmtree(folder / '2' / 'state')
+    for read in ways.values():
+        read()
+    flip(folder / '3' / 'state' / '_METADATA')
+    with pytest.raises(UserError, match='no earlier checkpoint of the run is intact'):
+        ways['evaluate']()
+
+
 def test_checksums_that_are_gone_are_missed(run):
     folder, ways = run
     (folder / '3' / checksums.SUMS_FILE).unlink()
