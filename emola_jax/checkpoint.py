@@ -113,7 +113,7 @@ class Checkpoints:
         if items.data != {'plan': plan, 'batches': int(state.step)}:
             raise UserError(
                 f'{self._manager.directory}: was trained on batches of plan '
-                f'{items.data.get("plan")}, but data and config now give plan {plan}; use the same '
+                f'{_plan_of(items.data)}, but data and config now give plan {plan}; use the same '
                 'data or another --workdir'
             )
         return state
@@ -165,11 +165,17 @@ class Checkpoints:
                 f'({type(error).__name__}: {str(error)[:200]}); {_way_out(of_step)}'
             ) from error
         _check_kept(of_step, saved.metadata, is_checked)
-        self._check_base(saved.metadata)
+        self._check_base(saved.metadata, of_step)
         return saved.state, saved
 
-    def _check_base(self, saved: Mapping[str, Any]) -> None:
-        then, now = saved['base']['fingerprint'], self._metadata['base']['fingerprint']
+    def _check_base(self, saved: Any, of_step: Path) -> None:
+        try:
+            then = saved['base']['fingerprint']
+        except (KeyError, TypeError):  # of an older version, which had no checksums
+            raise UserError(
+                f'{of_step / "metadata"}: is not what a run writes; {_way_out(of_step)}'
+            ) from None
+        now = self._metadata['base']['fingerprint']
         if then != now:
             raise UserError(
                 f'{self._manager.directory}: was trained on base weights {then}, but the config '
@@ -233,7 +239,7 @@ def _check_metadata(step_folder: Path) -> None:
     )
 
 
-def _check_kept(step_folder: Path, metadata: Mapping[str, Any], is_checked: bool) -> None:
+def _check_kept(step_folder: Path, metadata: Any, is_checked: bool) -> None:
     """Says that a checkpoint of an older version is not checked; another one has to be.
 
     Raises:
@@ -241,7 +247,7 @@ def _check_kept(step_folder: Path, metadata: Mapping[str, Any], is_checked: bool
     """
     if is_checked:
         return
-    if run_checksums.CHECKED_BY in metadata:
+    if isinstance(metadata, dict) and run_checksums.CHECKED_BY in metadata:
         raise UserError(
             f'{step_folder}: is damaged: {checksums.SUMS_FILE} is missing; {_way_out(step_folder)}'
         )
@@ -269,6 +275,10 @@ def _state_of(step_folder: Path) -> str:
     except Damaged:
         return ''
     return '' if run_checksums.has_lost_its_own(step_folder) else 'which has no checksums'
+
+
+def _plan_of(data: Any) -> Any:
+    return data.get('plan') if isinstance(data, dict) else data
 
 
 _SCORE = 'score'
@@ -318,7 +328,7 @@ def read_trainable(workdir: Path) -> tuple[Path, dict[str, Any], Params]:
         )
     except Exception as error:  # orbax and tensorstore raise many kinds for a damaged file
         raise UserError(
-            f'{newest}: is damaged ({type(error).__name__}: {str(error)[:200]})'
+            f'{newest}: is damaged ({type(error).__name__}: {str(error)[:200]}); {_way_out(newest)}'
         ) from error
     _check_kept(newest, metadata, is_checked)
     return newest, metadata, state['trainable']

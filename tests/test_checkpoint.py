@@ -150,6 +150,16 @@ def test_a_checkpoint_of_an_older_version_is_read_and_said_to_be_unchecked(run, 
         assert said == [line]
 
 
+@pytest.mark.parametrize('metadata', ['[]', '{}', '{"base": null, "config": {}}', '{"ba'])
+def test_damaged_metadata_of_an_older_version_are_named(run, metadata):
+    folder, ways = run
+    (folder / '3' / checksums.SUMS_FILE).unlink()
+    (folder / '3' / 'metadata' / 'metadata').write_text(metadata)
+    for read in ways.values():
+        with pytest.raises(UserError, match=rf'3(/metadata)?: is .* go on from {folder}/2'):
+            read()
+
+
 def test_a_workdir_without_a_checkpoint_says_to_train_first(tmp_path):
     experiment = tiny_experiment(tmp_path, steps=4)
     state = train.new_state(experiment, make_optimiser(OptimiserConfig(), 4))
