@@ -24,7 +24,15 @@ from typing import Any
 
 import ml_collections
 
-from emola_jax import command, config_checks, config_files, part_runs, report, summary
+from emola_jax import (
+    command,
+    config_checks,
+    config_files,
+    part_runs,
+    report,
+    run_checksums,
+    summary,
+)
 from emola_jax.ablation_table import table
 from emola_jax.errors import UserError
 from emola_jax.evaluate import SCORES_FILE
@@ -102,7 +110,8 @@ def _ablate(
             write_json(workdir / 'ablation' / JSON_FILE, found)
             write_text(workdir / 'ablation' / TABLE_FILE, table(found, TITLES, rendered=rendered))
     if str(own) in found[BOTH]:
-        _report(workdir, found, str(own))
+        with one_writer(workdir, 'adds the ablation'), run_checksums.renewed(workdir):
+            _report(workdir, found, str(own))
     print(f'\n{table(found, TITLES, rendered=rendered)}\n')
     for title, file in (('table', TABLE_FILE), ('numbers', JSON_FILE)):
         print(f'  {title:<8} {workdir / "ablation" / file}')

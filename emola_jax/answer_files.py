@@ -18,9 +18,9 @@ from typing import Any
 from emola_jax.errors import UserError
 from emola_jax.eval_plan import Question
 from emola_jax.files import drop_torn_line, read_json, read_jsonl, write_json, write_text
+from emola_jax.run_checksums import PARTS_FOLDER
 
 PREDICTIONS_FILE = 'predictions.jsonl'
-PARTS_FOLDER = 'answers'
 
 Row = dict[str, Any]
 """One line of predictions.jsonl."""

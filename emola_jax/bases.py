@@ -25,6 +25,7 @@ from jax.sharding import Mesh
 
 from emola_jax import (
     assets,
+    checksums,
     command,
     computed_landmarks,
     extras,
@@ -250,7 +251,7 @@ def _embedded(
         params['more_priors'] = more
     return Base(
         params,
-        fingerprint({'llm': file_sha256(gguf), 'tower': made.sha256}),
+        fingerprint({'llm': checksums.sha256(gguf), 'tower': made.sha256}),
         'SmolLM2-135M-Instruct (Q4_1, dequantised) and a small ViT trained on rendered faces; '
         f'its own heads read {made.report["emotion_accuracy"]:.1f} % of emotions',
     )
@@ -260,12 +261,6 @@ def fingerprint(parts: Mapping[str, str]) -> str:
     """A short hash over named hashes of the sources."""
     text = '\n'.join(f'{name}={value}' for name, value in sorted(parts.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file's bytes, in hex."""
-    with path.open('rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def random_base(model: EmolaConfig, seed: int) -> Base:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from emola_jax import command, computed_landmarks, data, report, runtime
+from emola_jax import command, computed_landmarks, data, report, run_checksums, runtime
 from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
 from emola_jax.files import one_writer
@@ -109,7 +109,7 @@ def main(argv: Sequence[str]) -> None:
     workdir = arguments.run
     runtime.start(read_config(workdir))
     command.check_output_folder(workdir)
-    with one_writer(workdir, 'calibrates'):
+    with one_writer(workdir, 'calibrates'), run_checksums.renewed(workdir):
         _calibrate(workdir, arguments)
 
 

@@ -2,12 +2,18 @@
 
 The frozen base is never saved again; a checkpoint records its fingerprint instead, and a run that
 resumes on another base is refused.
+
+Each checkpoint holds the sha256 of its files (`checksums`), written by the primary host before the
+folder takes its name. Whoever reads a checkpoint checks them first: tensorstore does not notice
+every changed bit (benchmarks/flips.py).
 """
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +22,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
+from emola_jax import checksums, run_checksums
+from emola_jax.checksums import Damaged
 from emola_jax.errors import UserError
 from emola_jax.train_state import Params, TrainState
 
@@ -31,10 +39,16 @@ class Checkpoints:
           keep: how many of the newest checkpoints stay on disk; beside them the best one stays, of
             those that have a score.
           metadata: JSON-able; {'config': …, 'base': {'fingerprint': …}}. Saved with each step.
+
+        Raises:
+          UserError: the metadata of a checkpoint are damaged.
         """
-        self._metadata = dict(metadata)
+        self._metadata = {**metadata, run_checksums.CHECKED_BY: checksums.SUMS_FILE}
+        folder = (workdir / 'checkpoints').absolute()
+        for step in saved_steps(folder):
+            _check_metadata(folder / str(step))
         self._manager = ocp.CheckpointManager(
-            (workdir / 'checkpoints').absolute(),
+            folder,
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=preservation_policy.AnyPreservationPolicy(
                     [
@@ -47,6 +61,7 @@ class Checkpoints:
                 best_fn=_score_of,
                 enable_async_checkpointing=True,
                 cleanup_tmp_directories=True,
+                temporary_path_class=_SummedUp,
             ),
         )
 
@@ -98,7 +113,7 @@ class Checkpoints:
         if items.data != {'plan': plan, 'batches': int(state.step)}:
             raise UserError(
                 f'{self._manager.directory}: was trained on batches of plan '
-                f'{items.data.get("plan")}, but data and config now give plan {plan}; use the same '
+                f'{_plan_of(items.data)}, but data and config now give plan {plan}; use the same '
                 'data or another --workdir'
             )
         return state
@@ -133,6 +148,8 @@ class Checkpoints:
                 f'{folder}: holds no complete checkpoint; train first (--mode=train) or give the '
                 '--workdir of a trained run'
             )
+        of_step = Path(folder / str(step))
+        is_checked = _check(of_step)
         try:
             saved = self._manager.restore(
                 step,
@@ -144,20 +161,124 @@ class Checkpoints:
             )
         except Exception as error:  # orbax and tensorstore raise many kinds for a damaged file
             raise UserError(
-                f'{folder / str(step)}: is damaged or of another model '
-                f'({type(error).__name__}: {str(error)[:200]}); remove that folder to go on from '
-                'the checkpoint before it'
+                f'{of_step}: is damaged or of another model '
+                f'({type(error).__name__}: {str(error)[:200]}); {_way_out(of_step)}'
             ) from error
-        self._check_base(saved.metadata)
+        _check_kept(of_step, saved.metadata, is_checked)
+        self._check_base(saved.metadata, of_step)
         return saved.state, saved
 
-    def _check_base(self, saved: Mapping[str, Any]) -> None:
-        then, now = saved['base']['fingerprint'], self._metadata['base']['fingerprint']
+    def _check_base(self, saved: Any, of_step: Path) -> None:
+        try:
+            then = saved['base']['fingerprint']
+        except (KeyError, TypeError):  # of an older version, which had no checksums
+            raise UserError(
+                f'{of_step / "metadata"}: is not what a run writes; {_way_out(of_step)}'
+            ) from None
+        now = self._metadata['base']['fingerprint']
         if then != now:
             raise UserError(
                 f'{self._manager.directory}: was trained on base weights {then}, but the config '
                 f'now gives {now}; use the same base or another --workdir'
             )
+
+
+class _SummedUp(ocp.path.atomicity.AtomicRenameTemporaryPath):
+    """A step's folder on its way to its name, which it takes with the checksums of its files.
+
+    Orbax calls `finalize` on the primary host alone, when all hosts have written everything. The
+    items within a step pass through here as well and are summed up with the step.
+    """
+
+    async def finalize(self) -> None:
+        """Writes SHA256SUMS, then renames the folder."""
+        if self.get_final().name.isdecimal():
+            # The parent would write the time of the commit behind the checksums.
+            store, self._checkpoint_metadata_store = self._checkpoint_metadata_store, None
+            if store is not None:
+                await asyncio.to_thread(_note_commit, store, self.get() / '_CHECKPOINT_METADATA')
+            folder = Path(self.get())
+            await asyncio.to_thread(checksums.write, folder)
+        await super().finalize()
+
+
+def _note_commit(store: Any, path: Any) -> None:
+    store.wait_until_finished()
+    store.update(file_path=path, commit_timestamp_nsecs=time.time_ns())
+    store.wait_until_finished()
+
+
+def saved_steps(folder: Path) -> list[int]:
+    """The steps of the complete checkpoints in a run's folder `checkpoints`, in order."""
+    return sorted(int(path.name) for path in folder.glob('*') if path.name.isdecimal())
+
+
+def _check(step_folder: Path, is_wanted: Callable[[str], bool] = lambda name: True) -> bool:
+    """Checks a checkpoint's files; False where it has no checksums.
+
+    Raises:
+      UserError: names the first damaged file, and the newest earlier checkpoint that is intact.
+    """
+    try:
+        return checksums.check(step_folder, is_wanted)
+    except Damaged as error:
+        raise UserError(f'{error}; {_way_out(step_folder)}') from None
+
+
+def _check_metadata(step_folder: Path) -> None:
+    """Checks what the manager reads of every checkpoint: the score, above all.
+
+    Missing files are none of its business: a kill may have come as an old checkpoint was removed.
+
+    Raises:
+      UserError: as `_check`.
+    """
+    _check(
+        step_folder,
+        lambda name: not name.startswith('state/') and (step_folder / name).exists(),
+    )
+
+
+def _check_kept(step_folder: Path, metadata: Any, is_checked: bool) -> None:
+    """Says that a checkpoint of an older version is not checked; another one has to be.
+
+    Raises:
+      UserError: its checksums are gone.
+    """
+    if is_checked:
+        return
+    if isinstance(metadata, dict) and run_checksums.CHECKED_BY in metadata:
+        raise UserError(
+            f'{step_folder}: is damaged: {checksums.SUMS_FILE} is missing; {_way_out(step_folder)}'
+        )
+    if jax.process_index() == 0:
+        print(
+            f'{step_folder}: not checked, since an older version saved it without checksums',
+            file=sys.stderr,
+        )
+
+
+def _way_out(step_folder: Path) -> str:
+    """What to do about a damaged checkpoint."""
+    for step in reversed(saved_steps(step_folder.parent)):
+        earlier = step_folder.parent / str(step)
+        if step < int(step_folder.name) and (state := _state_of(earlier)):
+            return f'restore it from a copy, or remove that folder to go on from {earlier}, {state}'
+    return 'restore it from a copy; no earlier checkpoint of the run is intact, so else train again'
+
+
+def _state_of(step_folder: Path) -> str:
+    """'' if the checkpoint is damaged."""
+    try:
+        if checksums.check(step_folder):
+            return 'which is intact'
+    except Damaged:
+        return ''
+    return '' if run_checksums.has_lost_its_own(step_folder) else 'which has no checksums'
+
+
+def _plan_of(data: Any) -> Any:
+    return data.get('plan') if isinstance(data, dict) else data
 
 
 _SCORE = 'score'
@@ -187,10 +308,11 @@ def read_trainable(workdir: Path) -> tuple[Path, dict[str, Any], Params]:
       UserError: there is no checkpoint, or it can't be read.
     """
     folder = (workdir / 'checkpoints').absolute()
-    steps = sorted(int(path.name) for path in folder.glob('*') if path.name.isdecimal())
+    steps = saved_steps(folder)
     if not steps:
         raise UserError(f'{folder}: holds no complete checkpoint')
     newest = folder / str(steps[-1])
+    is_checked = _check(newest)
     try:
         reader = ocp.Checkpointer(ocp.JsonCheckpointHandler())
         metadata = reader.restore(newest / 'metadata')
@@ -206,6 +328,7 @@ def read_trainable(workdir: Path) -> tuple[Path, dict[str, Any], Params]:
         )
     except Exception as error:  # orbax and tensorstore raise many kinds for a damaged file
         raise UserError(
-            f'{newest}: is damaged ({type(error).__name__}: {str(error)[:200]})'
+            f'{newest}: is damaged ({type(error).__name__}: {str(error)[:200]}); {_way_out(newest)}'
         ) from error
+    _check_kept(newest, metadata, is_checked)
     return newest, metadata, state['trainable']

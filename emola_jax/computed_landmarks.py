@@ -16,11 +16,13 @@ from absl import logging
 from jaxtyping import Bool, Float32
 from tqdm import tqdm
 
+from emola_jax import checksums
 from emola_jax.errors import UserError
-from emola_jax.files import atomic_write, waiting_turn
+from emola_jax.files import waiting_turn
 from emola_jax.kept_rows import KeptRows
 from emola_jax.landmarks.finder import FaceFinder
 from input_pipeline import images
+from input_pipeline.arrays import read_array
 from input_pipeline.landmarks import POINTS
 from input_pipeline.records import Record, RecordSource
 
@@ -95,7 +97,8 @@ def with_computed(
     """The source with the landmarks that are found in its pictures.
 
     Each picture is looked at once, whatever the number of questions about it. A kill costs one
-    batch of pictures; a finished file is read.
+    batch of pictures; a finished file is read, unless it is not what was written: then it is made
+    again.
 
     Args:
       source: all records of a split.
@@ -108,10 +111,10 @@ def with_computed(
     """
     path = folder / f'{name}-{EXPERT}.npy'
     with waiting_turn(folder / f'.{path.stem}.lock', 'extracts landmarks'):
-        if not path.exists():
+        if not checksums.is_usable(path):
             kept = KeptRows(path.with_suffix('.partial'), {'expert': EXPERT})
             landmarks = _compute(source, load_finder(), kept)
-            with atomic_write(path) as partial, partial.open('wb') as file:
+            with checksums.sealed_write(path) as partial, partial.open('wb') as file:
                 np.save(file, landmarks)
             kept.remove()
     landmarks = _read(path, len(source))
@@ -129,9 +132,9 @@ def with_computed(
 
 def _read(path: Path, count: int) -> np.ndarray:
     try:
-        landmarks = np.load(path)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f'{path}: damaged ({error}); remove it') from error
+        landmarks = read_array(path)
+    except UserError as error:
+        raise UserError(f'{error}; remove it, so that it is made again') from None
     if landmarks.shape != (count, 2 * POINTS):
         raise UserError(
             f'{path}: holds {list(landmarks.shape)}, expected [{count}, {2 * POINTS}]; remove it'

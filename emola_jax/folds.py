@@ -21,7 +21,7 @@ from typing import Any
 
 from absl import app, flags
 
-from emola_jax import command, config_checks, config_files, part_runs
+from emola_jax import checksums, command, config_checks, config_files, part_runs
 from emola_jax.aligned_table import aligned
 from emola_jax.answer_files import PREDICTIONS_FILE
 from emola_jax.errors import UserError
@@ -141,6 +141,7 @@ def _all_answers(folders: dict[str, Path]) -> list[dict[str, Any]]:
     seen: dict[tuple[str, str], str] = {}
     rows = []
     for name, folder in folders.items():
+        checksums.check_file(folder / PREDICTIONS_FILE)
         for row in read_jsonl(folder / PREDICTIONS_FILE):
             key = row['task'], row['id']
             if key in seen:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,8 @@ T = TypeVar('T')
 @dataclasses.dataclass(frozen=True)
 class KeptRows:
     """A folder with a file a stage: its first line says what the rows belong to, then a row a line.
+
+    Each row has a checksum; a file with a damaged row is computed again.
 
     Attributes:
       folder: made where it is missing.
@@ -60,7 +63,7 @@ class KeptRows:
             for first in range(len(rows), len(items), size):
                 new = list(work(items[first : first + size]))
                 # One write a batch: a kill leaves whole lines, or a tail that is cut off.
-                file.write(''.join(json.dumps({'row': row}) + '\n' for row in new))
+                file.write(''.join(_line(row) for row in new))
                 file.flush()
                 os.fsync(file.fileno())
                 rows += new
@@ -80,5 +83,15 @@ def _rows_after(header: Mapping[str, Any], path: Path, most: int) -> list[Any]:
     except UserError:
         return []
     kept = lines[1:]
-    is_whole = len(kept) <= most and all(line.keys() == {'row'} for line in kept)
+    is_whole = len(kept) <= most and all(
+        line.keys() == {'row', 'crc'} and line['crc'] == _crc(line['row']) for line in kept
+    )
     return [line['row'] for line in kept] if lines[:1] == [header] and is_whole else []
+
+
+def _line(row: Any) -> str:
+    return json.dumps({'row': row, 'crc': _crc(row)}) + '\n'
+
+
+def _crc(row: Any) -> int:
+    return zlib.crc32(json.dumps(row).encode())

@@ -2,6 +2,7 @@
 
     python -m emola_jax.main --config=configs/mini.py --workdir=runs/mini
     python -m emola_jax.main --config=configs/mini.py --workdir=runs/mini --mode=eval
+    python -m emola_jax.main --workdir=runs/mini --verify
 
 Every field of the config is a flag too. Those of an evaluation: --config.eval.split,
 --config.eval.limit (the first so many records; 0 = all), --config.eval.batch_size,
@@ -20,7 +21,7 @@ import ml_collections
 from absl import app, flags
 from ml_collections import config_flags
 
-from emola_jax import command, config_files, extras
+from emola_jax import command, config_files, extras, verify
 from emola_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,14 +44,25 @@ COORDINATOR = flags.DEFINE_string(
 )
 PROCESSES = flags.DEFINE_integer('processes', None, 'How many processes make the run.', 1)
 PROCESS = flags.DEFINE_integer('process', None, 'Which of them this is, from 0.', 0)
-flags.mark_flag_as_required('config')
+VERIFY = flags.DEFINE_boolean(
+    'verify',
+    False,
+    'Check every file of --workdir that has a checksum, and do nothing else; needs no --config.',
+)
+flags.register_multi_flags_validator(
+    ['config', 'verify'],
+    lambda given: given['config'] is not None or given['verify'],
+    'Flag --config must have a value other than None.',
+)
 
 
-def main(argv: list[str]) -> None:
-    """Prepares the devices, then does what `--mode` says."""
+def main(argv: list[str]) -> int:
+    """Prepares the devices, then does what `--mode` says; returns the exit status."""
     if len(argv) > 1:
         raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
     config, workdir = CONFIG.value, command.path(WORKDIR.value)
+    if VERIFY.value:
+        return 0 if verify.verify(workdir) else 1
     import jax  # it and what needs it take seconds to import
 
     from emola_jax import config_checks, runtime, workflow
@@ -65,6 +77,7 @@ def main(argv: list[str]) -> None:
                 _work(config, workdir)
         if jax.process_index() == 0:
             workflow.show(workdir)
+    return 0
 
 
 def check_torch(argv: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from emola_jax import checksums
 from emola_jax.errors import UserError
 from emola_jax.evaluate import SCORES_FILE
 from emola_jax.files import read_json
@@ -34,5 +35,6 @@ def run(config: str, workdir: Path, flags: Sequence[str] = ()) -> None:
 
 def task_scores(workdir: Path) -> dict[str, Any]:
     """The scores of a finished run by task, without its control."""
+    checksums.check_file(workdir / SCORES_FILE)
     scores = read_json(workdir / SCORES_FILE)
     return {task: scores[task] for task in TASKS if task in scores}

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from emola_jax import checksums
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_NAMES, EMOTIONS
 from emola_jax.files import read_json, read_jsonl
@@ -106,13 +107,18 @@ class Bar:
     count: int
 
 
+_READ = ('predictions.jsonl', 'config.json', 'metrics.jsonl', 'scores.json', 'calibration.json')
+
+
 def load(workdir: Path) -> Run:
     """Reads a workdir.
 
     Raises:
-      UserError: a file of a finished run is missing or not JSON.
+      UserError: a file of a finished run is missing, damaged or not JSON.
     """
     workdir = Path(workdir)
+    for name in _READ:
+        checksums.check_file(workdir / name)
     answer = ('id', 'task', 'prediction', 'reference', 'label', 'parsed', 'rouge_l')
     predictions = read_jsonl(workdir / 'predictions.jsonl', answer)
     if not predictions:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emola_jax import answers, command, table_text
+from emola_jax import answers, checksums, command, table_text
 from emola_jax.errors import UserError
 from emola_jax.files import read_json, read_json_lines, write_text
 from emola_jax.metrics import action_units, cross_validation, rege
@@ -114,6 +114,7 @@ def _scored_aus(dataset: str, samples: Iterable[rege.Sample], path: Path) -> tup
         return action_units.scored_aus(dataset)
     beside = path.with_name('scores.json')
     if beside.is_file():
+        checksums.check_file(beside)
         try:
             scored = read_json(beside)
             return tuple(int(au) for au in scored.get('au', scored)['strict']['per_au'])

@@ -20,7 +20,8 @@ from jax.sharding import Mesh
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from emola_jax.files import atomic_write, waiting_turn
+from emola_jax import checksums
+from emola_jax.files import waiting_turn
 from emola_jax.tower_alignment import WordTargets, align_projectors
 from emola_jax.tower_training import Faces, Params, Senses, TowerConfig, train_vision
 
@@ -63,6 +64,8 @@ def load_or_train(
       words: what the projectors are aligned with.
       mesh: batches are spread over its devices.
       cache: the folder of cached towers.
+
+    A cached tower that is not what was written is trained again.
     """
     recipe = {
         'version': RECIPE_VERSION,
@@ -73,7 +76,7 @@ def load_or_train(
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
     path = cache / f'tower-{key}.safetensors'
     with waiting_turn(cache / f'.tower-{key}.lock', 'trains the vision tower'):
-        if path.exists():
+        if checksums.is_usable(path):
             return _read(path)
         faces, held_out = load_faces()
         vision, report = train_vision(config, senses, faces, held_out, mesh)
@@ -82,7 +85,7 @@ def load_or_train(
             **align_projectors(config, senses, vision, faces, words, mesh),
         }
         flat = {'/'.join(name): leaf for name, leaf in traverse_util.flatten_dict(params).items()}
-        with atomic_write(path) as partial:
+        with checksums.sealed_write(path) as partial:
             save_file(
                 flat, partial, metadata={'recipe': json.dumps(recipe), 'report': json.dumps(report)}
             )

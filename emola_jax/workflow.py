@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import ml_collections
 
-from emola_jax import command, config_checks, optim, summary
+from emola_jax import command, config_checks, optim, run_checksums, summary
 from emola_jax import evaluate as evaluation
 from emola_jax import experiment as experiments
 from emola_jax import report as reports
@@ -70,14 +70,16 @@ def show(workdir: Path) -> None:
 def alone_in(workdir: Path, doing: str) -> Iterator[None]:
     """Holds the folder while this run writes in it; process 0 does so for all its hosts.
 
+    What it holds already is checked first, and summed up when the work is done (`run_checksums`).
+
     Raises:
-      UserError: another process works there, or nothing can be written there.
+      UserError: another process works there, nothing can be written there, or a file is damaged.
     """
     if jax.process_index() != 0:
         yield
         return
     command.check_output_folder(workdir)
-    with one_writer(workdir, doing):
+    with one_writer(workdir, doing), run_checksums.renewed(workdir):
         yield
 
 

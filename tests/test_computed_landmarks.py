@@ -8,6 +8,7 @@ from emola_jax import computed_landmarks
 from emola_jax.errors import UserError
 from tests.fake_finder import FOUND, Finder
 from tests.input_pipeline.fakes import png
+from tests.test_checksums import flip
 from tests.tiny_experiment import records
 
 IN_28 = (FOUND / 14 - 1).reshape(-1).astype(np.float32)
@@ -69,15 +70,27 @@ def test_a_picture_is_looked_at_once_and_never_again(tmp_path):
 
 
 @pytest.mark.parametrize('content', [b'', b'no array', np.zeros((3, 212), np.float32)])
-def test_a_damaged_file_is_named(tmp_path, content):
+def test_a_damaged_file_of_an_older_version_is_named(tmp_path, content):
     computed_landmarks.with_computed(records(4), Finder, tmp_path, 'set')
     (path,) = tmp_path.glob('*.npy')
+    path.with_name(f'{path.name}.sha256').unlink()
     if isinstance(content, bytes):
         path.write_bytes(content)
     else:
         np.save(path, content)
     with pytest.raises(UserError, match=rf'{path}: .*; remove it'):
         computed_landmarks.with_computed(records(4), never, tmp_path, 'set')
+
+
+@pytest.mark.parametrize('suffix', ['', '.sha256'])
+def test_a_file_of_which_a_bit_flipped_is_made_again(tmp_path, suffix, capsys):
+    made = computed_landmarks.with_computed(records(4), Finder, tmp_path, 'set')
+    (path,) = tmp_path.glob('*.npy')
+    flip(path.with_name(path.name + suffix), 300)
+    again = computed_landmarks.with_computed(records(4), Finder, tmp_path, 'set')
+    np.testing.assert_array_equal(again.landmarks, made.landmarks)
+    assert f'{path}: is not what was written, so it is made again' in capsys.readouterr().err
+    computed_landmarks.with_computed(records(4), never, tmp_path, 'set')
 
 
 def test_a_broken_picture_is_named_by_its_record(tmp_path):
@@ -97,7 +110,8 @@ def test_a_killed_search_goes_on_behind_its_last_batch(tmp_path, monkeypatch):
     finder.fails_at = -1
     computed_landmarks.with_computed(source, lambda: finder, tmp_path, 'set')
     assert len(finder.seen) == len(set(finder.seen)) == 7
-    assert [path.suffix for path in tmp_path.iterdir() if not path.name.startswith('.')] == ['.npy']
+    names = sorted(path.suffix for path in tmp_path.iterdir() if not path.name.startswith('.'))
+    assert names == ['.npy', '.sha256']
 
 
 def test_records_in_memory_are_told_apart_where_no_face_was_found():

@@ -43,6 +43,15 @@ def test_a_torn_line_is_done_again(kept):
     assert again == [3]
 
 
+def test_a_row_of_which_a_digit_changed_is_not_used(kept):
+    kept.map('squares', range(4), 2, squares_until(99, []))
+    path = kept.folder / 'squares.jsonl'
+    path.write_text(path.read_text().replace('"row": 4,', '"row": 5,'))
+    again = []
+    assert kept.map('squares', range(4), 2, squares_until(99, again)) == [0, 1, 4, 9]
+    assert again == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize('change', ['identity', 'items', 'stage'])
 def test_rows_of_other_work_are_not_used(kept, change):
     kept.map('squares', range(4), 2, squares_until(99, []))

@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 from tqdm import tqdm
 
-from emola_jax import trained
+from emola_jax import checksums, trained
 from emola_jax.convert.formats import FORMATS, Format
 from emola_jax.convert.hub import local_folder
 from emola_jax.convert.read_folder import read_folder
@@ -45,6 +45,7 @@ def convert(arguments: argparse.Namespace) -> None:
         wanted.write(source, folder, options)
         bar.close()
         print(unverified or _verify(source, folder, wanted))
+        checksums.write(folder)
         sizes = {path.name: path.stat().st_size for path in sorted(folder.rglob('*'))}
     print(f'{out}: {len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB, format {arguments.to}')
     for name, size in sizes.items():

@@ -10,6 +10,7 @@ import numpy as np
 from emola_jax.errors import UserError
 from emola_jax.files import atomic_write
 from input_pipeline import images
+from input_pipeline.arrays import read_array
 from input_pipeline.landmarks import POINTS
 
 
@@ -36,10 +37,11 @@ def read_landmarks(path: Path) -> np.ndarray:
     Raises:
       UserError: it is no file of numbers that NumPy reads.
     """
+    array = read_array(path)
     try:
-        return np.asarray(np.load(path, allow_pickle=False), np.float32)
-    except Exception as error:  # a damaged header raises many kinds, a huge claim MemoryError
-        raise UserError(f'{path}: not a readable .npy file ({error})') from None
+        return np.asarray(array, np.float32)
+    except (ValueError, TypeError) as error:
+        raise UserError(f'{path}: expected an array of numbers ({error})') from None
 
 
 def write_landmarks(path: Path, landmarks: np.ndarray) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import optimize, special
 
+from emola_jax import checksums
 from emola_jax.errors import UserError
 from emola_jax.files import read_json, write_json
 from emola_jax.metrics.probabilities import calibration_error, reliability, roc_auc
@@ -145,6 +146,7 @@ def load(workdir: Path, identity: dict[str, Any]) -> Calibration | None:
     path = workdir / CALIBRATION_FILE
     if not path.is_file():
         return None
+    checksums.check_file(path)
     try:
         values = read_json(path)
         stored = values.pop('identity')

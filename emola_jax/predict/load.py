@@ -13,7 +13,7 @@ import ml_collections
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from emola_jax import data, sharding, train_state, trained
+from emola_jax import checksums, data, sharding, train_state, trained
 from emola_jax.convert import lazy
 from emola_jax.convert.source import Source
 from emola_jax.errors import UserError
@@ -104,6 +104,7 @@ def read_config(workdir: Path) -> ml_collections.ConfigDict:
         raise UserError(f'{workdir}: no such folder; expected a run, made by emola_jax.main')
     if not path.is_file() or not trained.is_run(workdir):
         raise UserError(f'{workdir}: holds no trained run (config.json and checkpoints/)')
+    checksums.check_file(path)
     try:
         config = ml_collections.ConfigDict(read_json(path)['config'])
         EmolaConfig.from_config_dict(config.model)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import io
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
+from emola_jax import checksums
+from emola_jax.checksums import SUMS_FILE, Damaged
 from emola_jax.errors import UserError
 from input_pipeline.records import Record
 
@@ -34,6 +38,18 @@ def record_features() -> tfds.features.FeaturesDict:
     )
 
 
+class SummedUpInfo(tfds.core.DatasetInfo):
+    """A data set's metadata, which TFDS writes last, and then the checksums of all of its files.
+
+    The folder takes its name afterwards, so a finished data set has them.
+    """
+
+    def write_to_directory(self, dataset_info_dir: Any, all_metadata: bool = True) -> None:
+        """Writes the metadata and SHA256SUMS."""
+        super().write_to_directory(dataset_info_dir, all_metadata=all_metadata)
+        checksums.write(Path(dataset_info_dir))
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keeps back TFDS's bars, its sentences about a download and its warning of a new config."""
@@ -49,17 +65,41 @@ def quiet() -> Iterator[None]:
 
 @dataclasses.dataclass(frozen=True)
 class BuiltSource:
-    """A split of a finished data set as a random-access source of records."""
+    """A split of a finished data set as a random-access source of records.
+
+    Attributes:
+      rows: TFDS's source of features.
+      shards: (file, records of it that are read), in order.
+    """
 
     rows: Any
+    shards: tuple[tuple[str, int], ...] = ()
 
     def __len__(self) -> int:
         """The number of records."""
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Record:
-        """The record at `index`."""
-        return Record.from_features(self.rows[index])
+        """The record at `index`.
+
+        Raises:
+          UserError: its file is damaged. array_record keeps hashes of its own, of every record.
+        """
+        try:
+            return Record.from_features(self.rows[index])
+        except (RuntimeError, OSError, ValueError, KeyError, TypeError) as error:
+            reason = ' '.join(str(error).split())[:200]
+            raise UserError(
+                f'{self._shard_of(index)}: is damaged ({reason}); remove its folder, so that the '
+                'data set is built again'
+            ) from error
+
+    def _shard_of(self, index: int) -> str:
+        for path, count in self.shards:
+            if index < count:
+                return path
+            index -= count
+        return 'the data set'
 
 
 def is_finished(root: Path) -> bool:
@@ -71,11 +111,52 @@ def load(root: Path, split: str) -> BuiltSource:
     """Random access to the records of a split; 'part1+part2' reads one behind the other.
 
     Raises:
-      UserError: `root` is no finished data set, or it has no such split.
+      UserError: `root` is no finished data set, its metadata are damaged, or it has no such split.
     """
     if not is_finished(root):
         raise UserError(f'{root} holds no finished data set')
-    builder = tfds.builder_from_directory(str(root))
+    check_metadata(root)
+    builder = _open(root)
     if unknown := [name for name in split.split('+') if name not in builder.info.splits]:
         raise UserError(f'split {unknown[0]!r}: {root} has {", ".join(builder.info.splits)}')
-    return BuiltSource(builder.as_data_source(split=split))
+    files = builder.info.splits[split].file_instructions
+    shards = tuple((str(file.filename), int(file.take)) for file in files)
+    return BuiltSource(builder.as_data_source(split=split), shards)
+
+
+def _open(root: Path) -> Any:
+    try:
+        return tfds.builder_from_directory(str(root))
+    except Exception as error:  # what TFDS and its parsers raise for damaged JSON
+        reason = ' '.join(str(error).split())[:200]
+        raise UserError(
+            f'{root}: its metadata cannot be read ({reason}); remove the folder, so that the data '
+            'set is built again'
+        ) from error
+
+
+def check_metadata(root: Path) -> None:
+    """Compares the small files of a finished data set with its checksums.
+
+    Shards are left to array_record, which notices a changed record as it reads it.
+
+    Raises:
+      UserError: one of them is damaged; names it.
+    """
+    try:
+        is_checked = checksums.check(root, lambda name: name.endswith('.json'))
+    except Damaged as error:
+        raise UserError(
+            f'{error}; remove the folder, so that the data set is built again'
+        ) from None
+    if not is_checked:
+        _note_unchecked(root)
+
+
+@functools.cache
+def _note_unchecked(root: Path) -> None:
+    print(
+        f'{root}: its metadata are not checked, since an older version wrote it without '
+        f'{SUMS_FILE}',
+        file=sys.stderr,
+    )

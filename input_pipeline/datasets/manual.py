@@ -84,11 +84,12 @@ def describe(built: Path) -> dict[str, Any]:
     """What was built: data set, options, records and labels by split, what was left out and why.
 
     Raises:
-      UserError: `built` is no finished data set of this kind.
+      UserError: `built` is no finished data set of this kind, or its metadata are damaged.
     """
     path = built / 'metadata.json'
     if not builder.is_finished(built) or not path.is_file():
         raise UserError(f'{built} holds no finished data set with its metadata.json')
+    builder.check_metadata(built)
     return json.loads(path.read_text(encoding='utf-8'))
 
 
@@ -110,7 +111,7 @@ class FaceBuilder(tfds.core.ShardBasedBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         summary = self._plan.summary if self._plan else {}
-        return tfds.core.DatasetInfo(
+        return builder.SummedUpInfo(
             builder=self,
             features=builder.record_features(),
             disable_shuffling=True,

