@@ -28,6 +28,7 @@ from emola_jax.texts import is_text
 from input_pipeline.datasets import builder
 from input_pipeline.datasets.items import Item, Options, read
 from input_pipeline.datasets.plan import BLOCK, DataSet, Plan, fingerprint, make_plan
+from input_pipeline.datasets.unpublished import UnpublishedInfo
 from input_pipeline.records import Record
 
 _VERSION = '1.0.0'
@@ -108,9 +109,9 @@ class FaceBuilder(tfds.core.ShardBasedBuilder):
     VERSION = tfds.core.Version(_VERSION)
     DATA_SET: ClassVar[DataSet]
 
-    def _info(self) -> tfds.core.DatasetInfo:
+    def _info(self) -> UnpublishedInfo:
         summary = self._plan.summary if self._plan else {}
-        return tfds.core.DatasetInfo(
+        return UnpublishedInfo(
             builder=self,
             features=builder.record_features(),
             disable_shuffling=True,
@@ -205,4 +206,7 @@ def _write(faces: type[FaceBuilder], plan: Plan, key: str, data_dir: Path) -> No
         config = _TfdsConfig(name=key, plan=dataclasses.replace(plan, advance=bar.update))
         faces(
             config=config, data_dir=str(data_dir), file_format='array_record'
-        ).download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=data_dir))
+        ).download_and_prepare(
+            download_dir=str(plan.work / 'downloads'),  # nothing is, but TFDS makes the folder
+            download_config=tfds.download.DownloadConfig(manual_dir=data_dir),
+        )

