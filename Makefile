@@ -47,7 +47,8 @@ lock: $(TOOLS)/stamp  ## constraints.txt and requirements/ of setup.py; UPDATE=-
 	$(TOOLS)/bin/python $(LOCKS)/lock.py $(UPDATE)
 
 audit: $(TOOLS)/stamp  ## known holes of every locked package
-	$(TOOLS)/bin/pip-audit --disable-pip --require-hashes $(patsubst %,-r $(LOCKS)/%.txt,build runtime convert torch dev gpu tpu tools)
+	$(TOOLS)/bin/pip-audit --strict --disable-pip --require-hashes $(patsubst %,-r $(LOCKS)/%.txt,build runtime convert torch dev gpu tpu)
+	$(TOOLS)/bin/pip-audit --strict --disable-pip --require-hashes -r $(LOCKS)/tools.txt
 
 sbom: $(RUNTIME) $(TOOLS)/stamp  ## what is in .venv as a CycloneDX bill of materials: dist/sbom.json
 	@mkdir -p dist

@@ -48,7 +48,6 @@ DEV = [
     'mypy',
     'onnx',
     'onnxruntime',
-    'psutil',
     'pytest',
     'pytest-xdist',
     'rouge==1.0.1',

@@ -1,7 +1,7 @@
 """Writes constraints.txt and the locks in this folder, with uv: `make lock`.
 
-    python requirements/lock.py                       # what setup.py asks for now, at known versions
-    python requirements/lock.py --upgrade             # everything at its newest version
+    python requirements/lock.py                     # what setup.py asks for, at known versions
+    python requirements/lock.py --upgrade           # everything at its newest version
     python requirements/lock.py --upgrade-package=jax
 
 constraints.txt pins every package of every extra, for reading and for `pip install -c`. A lock
