@@ -71,7 +71,7 @@ $(RUNTIME): setup.py pyproject.toml $(LOCKS)/build.txt $(LOCKS)/runtime.txt
 	@echo 'setup: installing the locked packages into $(VENV) (minutes the first time)'
 	$(BIN)/python $(LOCKED) -r $(LOCKS)/build.txt
 	$(BIN)/python $(LOCKED) -r $(LOCKS)/runtime.txt
-	$(BIN)/python $(PIP) -e .
+	@PYTHONWARNINGS=ignore $(BIN)/python $(PIP) -e .
 	@touch $@
 
 $(VENV)/%.stamp: $(RUNTIME) $(LOCKS)/%.txt
@@ -90,7 +90,7 @@ $(DEV): $(CONVERT) $(LOCKS)/dev.txt
 	$(BIN)/python $(LOCKED) -r $(LOCKS)/dev.txt
 	@touch $@
 
-$(TOOLS)/stamp: $(RUNTIME) $(LOCKS)/tools.txt
+$(TOOLS)/stamp: $(LOCKS)/build.txt $(LOCKS)/tools.txt
 	$(PYTHON) -m venv --clear $(TOOLS)
 	$(TOOLS)/bin/python $(LOCKED) -r $(LOCKS)/build.txt
 	$(TOOLS)/bin/python $(LOCKED) -r $(LOCKS)/tools.txt

@@ -138,9 +138,9 @@ def test_make_installs_nothing_without_its_hash(target, tmp_path):
         check=True,
     ).stdout
     installs = re.findall(r'-m pip install(.*)', plan.replace('\\\n', ' '))
-    assert len(installs) >= 3, plan
+    assert len(installs) >= 2, plan
     for options in installs:
         is_ours = re.search(r'--no-deps --no-build-isolation -e \.\s*$', options)
         is_locked = '--no-deps' in options and '--require-hashes -r requirements/' in options
         assert is_ours or is_locked, options
-    assert sum('--require-hashes' not in options for options in installs) == 1
+    assert sum('--require-hashes' not in options for options in installs) == (target != 'lock')
