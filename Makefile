@@ -1,25 +1,30 @@
-# make help | setup | run | test | ablation | lint | clean
+# make help | setup | run | test | ablation | lint | lock | audit | sbom | dist | clean
 
 PYTHON  ?= python3
 CONFIG  ?= configs/mini.py
 WORKDIR ?= runs/mini
 WORKERS ?= 2
 
+EXTRAS  ?=
+
 VENV    := .venv
 BIN     := $(VENV)/bin
-PINS    := setup.py pyproject.toml constraints.txt
+LOCKS   := requirements
 RUNTIME := $(VENV)/runtime.stamp
+CONVERT := $(VENV)/convert.stamp
 DEV     := $(VENV)/dev.stamp
-PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+TOOLS   := $(VENV)/tools
+PIP     := -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation
+LOCKED  := $(PIP) --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ablation test lint clean
+.PHONY: help setup run ablation test lint lock audit sbom dist clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo '  variables: PYTHON=$(PYTHON) CONFIG=$(CONFIG) WORKDIR=$(WORKDIR) WORKERS=$(WORKERS)'
+	@echo '  variables: PYTHON=$(PYTHON) CONFIG=$(CONFIG) WORKDIR=$(WORKDIR) WORKERS=$(WORKERS) EXTRAS=$(EXTRAS)'
 
-setup: $(RUNTIME)  ## build .venv with the pinned packages that a run needs
+setup: $(RUNTIME) $(EXTRAS:%=$(VENV)/%.stamp)  ## build .venv with the locked packages that a run needs; EXTRAS=convert
 	@echo 'setup: $(VENV) is ready'
 
 run: setup  ## train and evaluate CONFIG into WORKDIR, then write its report
@@ -38,20 +43,55 @@ lint: $(DEV)  ## formatting, lint and types only
 	$(BIN)/ruff check .
 	$(BIN)/mypy emola_jax input_pipeline configs
 
+lock: $(TOOLS)/stamp  ## constraints.txt and requirements/ of setup.py; UPDATE=--upgrade takes new versions
+	$(TOOLS)/bin/python $(LOCKS)/lock.py $(UPDATE)
+
+audit: $(TOOLS)/stamp  ## known holes of every locked package
+	$(TOOLS)/bin/pip-audit --strict --disable-pip --require-hashes $(patsubst %,-r $(LOCKS)/%.txt,build runtime convert torch dev gpu tpu)
+	$(TOOLS)/bin/pip-audit --strict --disable-pip --require-hashes -r $(LOCKS)/tools.txt
+
+sbom: $(RUNTIME) $(TOOLS)/stamp  ## what is in .venv as a CycloneDX bill of materials: dist/sbom.json
+	@mkdir -p dist
+	$(TOOLS)/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible --output-file dist/sbom.json
+
+dist: $(RUNTIME)  ## source archive and wheel, in dist/
+	$(BIN)/python -c 'from setuptools import build_meta; build_meta.build_sdist("dist"); build_meta.build_wheel("dist")'
+
 clean:  ## remove .venv and tool caches (runs/ and the download cache stay)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(RUNTIME): $(PINS)
+# Each stamp says that what its lock names is in .venv: hashes are checked, nothing is resolved, and
+# what is built is built with the locked setuptools.
+$(RUNTIME): setup.py pyproject.toml $(LOCKS)/build.txt $(LOCKS)/runtime.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 	  "setup: needs Python 3.11 or newer, but $(PYTHON) is %d.%d; try: make setup PYTHON=python3.12" \
 	  % sys.version_info[:2])'
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	@echo 'setup: installing the pinned packages into $(VENV) (minutes the first time)'
-	$(PIP) -e .
+	@echo 'setup: installing the locked packages into $(VENV) (minutes the first time)'
+	$(BIN)/python $(LOCKED) -r $(LOCKS)/build.txt
+	$(BIN)/python $(LOCKED) -r $(LOCKS)/runtime.txt
+	@PYTHONWARNINGS=ignore $(BIN)/python $(PIP) -e .
 	@touch $@
 
-$(DEV): $(RUNTIME)
-	@echo 'setup: adding the test tools and PyTorch, which only tests use'
-	$(PIP) -e '.[dev]'
+$(VENV)/%.stamp: $(RUNTIME) $(LOCKS)/%.txt
+	$(BIN)/python $(LOCKED) -r $(LOCKS)/$*.txt
+	@touch $@
+
+$(CONVERT): $(RUNTIME) $(addprefix $(LOCKS)/,convert.txt torch.txt torch-cpu.txt)
+	@echo 'setup: adding PyTorch (without CUDA where such a build is to be had)'
+	$(BIN)/python $(LOCKED) -r $(LOCKS)/convert.txt
+	@$(BIN)/python $(LOCKED) -r $(LOCKS)/torch-cpu.txt 2>/dev/null && \
+	  $(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python $(LOCKED) -r $(LOCKS)/torch.txt
+	@touch $@
+
+$(DEV): $(CONVERT) $(LOCKS)/dev.txt
+	@echo 'setup: adding the test tools'
+	$(BIN)/python $(LOCKED) -r $(LOCKS)/dev.txt
+	@touch $@
+
+$(TOOLS)/stamp: $(LOCKS)/build.txt $(LOCKS)/tools.txt
+	$(PYTHON) -m venv --clear $(TOOLS)
+	$(TOOLS)/bin/python $(LOCKED) -r $(LOCKS)/build.txt
+	$(TOOLS)/bin/python $(LOCKED) -r $(LOCKS)/tools.txt
 	@touch $@

@@ -1,4 +1,4 @@
-"""Package metadata of emola_jax; exact versions of a tried environment are in constraints.txt."""
+"""Package metadata of emola_jax; `make lock` makes constraints.txt and requirements/ of it."""
 
 from pathlib import Path
 
@@ -39,21 +39,21 @@ RUNTIME = [
 # Reading PyTorch's own checkpoint files.
 CONVERT = ['peft', 'torch']
 
+GPU = ['jax[cuda12]>=0.10,<0.13']
+TPU = ['jax[tpu]>=0.10,<0.13']
+
 DEV = [
     'ai-edge-litert',
     'hypothesis',
     'mypy',
     'onnx',
     'onnxruntime',
-    'peft',
-    'psutil',
     'pytest',
     'pytest-xdist',
     'rouge==1.0.1',
     'rouge-score==0.1.2',
     'ruff',
     'setuptools>=77',
-    'torch',
 ]
 
 setup(
@@ -75,11 +75,9 @@ setup(
     },
     install_requires=RUNTIME,
     extras_require={
-        'gpu': ['jax[cuda12]>=0.10,<0.13'],
-        'tpu': ['jax[tpu]>=0.10,<0.13'],
+        'gpu': GPU,
+        'tpu': TPU,
         'convert': CONVERT,
-        'video': ['av'],
-        'web': ['fastapi', 'uvicorn'],
-        'dev': DEV,
+        'dev': [*CONVERT, *DEV],
     },
 )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import codecs
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import os
 import secrets
 import shutil
 import socket
+import stat
 import sys
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -23,21 +25,26 @@ _LONGEST_NAME = 200
 """Bytes of a name that leave room for what is put around it; file systems take 255."""
 
 _LOCK = '.lock'
+_FILE = 'file'
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yields a temporary path in the folder of `path`; on a clean exit it takes the name of `path`.
 
-    After an error inside the block, or a kill at any moment, `path` is what it was before. An error
-    of the file system names `path`.
+    After an error inside the block, or a kill at any moment, `path` is what it was before; what a
+    killed writer left in the folder, the next process that writes there removes. Its mode is what
+    the umask says, whatever library writes it. An error of the file system names `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = _partial(path, 'file')
+    _remove_left(path.parent)
+    partial = _partial(path, _FILE)
     try:
-        yield partial
-        partial.replace(path)
+        with _at_work(partial) as mode:
+            yield partial
+            _set_mode(partial, mode)
+            partial.replace(path)
     except OSError as error:
         if error.filename in (None, str(partial)):
             error.filename, error.filename2 = str(path), None
@@ -71,7 +78,10 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     try:
         with _held(partial):
             yield partial
+            mode = partial.stat().st_mode
             for written in [*partial.rglob('*'), partial]:
+                if written.is_file():
+                    _set_mode(written, mode & 0o666)
                 _sync(written)
             if path.exists():
                 path.replace(old)
@@ -93,6 +103,33 @@ def _short(name: str) -> str:
     """The name, or a hash of one that leaves no room for a prefix and a suffix."""
     encoded = os.fsencode(name)
     return name if len(encoded) <= _LONGEST_NAME else hashlib.sha256(encoded).hexdigest()[:32]
+
+
+@contextlib.contextmanager
+def _at_work(partial: Path) -> Iterator[int]:
+    """Makes a temporary file and marks it as at work, as `_held` does a folder; yields its mode."""
+    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    """Gives a file its mode; libraries that write under a name of their own make it 0600."""
+    if stat.S_IMODE(path.stat().st_mode) != mode:
+        path.chmod(mode)
+
+
+@functools.cache
+def _remove_left(folder: Path) -> None:
+    """Removes the temporary files of killed writers, once in a process; others' stay."""
+    for left in folder.glob(f'.*.{_FILE}.*{_PARTIAL}'):
+        with contextlib.suppress(OSError), left.open('r+b') as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
 
 
 @contextlib.contextmanager

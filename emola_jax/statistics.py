@@ -13,15 +13,14 @@ answers by the strict scoring, and the page says so.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from emola_jax import command, statistics_data, statistics_page, statistics_sources
+from emola_jax import command, csv_files, statistics_data, statistics_page, statistics_sources
 from emola_jax.errors import UserError
-from emola_jax.files import atomic_write, write_text
-from emola_jax.statistics_data import Entry, Sheet
+from emola_jax.files import write_text
+from emola_jax.statistics_data import Entry
 from emola_jax.texts import printable
 from input_pipeline.records import TASKS
 
@@ -38,16 +37,9 @@ def write(entries: Sequence[Entry], out: Path, *, title: str, dataset: str) -> P
         raise UserError(f'{title}: no entries to count')
     sheets = statistics_data.sheets(entries)
     for sheet in sheets.values():
-        _write_csv(sheet, out / f'{sheet.name}.csv')
+        csv_files.write(out / f'{sheet.name}.csv', sheet.columns, sheet.rows)
     write_text(out / PAGE, statistics_page.render(title, dataset, entries, sheets))
     return out / PAGE
-
-
-def _write_csv(sheet: Sheet, path: Path) -> None:
-    with atomic_write(path) as partial, partial.open('w', encoding='utf-8', newline='') as file:
-        writer = csv.writer(file)
-        writer.writerow(sheet.columns)
-        writer.writerows(sheet.rows)
 
 
 def summary(entries: Sequence[Entry], out: Path) -> list[str]:

@@ -146,6 +146,7 @@ def _virtual_environment(folder: Path) -> None:
     python.chmod(0o755)
     for name in ('Makefile', 'setup.py', 'pyproject.toml', 'constraints.txt', 'README.md'):
         shutil.copy(CHECKOUT / name, folder / name)
+    shutil.copytree(CHECKOUT / 'requirements', folder / 'requirements')
     (folder / '.venv' / 'runtime.stamp').touch()
 
 

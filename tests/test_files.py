@@ -260,3 +260,48 @@ def test_a_name_of_data_does_not_lead_out_of_its_folder(tmp_path, name):
     with pytest.raises(UserError, match='leads out of'):
         below(root, name)
     assert below(root, 'a/../b.png') == root / 'a/../b.png'
+
+
+def test_what_a_killed_writer_of_a_file_left_is_removed_and_a_living_one_goes_on(tmp_path):
+    program = """
+import os, pathlib, signal, sys
+from emola_jax.files import atomic_write
+with atomic_write(pathlib.Path(sys.argv[1])) as partial:
+    partial.write_text('x')
+    print('at work', flush=True)
+    sys.stdin.read()
+"""
+
+    def writer(name):
+        return subprocess.Popen(
+            [sys.executable, '-c', program, tmp_path / name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    with writer('dead') as dead, writer('slow') as slow:
+        assert dead.stdout.readline() == slow.stdout.readline() == 'at work\n'
+        dead.kill()
+        dead.wait()
+        assert sorted(p.name.split('.')[1] for p in tmp_path.iterdir()) == ['dead', 'slow']
+        write_json(tmp_path / 'other.json', 1)
+        assert sorted(p.name.strip('.').split('.')[0] for p in tmp_path.iterdir()) == [
+            'other',
+            'slow',
+        ]
+        slow.stdin.close()
+        assert slow.wait() == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['other.json', 'slow']
+    assert (tmp_path / 'slow').read_text() == 'x'
+
+
+def test_a_file_system_without_locks_is_written_and_nothing_is_removed_there(tmp_path, monkeypatch):
+    def none(*_):
+        raise OSError(95, 'Operation not supported')
+
+    left = tmp_path / f'.a.json.file.{"0" * 16}.partial'
+    left.write_text('half')
+    monkeypatch.setattr('fcntl.flock', none)
+    write_json(tmp_path / 'b.json', 1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [left.name, 'b.json']

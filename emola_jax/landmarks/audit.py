@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import csv
 import dataclasses
 import os
 from collections.abc import Sequence
@@ -13,8 +12,8 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
+from emola_jax import csv_files
 from emola_jax.errors import UserError
-from emola_jax.files import atomic_write
 from emola_jax.landmarks.experts import Expert
 from emola_jax.landmarks.extract import batches, extract_batch
 from emola_jax.landmarks.items import Item, read_landmarks
@@ -97,13 +96,12 @@ def worst_first(findings: Sequence[Finding]) -> list[Finding]:
 
 def write_csv(path: Path, findings: Sequence[Finding]) -> None:
     """One row per file: picture, landmark file, status, distance."""
-    with atomic_write(path) as partial, partial.open('w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file)
-        writer.writerow(['image', 'landmarks', 'status', 'distance'])
-        for finding in findings:
-            away = f'{finding.distance:.4f}' if np.isfinite(finding.distance) else ''
-            names = (readable(finding.item.image), readable(finding.item.landmarks))
-            writer.writerow([*names, finding.status, away])
+    rows = []
+    for finding in findings:
+        away = f'{finding.distance:.4f}' if np.isfinite(finding.distance) else ''
+        names = (readable(finding.item.image), readable(finding.item.landmarks))
+        rows.append((*names, finding.status, away))
+    csv_files.write(path, ('image', 'landmarks', 'status', 'distance'), rows)
 
 
 def _judge(item: Item, photo: np.ndarray | str, found: np.ndarray | str) -> Finding:

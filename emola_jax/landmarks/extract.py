@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import errno
 from collections import deque
@@ -13,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from emola_jax import csv_files
 from emola_jax.errors import UserError
-from emola_jax.files import atomic_write
 from emola_jax.landmarks.experts import Expert
 from emola_jax.landmarks.items import (
     Item,
@@ -112,10 +111,8 @@ def write_failures(path: Path, failures: Sequence[tuple[Path, str]]) -> None:
     if not failures:
         path.unlink(missing_ok=True)
         return
-    with atomic_write(path) as partial, partial.open('w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file)
-        writer.writerow(['image', 'reason'])
-        writer.writerows((readable(image), readable(reason)) for image, reason in failures)
+    rows = ((readable(image), readable(reason)) for image, reason in failures)
+    csv_files.write(path, ('image', 'reason'), rows)
 
 
 _OF_THE_DISK = frozenset({errno.EDQUOT, errno.EIO, errno.ENOSPC, errno.EROFS})

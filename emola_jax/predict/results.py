@@ -9,14 +9,13 @@ answered again.
 from __future__ import annotations
 
 import collections
-import csv
 import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from emola_jax import trained
+from emola_jax import csv_files, trained
 from emola_jax.errors import UserError
 from emola_jax.files import atomic_write, drop_torn_line, numbered_jsonl, read_json, write_json
 from emola_jax.names import file_stem, folded
@@ -143,13 +142,8 @@ class Results:
         faces = self.faces()
         questions = list(dict.fromkeys(q for row in faces for q in row['answers']))
         aus = list(dict.fromkeys(au for row in faces for au in row['aus']))
-        with (
-            atomic_write(self.folder / TABLE_FILE) as partial,
-            partial.open('w', newline='', encoding='utf-8') as file,
-        ):
-            writer = csv.writer(file)
-            writer.writerow(rows.header(aus, questions))
-            writer.writerows(rows.cells(row, aus, questions) for row in faces)
+        cells = (rows.cells(row, aus, questions) for row in faces)
+        csv_files.write(self.folder / TABLE_FILE, rows.header(aus, questions), cells)
 
 
 def _goes_on(folder: Path, settings: dict[str, Any]) -> bool:

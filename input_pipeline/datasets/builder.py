@@ -38,11 +38,14 @@ def record_features() -> tfds.features.FeaturesDict:
     )
 
 
-class SummedUpInfo(tfds.core.DatasetInfo):
-    """A data set's metadata, which TFDS writes last, and then the checksums of all of its files.
+class LocalInfo(tfds.core.DatasetInfo):
+    """The metadata of a data set that only this project builds, with checksums of all files.
 
-    The folder takes its name afterwards, so a finished data set has them.
+    TFDS writes the metadata last and names the folder afterwards, so a finished data set has both.
     """
+
+    def initialize_from_bucket(self) -> None:
+        """Nothing: TFDS would ask its own bucket, and leave a temporary folder at every build."""
 
     def write_to_directory(self, dataset_info_dir: Any, all_metadata: bool = True) -> None:
         """Writes the metadata and SHA256SUMS."""

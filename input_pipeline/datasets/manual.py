@@ -109,9 +109,9 @@ class FaceBuilder(tfds.core.ShardBasedBuilder):
     VERSION = tfds.core.Version(_VERSION)
     DATA_SET: ClassVar[DataSet]
 
-    def _info(self) -> tfds.core.DatasetInfo:
+    def _info(self) -> builder.LocalInfo:
         summary = self._plan.summary if self._plan else {}
-        return builder.SummedUpInfo(
+        return builder.LocalInfo(
             builder=self,
             features=builder.record_features(),
             disable_shuffling=True,
@@ -206,4 +206,7 @@ def _write(faces: type[FaceBuilder], plan: Plan, key: str, data_dir: Path) -> No
         config = _TfdsConfig(name=key, plan=dataclasses.replace(plan, advance=bar.update))
         faces(
             config=config, data_dir=str(data_dir), file_format='array_record'
-        ).download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=data_dir))
+        ).download_and_prepare(
+            download_dir=str(plan.work / 'downloads'),  # nothing is, but TFDS makes the folder
+            download_config=tfds.download.DownloadConfig(manual_dir=data_dir),
+        )

