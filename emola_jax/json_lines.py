@@ -50,7 +50,7 @@ def _is_whole(path: Path) -> bool:
     """Whether the file is one JSON value: a list, or an object that begins and ends elsewhere."""
     lines = _lines(path)
     first = next(lines, (0, b''))[1]
-    if first.lstrip().startswith(b'['):
+    if first.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b'['):
         return True
     return not _is_json(first) and _is_json(read_bytes(path))
 
