@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from emola_jax import checksums
+from emola_jax import checksums, json_lines
 from emola_jax.errors import UserError
-from emola_jax.files import json_rows, parse_json, read_bytes
+from emola_jax.files import parse_json, read_bytes
 from emola_jax.metrics.sample import Sample, Task
 from input_pipeline.datasets import paths
 
@@ -66,7 +66,7 @@ def load(path: Path, task: Task, annotations: Path | None = None) -> Answers:
     checksums.check_file(path)
     samples: dict[str, Sample] = {}
     repeated = 0
-    for where, row in json_rows(path):
+    for where, row in json_lines.rows(path):
         try:
             sample = Sample.from_row(row, task)
         except UserError as error:

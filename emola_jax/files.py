@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import fcntl
 import functools
@@ -386,53 +385,3 @@ def drop_torn_line(path: Path) -> None:
     with path.open('r+b') as file:
         content = file.read()
         file.truncate(content.rfind(b'\n') + 1)
-
-
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of `json_rows`.
-
-    Raises:
-      UserError: as there.
-    """
-    return [row for _, row in json_rows(path)]
-
-
-def json_rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Reads a file that anybody wrote: one JSON object a line, the last one with or without an end.
-
-    Only a line feed ends a line: other separators (U+2028, U+0085) are text of the answers. One
-    JSON list of objects, or one object over several lines, is read as well.
-
-    Returns:
-      Where each object stands, 'FILE, line 3' or 'FILE: entry 2' of a list, and the object.
-
-    Raises:
-      UserError: there is no such file, nothing in it, or something that is no JSON object.
-    """
-    if not path.is_file():
-        raise UserError(f'{path}: no such file; expected one JSON object a line')
-    rows = _values(read_bytes(path), path)
-    for where, row in rows:
-        if not isinstance(row, dict):
-            raise UserError(f'{where}: expected a JSON object')
-    if not rows:
-        raise UserError(f'{path}: empty; expected one JSON object a line')
-    return rows
-
-
-def _values(content: bytes, path: Path) -> list[tuple[str, Any]]:
-    """The values of a JSON list, of the one object there is, or of the lines."""
-    try:
-        whole = parse_json(content, str(path))
-    except UserError:
-        if content.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b'['):
-            raise
-    else:
-        if isinstance(whole, list):
-            return [(f'{path}: entry {number}', value) for number, value in enumerate(whole)]
-        return [(f'{path}, line 1', whole)]
-    numbered = ((f'{path}, line {n}', line) for n, line in enumerate(content.split(b'\n'), start=1))
-    blank = (b'', codecs.BOM_UTF8)
-    return [
-        (where, parse_json(line, where)) for where, line in numbered if line.strip() not in blank
-    ]

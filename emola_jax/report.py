@@ -13,6 +13,7 @@ import markupsafe
 
 from emola_jax import (
     charts,
+    json_lines,
     paper_tables,
     report_data,
     report_differences,
@@ -20,7 +21,7 @@ from emola_jax import (
     table_text,
 )
 from emola_jax.facs import AU_NAMES
-from emola_jax.files import read_json_lines, write_text
+from emola_jax.files import write_text
 from emola_jax.report_data import Run
 
 REPORT_FILE = 'report.html'
@@ -62,7 +63,7 @@ def write_scored(predictions: Path, scores: Mapping[str, Any], out: Path, *, dat
     """
     only = next(iter(scores)) if len(scores) == 1 else None
     run = report_data.from_answers(
-        [{'task': only, **row} for row in read_json_lines(predictions)],
+        [{'task': only, **row} for row in json_lines.read(predictions)],
         scores,
         folder=predictions.parent,
         title=predictions.stem,

@@ -6,6 +6,7 @@ python -m emola_jax.score predictions.jsonl --dataset=faba --task=au --out=score
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -97,7 +98,9 @@ def _scores(args: argparse.Namespace) -> dict[str, Any]:
     from emola_jax.metrics import rege  # which imports jax, and --help shall not wait for it
 
     shared: dict[str, Any] = {'seed': args.seed, 'reader': args.reader}
-    scores = rege.score(samples, args.task, aus, replicates=args.replicates, **shared)
+    scores = rege.score(
+        samples, args.task, aus, replicates=args.replicates, processes=os.cpu_count() or 1, **shared
+    )
     if others is not None:
         scores['against'] = rege.compare(samples, others.samples, args.task, aus, **shared)
         notes += others.notes
@@ -140,11 +143,21 @@ def summary(scores: dict[str, Any]) -> list[str]:
         lines.append(
             f"{'rouge-score':<12}{'':>24}{google:>24.2f}    (Google's ROUGE-L, not in REGE)"
         )
+    lines += _read_in_part(scores.get('read_in_part', {}))
     lines += scores.get('notes', [])
     lines += ['', *_classes(scores)]
     if 'against' in scores:
         lines += ['', *_differences(scores['against'], names)]
     return lines
+
+
+def _read_in_part(beyond: dict[str, Any]) -> list[str]:
+    """A line for each limit that answers were beyond."""
+    return [
+        f'{next(iter(part.values()))} {next(iter(part))} read in part by {name} '
+        f'({part["characters"]} characters at most)'
+        for name, part in beyond.items()
+    ]
 
 
 def _classes(scores: dict[str, Any]) -> list[str]:

@@ -18,9 +18,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emola_jax import answers, checksums, command, table_text
+from emola_jax import answers, checksums, command, json_lines, table_text
 from emola_jax.errors import UserError
-from emola_jax.files import read_json, read_json_lines, write_text
+from emola_jax.files import read_json, write_text
 from emola_jax.metrics import action_units, cross_validation, rege
 from emola_jax.paper_tables import Method, canonical, tables
 from emola_jax.texts import quoted
@@ -44,7 +44,7 @@ def read(source: str, *, dataset: str | None = None, task: str | None = None) ->
     files = _prediction_files(path)
     datasets, parts = set(), []
     for file in files:
-        rows = read_json_lines(file)
+        rows = json_lines.read(file)
         found = {canonical(name) for name in _named_in(file, rows, 'dataset', dataset)}
         if '' in found:
             raise UserError(f'{file}: its answers name no data set; give --dataset')

@@ -12,6 +12,7 @@ from flax.traverse_util import flatten_dict
 
 from emola_jax import bases, checkpoint, command, data, train_state
 from emola_jax.convert import foreign_config, lazy, tokenizer_files
+from emola_jax.convert.foreign_code import without_code
 from emola_jax.convert.lazy import Lazy
 from emola_jax.convert.read_folder import vocabulary_faults
 from emola_jax.convert.rules import Path as ParamPath
@@ -127,4 +128,4 @@ def _foreign(config: ml_collections.ConfigDict, folder: Path | None) -> dict[str
     values = read_json(path) if path.is_file() else {}
     if 'text_config' in values:
         values = {}
-    return {foreign_config.TOWER_FIELD: config.base.clip, **values}
+    return without_code({foreign_config.TOWER_FIELD: config.base.clip, **values})

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from emola_jax import json_lines
 from emola_jax.errors import UserError
 from emola_jax.files import (
     atomic_folder,
@@ -14,7 +15,6 @@ from emola_jax.files import (
     drop_torn_line,
     one_writer,
     read_json,
-    read_json_lines,
     read_jsonl,
     waiting_turn,
     write_json,
@@ -188,7 +188,7 @@ with waiting_turn(pathlib.Path(sys.argv[1]), 'renders faces'):
 
 
 @pytest.mark.parametrize('text', ['\u2028', '\u2029', '\x85', '\x0b', '\x0c', '\x1c'])
-@pytest.mark.parametrize('read', [read_jsonl, read_json_lines])
+@pytest.mark.parametrize('read', [read_jsonl, json_lines.read])
 def test_only_a_line_feed_ends_a_line(read, text, tmp_path):
     path = tmp_path / 'rows.jsonl'
     rows = [{'a': f'one{text}two'}, {'a': 'three'}]
@@ -212,7 +212,7 @@ def test_damaged_rows_are_named(content, fault, tmp_path):
     path = tmp_path / 'rows.jsonl'
     path.write_bytes(content)
     with pytest.raises(UserError, match=fault):
-        read_json_lines(path)
+        json_lines.read(path)
     if b'LFS' not in fault.encode():
         with pytest.raises(UserError, match=fault):
             read_jsonl(path)

@@ -93,6 +93,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--base', metavar='DIR', help='the model below an adapter')
     parser.add_argument('--clip', metavar='DIR', help='CLIP, where the model has no tower itself')
     parser.add_argument(
+        '--allow-download',
+        action='store_true',
+        help='fetch from the Hugging Face hub what SOURCE itself names (its base, CLIP)',
+    )
+    parser.add_argument(
         '--dtype',
         choices=list(DTYPE_NAMES),
         help='type of what is written (default: as stored)',

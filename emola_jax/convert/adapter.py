@@ -62,6 +62,8 @@ _WITHOUT_EFFECT = (
 _RESIDUAL = ('pissa', 'olora', 'corda', 'lora_ga')
 """Values of `init_lora_weights` (or their beginnings) that take a part out of the base first."""
 
+_LARGEST_RANK, _LARGEST_ALPHA = 1 << 15, 1e12
+
 _MERGE = 'merge it in PEFT (merge_and_unload) and convert the merged model'
 
 
@@ -118,12 +120,12 @@ def _faults(values: Mapping[str, Any]) -> list[str]:
         elif field not in (*_READ, *_WITHOUT_EFFECT) and value:
             faults.append(f'{field} is {value!r}, which is not computed here; {_MERGE}')
     rank, alpha = values.get('r', 1), values.get('lora_alpha', 1)
-    if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
-        faults.append(f'r is {rank!r}, expected a whole number of at least 1')
+    if type(rank) is not int or not 1 <= rank <= _LARGEST_RANK:
+        faults.append(f'r is {rank!r:.40}, expected a whole number from 1 to {_LARGEST_RANK}')
     dropout = values.get('lora_dropout') or 0
     for field, number in (('lora_alpha', alpha), ('lora_dropout', dropout)):
-        if not isinstance(number, int | float) or isinstance(number, bool):
-            faults.append(f'{field} is {number!r}, expected a number')
+        if type(number) not in (int, float) or not abs(number) < _LARGEST_ALPHA:
+            faults.append(f'{field} is {number!r:.40}, expected a number')
         elif field == 'lora_dropout' and not 0 <= number < 1:
             faults.append(f'{field} is {number!r}, expected a share from 0 to below 1')
     targets = values.get('target_modules')

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from emola_jax.convert import sizes
 from emola_jax.errors import UserError
 from emola_jax.files import read_json
 from emola_jax.models.config import EmolaConfig, LlamaConfig, PriorConfig, VisionConfig
@@ -52,12 +52,15 @@ class _Kind:
     holds: Callable[[Any], bool]
 
 
+_LARGEST = 1e12
+
+
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and 0 < value < math.inf
+    return type(value) in (int, float) and 0 < value < _LARGEST
 
 
 def _is_size(value: Any) -> bool:
-    return type(value) is int and value > 0
+    return type(value) is int and 0 < value < _LARGEST
 
 
 def _is_colour(value: Any) -> bool:
@@ -66,7 +69,7 @@ def _is_colour(value: Any) -> bool:
 
 _SIZE = _Kind('a number of at least 1', _is_size)
 _OPTIONAL_SIZE = _Kind('a number of at least 1, or null', lambda v: v is None or _is_size(v))
-_COUNT = _Kind('a number of at least 0', lambda v: type(v) is int and v >= 0)
+_COUNT = _Kind('a number of at least 0', lambda v: type(v) is int and 0 <= v < _LARGEST)
 _NUMBER = _Kind('a number above 0', _is_number)
 _OPTIONAL_NUMBER = _Kind('a number above 0, or null', lambda v: v is None or _is_number(v))
 _FLAG = _Kind('true or false', lambda v: isinstance(v, bool))
@@ -130,11 +133,15 @@ def read_model(folder: Path, vision: VisionConfig | None) -> EmolaConfig:
     values = read_json(path)
     refuse_quantised(path, values)
     faults: list[str] = []
-    if values.get('text_config') is not None:
-        _check(values, _LLAVA_HF_MUST, faults)
-        model = _of_transformers(values, faults)
-    else:
-        model = _of_llava(values, vision, faults)
+    try:
+        if values.get('text_config') is not None:
+            _check(values, _LLAVA_HF_MUST, faults)
+            model = _of_transformers(values, faults)
+        else:
+            model = _of_llava(values, vision, faults)
+        faults += sizes.faults(model)
+    except UserError as error:  # sizes that do not go together
+        faults.append(str(error))
     if faults:
         raise UserError(f'{path}: describes a model that this is not:\n  ' + '\n  '.join(faults))
     return model
@@ -215,7 +222,11 @@ def read_vision(folder: Path) -> VisionConfig:
         raise UserError(f'{path}: model_type is {values["model_type"]!r}, expected CLIP')
     faults: list[str] = []
     nested = _object(values, 'vision_config', faults) if 'vision_config' in values else values
-    vision = _vision(nested, {}, faults)
+    try:
+        vision = _vision(nested, {}, faults)
+        faults += sizes.faults(EmolaConfig(vision=vision, lora=None))
+    except UserError as error:
+        faults.append(str(error))
     if faults:
         raise UserError(f'{path}: describes a tower that this is not:\n  ' + '\n  '.join(faults))
     processor = folder / 'preprocessor_config.json'
@@ -254,7 +265,7 @@ def _rope_theta(values: Json, faults: list[str]) -> float:
     for field in ('rope_parameters', 'rope_scaling'):
         value = values.get(field)
         if value is not None and not isinstance(value, Mapping):
-            faults.append(f'{field} is {value!r}, expected an object')
+            faults.append(f'{field} is {value!r:.60}, expected an object')
         elif value:
             scaling = value
             rope = value if field == 'rope_parameters' else rope
@@ -301,7 +312,7 @@ def _object(values: Json, field: str, faults: list[str]) -> Json:
     value = values.get(field, {})
     if isinstance(value, Mapping):
         return value
-    faults.append(f'{field} is {value!r}, expected an object')
+    faults.append(f'{field} is {value!r:.60}, expected an object')
     return {}
 
 
@@ -313,7 +324,7 @@ def _checked(
     for field, kind in kinds.items():
         value = values.get(field, defaults[field])
         if not kind.holds(value):
-            faults.append(f'{field} is {value!r}, expected {kind.what}')
+            faults.append(f'{field} is {value!r:.60}, expected {kind.what}')
             value = defaults[field]
         found[field] = value
     return found
@@ -323,4 +334,4 @@ def _check(values: Json, must: Mapping[str, tuple[Any, ...]], faults: list[str])
     for field, allowed in must.items():
         value = values.get(field, allowed[0])
         if not any(value == one for one in allowed):
-            faults.append(f'{field} is {value!r}, expected {" or ".join(map(repr, allowed))}')
+            faults.append(f'{field} is {value!r:.60}, expected {" or ".join(map(repr, allowed))}')

@@ -15,15 +15,22 @@ def is_hub_id(name: str) -> bool:
     return re.fullmatch(r'\w[\w.-]*/[\w.-]+', name) is not None
 
 
+def is_there(name: str) -> bool:
+    """Whether a name is a path on this machine."""
+    try:
+        return Path(name).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL, no such user
+        return False
+
+
 def local_folder(name: str | Path) -> Path:
     """The folder of a model; one of the hub is downloaded into its cache.
 
     Raises:
       UserError: there is no such folder, nor can the hub be reached.
     """
-    path = Path(name).expanduser()
-    if path.exists():
-        return path
+    if is_there(str(name)):
+        return Path(name).expanduser()
     if not is_hub_id(str(name)):
         raise UserError(f'{name}: no such folder')
     import huggingface_hub  # takes a while to import

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from emola_jax.convert import adapter, foreign_config, rules, tokenizer_files, weights
+from emola_jax.convert import adapter, foreign_config, rules, sizes, tokenizer_files, weights
+from emola_jax.convert.foreign_code import without_code
 from emola_jax.convert.foreign_config import CONFIG_FILE, KNOWN_TOWERS, TEMPLATE_FIELD, TOWER_FIELD
 from emola_jax.convert.hf_tokenizer import IMAGE_TOKEN
-from emola_jax.convert.hub import local_folder
+from emola_jax.convert.hub import is_hub_id, is_there, local_folder
 from emola_jax.convert.read import Found, read_base
 from emola_jax.convert.source import PAPERS_TEMPLATE, Source, refuse
 from emola_jax.convert.tables import EMOLA_HF, LLM, PRIOR, VISION, VISUAL_PROJECTOR
@@ -36,6 +37,7 @@ def read_folder(
     clip: str | None = None,
     with_base: bool = True,
     vision: VisionConfig | None = None,
+    allow_download: bool = False,
 ) -> Source:
     """Reads whatever a folder holds; all parameters lazily.
 
@@ -47,27 +49,60 @@ def read_folder(
       with_base: False reads an adapter without the weights below it.
       vision: sizes of the tower below a released adapter that is read without it, if they are
         known; its own config names the tower only.
+      allow_download: whether what the folder itself names may be fetched from the hub.
 
     Raises:
       UserError: lists everything that is missing, left over, damaged or doesn't fit.
     """
     if not folder.is_dir():
         raise UserError(f'{folder}: no such folder')
+    hub = _Hub(folder, allow_download)
     if not (folder / adapter.ADAPTER_CONFIG).is_file():
-        return _whole(folder, clip)
+        return _whole(folder, clip, hub)
     if (folder / CONFIG_FILE).is_file():
-        return _released(folder, base, clip, with_base, vision)
-    return _peft(folder, base, clip, with_base)
+        return _released(folder, base, clip, with_base, vision, hub)
+    return _peft(folder, base, clip, with_base, hub)
 
 
-def _whole(folder: Path, clip: str | None) -> Source:
+@dataclasses.dataclass(frozen=True)
+class _Hub:
+    """How names of models become folders.
+
+    Attributes:
+      source: the folder that is read.
+      allowed: whether names that the folder itself holds may be fetched.
+    """
+
+    source: Path
+    allowed: bool
+
+    def folder(self, name: str, flag: str, *, asked: bool) -> Path:
+        """The local folder of a model.
+
+        Args:
+          name: a path or a hub id.
+          flag: by which the user names another folder.
+          asked: whether the user gave the name.
+
+        Raises:
+          UserError: it is not there, or would be fetched unasked.
+        """
+        if not asked and not self.allowed and not is_there(name) and is_hub_id(name):
+            raise UserError(
+                f'{self.source}: names {name!r}, which is not here and is not fetched from the '
+                f'Hugging Face hub unasked; give --allow-download, or name a folder with {flag}'
+            )
+        return local_folder(name)
+
+
+def _whole(folder: Path, clip: str | None, hub: _Hub) -> Source:
     if not weights.weight_files(folder):
         raise UserError(
             f'{folder}: neither a run of this project, nor an adapter ({adapter.ADAPTER_CONFIG}), '
             f'nor a model ({" or ".join(pattern for pattern, _ in weights.KINDS)})'
         )
     values = read_json(folder / CONFIG_FILE)
-    vision, clip_folder = _tower(clip, values, with_weights=False)
+    vision, clip_folder = _tower(clip, values, hub, with_weights=False)
     model = foreign_config.read_model(folder, vision)
     parts = [LLM]
     if model.vision is not None:
@@ -85,12 +120,13 @@ def _released(
     clip: str | None,
     with_base: bool,
     vision: VisionConfig | None,
+    hub: _Hub,
 ) -> Source:
     """An EmoLA checkpoint in the files of the released code."""
     values = read_json(folder / CONFIG_FILE)
     clip_folder = None
     if vision is None or with_base:
-        vision, clip_folder = _tower(clip, values, with_weights=with_base)
+        vision, clip_folder = _tower(clip, values, hub, with_weights=with_base)
     path = adapter.adapter_file(folder)
     opened = adapter.open_lora(path)
     model = foreign_config.read_model(folder, vision).replace(
@@ -100,18 +136,18 @@ def _released(
     projectors, faults = adapter.read_released_projectors(folder, model)
     found.add(Found(projectors, faults, ['EmoLA as released']))
     named = base or adapter.base_name(folder)
-    base_folder = _base_folder(named, folder, needed=with_base)
+    base_folder = _base_folder(named, hub, needed=with_base, asked=base is not None)
     if base_folder is not None and with_base:
         found.add(_below(base_folder, clip_folder, model, (LLM, VISION)))
     failed = 'is not a whole EmoLA checkpoint'
     return _source(folder, model, found, failed, values, base=named, base_folder=base_folder)
 
 
-def _peft(folder: Path, base: str | None, clip: str | None, with_base: bool) -> Source:
+def _peft(folder: Path, base: str | None, clip: str | None, with_base: bool, hub: _Hub) -> Source:
     """An adapter in PEFT's files, with the projectors that this project puts beside them."""
     named = base or adapter.base_name(folder)
     known = _model_file(folder / MODEL_FILE)
-    base_folder = _base_folder(named, folder, needed=with_base or not known)
+    base_folder = _base_folder(named, hub, needed=with_base or not known, asked=base is not None)
     clip_folder = None
     if known:
         model = known['model']
@@ -120,7 +156,7 @@ def _peft(folder: Path, base: str | None, clip: str | None, with_base: bool) -> 
     else:
         assert base_folder is not None
         values = read_json(base_folder / CONFIG_FILE)
-        vision, clip_folder = _tower(clip, values, with_weights=with_base)
+        vision, clip_folder = _tower(clip, values, hub, with_weights=with_base)
         model = foreign_config.read_model(base_folder, vision)
     path = adapter.adapter_file(folder)
     opened = adapter.open_lora(path)
@@ -146,9 +182,11 @@ def _model_file(path: Path) -> dict[str, Any]:
         if not isinstance(known.get(field), dict):
             raise UserError(f"{path}: '{field}' is {known.get(field)!r}, expected an object")
     try:
-        return {**known, 'model': EmolaConfig.from_config_dict(known['model'])}
-    except (UserError, TypeError, AttributeError, KeyError) as error:
+        model = EmolaConfig.from_config_dict(known['model'])
+    except Exception as error:  # what a record raises for a field of another type
         raise UserError(f'{path}: describes no model ({error})') from None
+    sizes.check(path, model)
+    return {**known, 'model': model}
 
 
 def _source(
@@ -178,7 +216,7 @@ def _source(
         base=base,
         tokenizer=tokenizer,
         load_tokenizer=_loader(tokenizer),
-        foreign=foreign,
+        foreign=without_code(foreign),
     )
 
 
@@ -217,24 +255,24 @@ def _below(folder: Path, clip: Path | None, model: EmolaConfig, parts: tuple[str
     return Found(faults=differing) if differing else read_base(folder, clip, model, parts)
 
 
-def _base_folder(name: str | None, folder: Path, *, needed: bool) -> Path | None:
+def _base_folder(name: str | None, hub: _Hub, *, needed: bool, asked: bool) -> Path | None:
     """The folder of the model below an adapter, or None where it isn't needed and isn't there."""
     if name is not None and Path(name).expanduser().is_dir():
         return Path(name).expanduser()
     if not needed:
         return None
     if name is None:
-        raise UserError(f'{folder}: names no base model; name it with --base')
+        raise UserError(f'{hub.source}: names no base model; name it with --base')
     try:
-        return local_folder(name)
+        return hub.folder(name, '--base', asked=asked)
     except UserError as error:
         raise UserError(
-            f'{folder}: its base model is missing ({error}); name it with --base'
+            f'{hub.source}: its base model is missing ({error}); name it with --base'
         ) from None
 
 
 def _tower(
-    clip: str | None, values: Mapping[str, Any], *, with_weights: bool
+    clip: str | None, values: Mapping[str, Any], hub: _Hub, *, with_weights: bool
 ) -> tuple[VisionConfig | None, Path | None]:
     """Sizes and folder of the vision tower that LLaVA's config names.
 
@@ -249,7 +287,7 @@ def _tower(
     if not with_weights and name in KNOWN_TOWERS and not Path(name).is_dir():
         return KNOWN_TOWERS[name], None
     try:
-        folder = local_folder(name)
+        folder = hub.folder(name, '--clip', asked=clip is not None)
     except UserError as error:
         raise UserError(f'the vision tower is missing ({error}); name it with --clip') from None
     return foreign_config.read_vision(folder), folder

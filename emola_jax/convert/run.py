@@ -58,11 +58,15 @@ def _read(arguments: argparse.Namespace, wanted: Format) -> tuple[Source, str]:
     An adapter can be written without the base below it, but not be run without it.
     """
     folder = local_folder(arguments.source)
+    is_run = trained.is_run(folder)
+    # A run names what its user's config named.
+    allowed = {} if is_run else {'allow_download': arguments.allow_download}
     read = functools.partial(
-        trained.read_run if trained.is_run(folder) else read_folder,
+        trained.read_run if is_run else read_folder,
         folder,
         base=arguments.base,
         clip=arguments.clip,
+        **allowed,
     )
     if not arguments.verify:
         return read(with_base=wanted.needs_base), 'not verified: --no-verify'

@@ -167,14 +167,15 @@ def read_transformers(
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    ours = _has_only_our_code(folder)
     loaded: Any = AutoModelForImageTextToText.from_pretrained(
-        folder, dtype=torch.float32, trust_remote_code=True, output_loading_info=True
+        folder, dtype=torch.float32, trust_remote_code=ours, output_loading_info=True
     )
     net, report = loaded
     faults = {name: sorted(map(str, keys)) for name, keys in report.items() if keys}
     if faults:
         raise UserError(f'{folder}: transformers does not load it whole: {faults}')
-    processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+    processor = AutoProcessor.from_pretrained(folder, trust_remote_code=ours)
     words = processor.tokenizer
     encode = functools.partial(words.encode, add_special_tokens=False)
     check_tokenizer(original, folder, encode, words.get_added_vocab())
@@ -189,3 +190,17 @@ def read_transformers(
         logits = net.eval()(**inputs).logits[0].numpy()
     ids = inputs['input_ids'][0].tolist()
     return Reading([VISUAL_TOKEN if i == placeholder else i for i in ids], logits)
+
+
+def _has_only_our_code(folder: Path) -> bool:
+    """Whether a folder's Python files are this project's own, byte for byte, and there are some."""
+    found = sorted(folder.rglob('*.py'))
+    return bool(found) and all(
+        path.parent == folder
+        and (_HF_FILES / path.name).is_file()
+        and path.read_bytes() == (_HF_FILES / path.name).read_bytes()
+        for path in found
+    )
+
+
+_HF_FILES = Path(__file__).parent / 'hf_files'

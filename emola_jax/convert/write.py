@@ -15,10 +15,12 @@ import numpy as np
 
 from emola_jax import extras
 from emola_jax.convert import tokenizer_files
+from emola_jax.convert.foreign_code import without_code
 from emola_jax.convert.lazy import Lazy
 from emola_jax.convert.purposes import DEFAULT_SHARD_SIZE
 from emola_jax.convert.source import Source
 from emola_jax.convert.weights import SAFETENSORS_NAMES
+from emola_jax.files import read_json, write_json
 
 Progress = Callable[[int], object]
 """Called with the bytes of each tensor that is written."""
@@ -161,9 +163,14 @@ def write_pytorch(path: Path, tensors: Mapping[str, Lazy], progress: Progress) -
 
 
 def copy_tokenizer(source: Source, folder: Path) -> None:
-    """Copies the tokenizer's files, if the source has such."""
+    """Copies the tokenizer's files, if the source has such, without what they say of code."""
     if source.tokenizer is None:
         return
     for name in tokenizer_files.FILES:
-        if (source.tokenizer / name).is_file():
-            shutil.copyfile(source.tokenizer / name, folder / name)
+        there = source.tokenizer / name
+        if not there.is_file():
+            continue
+        if name == tokenizer_files.CONFIG:
+            write_json(folder / name, without_code(read_json(there)))
+        else:
+            shutil.copyfile(there, folder / name)

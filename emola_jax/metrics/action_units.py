@@ -90,4 +90,4 @@ def scored_aus(dataset: str) -> tuple[int, ...]:
 
 def _is_plain(digits: str) -> bool:
     """Whether the script's table of ASCII numbers without leading zeros could hold `digits`."""
-    return digits.isascii() and digits.isdigit() and not digits.startswith('0')
+    return len(digits) < 10 and digits.isascii() and digits.isdigit() and digits[0] != '0'

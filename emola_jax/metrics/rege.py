@@ -11,25 +11,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
-from emola_jax.metrics import action_units, emotions, readers, resampling, rouge_batch
+from emola_jax.metrics import (
+    action_units,
+    evidence,
+    memberships,
+    readers,
+    resampling,
+    rouge_batch,
+)
 from emola_jax.metrics.evidence import Evidence, value, values
+from emola_jax.metrics.memberships import Memberships
 from emola_jax.metrics.rouge import has_sentence
 from emola_jax.metrics.sample import Sample as Sample
 from emola_jax.metrics.sample import Task as Task
 
 Scores = dict[str, Any]
+Resampled = Float[np.ndarray, 'replicates columns'] | None
 
 SCORINGS = ('strict', 'reference')
 
-_CLASSES = range(len(EMOTIONS))
+LONGEST_WORDED = 131_072
+"""Characters of a text that ROUGE-L reads: what it costs grows with the square."""
 
 MIN_SUPPORT = 5
 """Positive labels that an action unit needs to count in `mean_f1_supported`."""
@@ -43,6 +52,7 @@ def score(
     replicates: int = resampling.REPLICATES,
     seed: int = 0,
     reader: str = readers.LATEST,
+    processes: int = 1,
 ) -> Scores:
     """Scores the answers to one task on one data set.
 
@@ -54,6 +64,7 @@ def score(
       replicates: bootstrap replicates that an interval rests on; 0 for none.
       seed: of the bootstrap.
       reader: the version of the strict reader (`readers.NAMES`).
+      processes: that may read, where there are many answers.
 
     Returns:
       {'n', 'strict': {...}, 'reference': {...}, 'rouge_score': {'rouge_l'}}. Both scorings have
@@ -63,31 +74,56 @@ def score(
       'au_code_name_agreement' and, by FACS number, 'per_au' (F1), 'per_au_interval',
       'accuracy_per_au' and 'positives_per_au'. 'strict' also has the 'reader' that it rests on, and
       its 'hash'. 'rouge_l' of 'rouge_score' is Google's ROUGE-L, a
-      second opinion on wording that is no part of REGE.
+      second opinion on wording that is no part of REGE. 'read_in_part' is there where texts were
+      beyond a limit, with how many.
 
     Raises:
       UserError: without samples, for another task, or for action units without a list.
     """
     scores: Scores = {'n': len(samples)}
-    for scoring, evidence in gather(samples, task, aus, reader=reader).items():
-        sums = evidence.total()
-        classes = range(len(EMOTIONS)) if task == 'emotion' else aus
-        resampled = evidence.replicates(classes, replicates, seed) if replicates else None
-        measures = {'s_re': evidence.s_re, 's_ge': evidence.s_ge, 's_rege': evidence.s_rege}
+    classes = _classes(task, aus)
+    _check(samples, task, aus)
+    members = memberships.read(samples, task, classes, reader=reader, processes=processes)
+    found = _evidence(samples, task, members)
+    resampled: list[Any] = [None] * len(found)
+    if replicates:
+        resampled = evidence.replicates(list(found.values()), classes, replicates, seed)
+    for (scoring, gathered), drawn in zip(found.items(), resampled, strict=True):
         part: Scores = readers.named(reader).stamp() if scoring == 'strict' else {}
-        part |= {name: value(measure(sums)) for name, measure in measures.items()}
-        if resampled is not None:
-            part['interval'] = {
-                name: resampling.interval(measure(resampled)) for name, measure in measures.items()
-            }
-        part['chance'] = value(evidence.chance(sums))
+        part |= _headlines(gathered, drawn)
         if task == 'emotion':
-            part |= _emotion_details(samples, scoring, evidence, resampled, reader)
+            part |= _emotion_details(members[scoring], gathered, drawn)
         else:
-            part |= _au_details(samples, aus, scoring, evidence, resampled, reader)
+            part |= _au_details(samples, aus, scoring, members[scoring], gathered, drawn)
         scores[scoring] = part
     scores['rouge_score'] = {'rouge_l': _rouge_score(samples)}
-    return scores
+    return scores | _read_in_part(samples, reader)
+
+
+def _headlines(gathered: Evidence, resampled: Resampled) -> Scores:
+    sums = gathered.total()
+    measures = {'s_re': gathered.s_re, 's_ge': gathered.s_ge, 's_rege': gathered.s_rege}
+    part: Scores = {name: value(measure(sums)) for name, measure in measures.items()}
+    if resampled is not None:
+        part['interval'] = {
+            name: resampling.interval(measure(resampled)) for name, measure in measures.items()
+        }
+    return part | {'chance': value(gathered.chance(sums))}
+
+
+def _read_in_part(samples: Sequence[Sample], reader: str) -> Scores:
+    """How many answers and references were beyond a limit; empty where none was."""
+    read = readers.named(reader)
+    answers = sum(read.is_beyond(sample.prediction) for sample in samples)
+    worded = sum(
+        max(len(sample.prediction), len(sample.reference)) > LONGEST_WORDED for sample in samples
+    )
+    found: Scores = {}
+    if answers:
+        found['strict'] = {'answers': answers, 'characters': readers.LONGEST}
+    if worded:
+        found['rouge_l'] = {'pairs': worded, 'characters': LONGEST_WORDED}
+    return {'read_in_part': found} if found else {}
 
 
 def compare(
@@ -138,31 +174,40 @@ def gather(
     reader: str = readers.LATEST,
 ) -> dict[str, Evidence]:
     """What each sample contributes, by scoring; see `score` for arguments and errors."""
+    _check(samples, task, aus)
+    members = memberships.read(samples, task, _classes(task, aus), reader=reader)
+    return _evidence(samples, task, members)
+
+
+def _check(samples: Sequence[Sample], task: Task, aus: Sequence[int]) -> None:
     if not samples:
         raise UserError('no samples to score: expected at least one prediction')
     if task not in ('emotion', 'au'):
         raise UserError(f"task {task!r}: expected 'emotion' or 'au'")
     if task == 'au' and not aus:
         raise UserError("task 'au': expected the action units to score")
+
+
+def _classes(task: Task, aus: Sequence[int]) -> Sequence[int]:
+    return range(len(EMOTIONS)) if task == 'emotion' else aus
+
+
+def _evidence(
+    samples: Sequence[Sample], task: Task, members: Mapping[str, Memberships]
+) -> dict[str, Evidence]:
     rouges = _rouges(samples)
-    found: dict[str, Evidence] = {}
-    for scoring in SCORINGS:
-        if task == 'emotion':
-            labels, answers = _emotion_labels(samples), _emotion_answers(samples, scoring, reader)
-            labelled = np.array([[label == i for i in _CLASSES] for label in labels])
-            predicted = np.array([[answer == i for i in _CLASSES] for answer in answers])
-        else:
-            labelled, predicted = _au_memberships(samples, aus, scoring, reader)
-        found[scoring] = Evidence.gather(
-            predicted,
-            labelled,
+    return {
+        scoring: Evidence.gather(
+            members[scoring].predicted,
+            members[scoring].labelled,
             rouges[scoring],
             by_f1=task == 'au',
             # The released script skips an action unit of which labels and predictions hold one
             # class only.
             one_class_counts=scoring == 'strict',
         )
-    return found
+        for scoring in SCORINGS
+    }
 
 
 def _rouges(samples: Sequence[Sample]) -> dict[str, list[float | None]]:
@@ -172,74 +217,52 @@ def _rouges(samples: Sequence[Sample]) -> dict[str, list[float | None]]:
     and blanks around a text, which the package takes for a sentence behind the last dot, are no
     part of it.
     """
-    raw = _rouge_l(samples)
-    stripped = [
-        replace(sample, prediction=sample.prediction.strip(), reference=sample.reference.strip())
-        for sample in samples
-    ]
-    changed = [i for i, sample in enumerate(samples) if sample != stripped[i]]
+    texts = [(sample.prediction, sample.reference) for sample in samples]
+    recorded = [sample.rouge_l for sample in samples]
+    raw = _rouge_l(texts, recorded)
+    changed = [i for i, pair in enumerate(texts) if pair != _stripped(pair)]
     strict = list(raw)
-    for i, rouge_l in zip(changed, _rouge_l([stripped[i] for i in changed]), strict=True):
+    stripped = _rouge_l([_stripped(texts[i]) for i in changed], [recorded[i] for i in changed])
+    for i, rouge_l in zip(changed, stripped, strict=True):
         strict[i] = rouge_l
-    scorable = [
-        has_sentence(sample.prediction)
-        and (sample.rouge_l is not None or has_sentence(sample.reference))
-        for sample in samples
+    found: dict[str, list[float | None]] = {'strict': [], 'reference': []}
+    for i, (prediction, reference) in enumerate(texts):
+        found['strict'].append(strict[i] if has_sentence(prediction.strip()) else 0.0)
+        counts = has_sentence(prediction) and (recorded[i] is not None or has_sentence(reference))
+        found['reference'].append(raw[i] if counts else None)
+    return found
+
+
+def _stripped(pair: rouge_batch.Pair) -> rouge_batch.Pair:
+    return pair[0].strip(), pair[1].strip()
+
+
+def _rouge_l(texts: Sequence[rouge_batch.Pair], recorded: Sequence[float | None]) -> list[float]:
+    pairs = [
+        _within(pair) for pair, rouge_l in zip(texts, recorded, strict=True) if rouge_l is None
     ]
-    return {
-        'strict': [
-            rouge_l if has_sentence(sample.prediction) else 0.0
-            for sample, rouge_l in zip(stripped, strict, strict=True)
-        ],
-        'reference': [
-            rouge_l if counts else None for rouge_l, counts in zip(raw, scorable, strict=True)
-        ],
-    }
+    computed = iter(rouge_batch.rouge_l(pairs))
+    return [next(computed) if rouge_l is None else rouge_l for rouge_l in recorded]
 
 
-def _rouge_l(samples: Sequence[Sample]) -> list[float]:
-    computed = iter(
-        rouge_batch.rouge_l([(s.prediction, s.reference) for s in samples if s.rouge_l is None])
-    )
-    return [next(computed) if s.rouge_l is None else s.rouge_l for s in samples]
+def _within(pair: rouge_batch.Pair) -> rouge_batch.Pair:
+    """As far as ROUGE-L reads; almost every text is short, and stays the same object."""
+    return pair[0][:LONGEST_WORDED], pair[1][:LONGEST_WORDED]
 
 
 def _rouge_score(samples: Sequence[Sample]) -> float | None:
-    pairs = [(s.prediction, s.reference) for s in samples if s.rouge_l is None]
+    pairs = [_within((s.prediction, s.reference)) for s in samples if s.rouge_l is None]
     if len(pairs) < len(samples):
         return None
     return 100 * math.fsum(rouge_batch.rouge_score_l(pairs)) / len(pairs)
 
 
-def _emotion_labels(samples: Sequence[Sample]) -> list[int]:
-    labels = []
-    for sample in samples:
-        label = emotions.parse_label(sample.label)
-        if label is None:
-            raise UserError(f'sample {sample.id}: label {sample.label!r} is no emotion')
-        labels.append(label)
-    return labels
-
-
-def _emotion_answers(samples: Sequence[Sample], scoring: str, reader: str) -> list[int | None]:
-    read = readers.named(reader).emotion if scoring == 'strict' else emotions.reference_emotion
-    return [read(sample.prediction) for sample in samples]
-
-
-def _emotion_details(
-    samples: Sequence[Sample],
-    scoring: str,
-    evidence: Evidence,
-    resampled: Float[np.ndarray, 'replicates columns'] | None,
-    reader: str,
-) -> Scores:
+def _emotion_details(members: Memberships, gathered: Evidence, resampled: Resampled) -> Scores:
     """Per-class scores and confusion, whose rows end with 'unparsed'."""
     unparsed = len(EMOTIONS)
-    confusion = np.zeros((unparsed, unparsed + 1), int)
-    answers = _emotion_answers(samples, scoring, reader)
-    for label, answer in zip(_emotion_labels(samples), answers, strict=True):
-        confusion[label, unparsed if answer is None else answer] += 1
-    f1 = values(evidence.f1(evidence.total()))
+    answered = np.concatenate([members.predicted, members.unparsed[:, None]], axis=1)
+    confusion = members.labelled.T.astype(int) @ answered.astype(int)
+    f1 = values(gathered.f1(gathered.total()))
     per_class: dict[str, Scores] = {}
     for i, name in enumerate(EMOTIONS):
         hits, support, predicted = confusion[i, i], confusion[i].sum(), confusion[:, i].sum()
@@ -250,11 +273,11 @@ def _emotion_details(
             'support': int(support),
         }
         if resampled is not None:
-            interval = None if f1[i] is None else resampling.interval(evidence.f1(resampled)[:, i])
+            interval = None if f1[i] is None else resampling.interval(gathered.f1(resampled)[:, i])
             per_class[name]['f1_interval'] = interval
     return {
         'unparsed': int(confusion[:, unparsed].sum()),
-        'macro_f1': value(evidence.macro_f1(evidence.total())),
+        'macro_f1': value(gathered.macro_f1(gathered.total())),
         'per_class': per_class,
         'confusion': {
             'columns': [*EMOTIONS, 'unparsed'],
@@ -263,45 +286,26 @@ def _emotion_details(
     }
 
 
-def _au_memberships(
-    samples: Sequence[Sample], aus: Sequence[int], scoring: str, reader: str
-) -> tuple[Bool[np.ndarray, 'samples aus'], Bool[np.ndarray, 'samples aus']]:
-    """Which action units each sample labels, and which its answer names."""
-    if scoring == 'strict':
-        read, read_label = readers.named(reader).aus, action_units.parse_label
-    else:
-        read, read_label = action_units.reference_aus, action_units.reference_label
-    labelled = [read_label(sample.label) for sample in samples]
-    predicted = [read(sample.prediction) or frozenset() for sample in samples]
-    return (
-        np.array([[au in found for au in aus] for found in labelled]),
-        np.array([[au in found for au in aus] for found in predicted]),
-    )
-
-
 def _au_details(
     samples: Sequence[Sample],
     aus: Sequence[int],
     scoring: str,
-    evidence: Evidence,
-    resampled: Float[np.ndarray, 'replicates columns'] | None,
-    reader: str,
+    members: Memberships,
+    gathered: Evidence,
+    resampled: Resampled,
 ) -> Scores:
-    # What `reference` leaves unparsed was always counted by the first strict reader.
-    read = readers.named(reader if scoring == 'strict' else readers.FIRST).aus
-    sums = evidence.total()
-    f1, accuracy = values(evidence.f1(sums)), values(evidence.accuracy(sums))
+    sums = gathered.total()
+    f1, accuracy = values(gathered.f1(sums)), values(gathered.accuracy(sums))
     kept = list(range(len(aus)))
     if scoring == 'reference':
         # It prints what it did not skip under the first names of its list.
         kept = [i for i in kept if f1[i] is not None]
-    positives = evidence.positives()
+    positives = gathered.positives()
     supported = [f1[i] for i in kept if positives[i] >= MIN_SUPPORT]
-    pairs = [action_units.code_name_agreement(sample.prediction, aus) for sample in samples]
-    agreeing, listed = np.sum(pairs, axis=0)
+    agreeing, listed = _code_name_agreement(samples, aus)
     names = [str(au) for au in aus]
     details: Scores = {
-        'unparsed': sum(read(sample.prediction) is None for sample in samples),
+        'unparsed': int(members.unparsed.sum()),
         'mean_f1_supported': _mean(supported),
         'mean_accuracy': _mean([accuracy[i] for i in kept]),
         'au_code_name_agreement': _percent(agreeing, listed),
@@ -310,12 +314,20 @@ def _au_details(
         'positives_per_au': {name: positives[i] for name, i in zip(names, kept, strict=False)},
     }
     if resampled is not None:
-        spread = evidence.f1(resampled)
+        spread = gathered.f1(resampled)
         details['per_au_interval'] = {
             name: None if f1[i] is None else resampling.interval(spread[:, i])
             for name, i in zip(names, kept, strict=False)
         }
     return details
+
+
+def _code_name_agreement(samples: Sequence[Sample], aus: Sequence[int]) -> tuple[int, int]:
+    agreeing = listed = 0
+    for sample in samples:
+        found = action_units.code_name_agreement(sample.prediction, aus)
+        agreeing, listed = agreeing + found[0], listed + found[1]
+    return agreeing, listed
 
 
 def _check_same(first: Sequence[Sample], second: Mapping[str, Sample]) -> None:

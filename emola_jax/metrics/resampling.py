@@ -7,7 +7,7 @@ contributions. Everything is seeded: the same samples give the same interval.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -24,24 +24,41 @@ _ROUNDING = 1e-9
 """Differences of percentages closer than this are equal but for rounding."""
 
 
-def canonical(contributions: Contributions) -> Contributions:
-    """The rows in sorted order, so that resampling does not depend on the order of the samples."""
-    return contributions[np.lexsort(contributions.T[::-1])]
+def canonical(*parts: np.ndarray) -> list[np.ndarray]:
+    """The rows in sorted order, so that resampling does not depend on the order of the samples.
+
+    Args:
+      *parts: columns of the same samples [samples, columns], which sort together.
+    """
+    keys = [column for part in parts for column in part.T]
+    order = np.lexsort(keys[::-1])
+    return [part[order] for part in parts]
 
 
 def bootstrap_sums(
-    contributions: Contributions, replicates: int = REPLICATES, seed: int = 0
-) -> Float[np.ndarray, 'replicates columns']:
-    """Sums over `replicates` draws of as many samples, with replacement (Efron, 1979)."""
+    parts: Sequence[np.ndarray], replicates: int = REPLICATES, seed: int = 0
+) -> list[Float[np.ndarray, 'replicates columns']]:
+    """Sums over `replicates` draws of as many samples, with replacement (Efron, 1979).
+
+    Args:
+      parts: contributions [samples, columns], of bools or numbers; all of them get the same draws.
+      replicates: how many draws.
+      seed: of the draws.
+    """
     rng = np.random.default_rng(seed)
-    samples = len(contributions)
-    parts = []
+    samples = len(parts[0])
+    # Sums of bools are whole numbers, which float32 holds up to 2**24.
+    small = np.float32 if samples < 1 << 24 else np.float64
+    matrices = [part.astype(small if part.dtype == bool else np.float64) for part in parts]
+    sums: list[list[np.ndarray]] = [[] for _ in parts]
     for rows in _chunks(replicates, samples):
         draws = rng.integers(0, samples, (rows, samples))
-        places = (draws + samples * np.arange(rows)[:, None]).ravel()
-        counts = np.bincount(places, minlength=rows * samples).reshape(rows, samples)
-        parts.append(counts.astype(float) @ contributions)
-    return np.concatenate(parts)
+        draws += samples * np.arange(rows)[:, None]
+        counts = np.bincount(draws.ravel(), minlength=rows * samples).reshape(rows, samples)
+        as_types = {kind: counts.astype(kind) for kind in {matrix.dtype for matrix in matrices}}
+        for found, matrix in zip(sums, matrices, strict=True):
+            found.append((as_types[matrix.dtype] @ matrix).astype(float))
+    return [np.concatenate(found) for found in sums]
 
 
 def interval(values: Float[np.ndarray, 'replicates']) -> list[float] | None:
@@ -74,7 +91,7 @@ def paired_test(
       not defined.
     """
     width = first.shape[1]
-    both = canonical(np.concatenate([first, second], axis=1))
+    (both,) = canonical(np.concatenate([first, second], axis=1))
     first, second = both[:, :width], both[:, width:]
 
     def difference(sums: Float[np.ndarray, 'rows columns']) -> Float[np.ndarray, 'rows']:
@@ -92,7 +109,7 @@ def paired_test(
         beyond += int((np.abs(difference(sums)) >= abs(observed) - _ROUNDING).sum())
     return {
         'difference': observed,
-        'interval': interval(difference(bootstrap_sums(both, replicates, seed))),
+        'interval': interval(difference(bootstrap_sums([both], replicates, seed)[0])),
         'p_value': (1 + beyond) / (1 + shuffles),
     }
 

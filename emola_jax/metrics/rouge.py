@@ -8,9 +8,12 @@ for a second column. These functions define both scores; `rouge_batch` computes 
 from __future__ import annotations
 
 import re
+from itertools import compress
 
 import numpy as np
 from jaxtyping import Int
+
+from emola_jax.metrics import lcs
 
 
 def rouge_l(prediction: str, reference: str) -> float:
@@ -34,9 +37,13 @@ def rouge_l(prediction: str, reference: str) -> float:
     predicted_ids = [_word_ids(sentence, ids) for sentence in predicted]
     expected_ids = [_word_ids(sentence, ids) for sentence in expected]
     hits: set[int] = set()
-    for sentence in expected_ids:
-        for other in predicted_ids:
-            hits |= _common_words(sentence, other)
+    if sum(map(len, predicted_ids)) * sum(map(len, expected_ids)) > _LARGEST_TABLE:
+        row = _row(expected_ids)
+        hits |= set(compress(row, lcs.union_hits(_row(predicted_ids), row)))
+    else:
+        for sentence in expected_ids:
+            for other in predicted_ids:
+                hits |= _common_words(sentence, other)
     return f1(
         len(hits),
         len(np.unique(np.concatenate(predicted_ids))),
@@ -52,7 +59,7 @@ def f1(hits: int, predicted: int, expected: int) -> float:
 
 def has_sentence(text: str) -> bool:
     """Whether the package scores `text` at all: it raises for '' and for dots alone."""
-    return bool(sentences(text))
+    return bool(text.strip('.'))
 
 
 def sentences(text: str) -> list[list[str]]:
@@ -68,8 +75,10 @@ def rouge_score_l(prediction: str, reference: str) -> float:
     """
     predicted, expected = tokens(prediction), tokens(reference)
     ids: dict[str, int] = {}
-    lengths = _lcs_lengths(_word_ids(predicted, ids), _word_ids(expected, ids))
-    return lcs_f1(int(lengths[-1, -1]), len(predicted), len(expected))
+    x, y = _word_ids(predicted, ids), _word_ids(expected, ids)
+    is_long = len(x) * len(y) > _LARGEST_TABLE
+    length = lcs.length(x.tolist(), y.tolist()) if is_long else int(_lcs_lengths(x, y)[-1, -1])
+    return lcs_f1(length, len(predicted), len(expected))
 
 
 def tokens(text: str) -> list[str]:
@@ -83,6 +92,13 @@ def lcs_f1(length: int, predicted: int, expected: int) -> float:
 
 
 _TOKEN = re.compile('[a-z0-9]+')
+_LARGEST_TABLE = 1 << 24
+"""Cells, of four bytes; pairs of longer texts go without one."""
+
+
+def _row(sentences: list[Int[np.ndarray, '_']]) -> list[int]:
+    """Sentences as `lcs` takes them."""
+    return [word for sentence in sentences for word in (lcs.SEPARATOR, *sentence.tolist())]
 
 
 def _word_ids(words: list[str], ids: dict[str, int]) -> Int[np.ndarray, 'words']:

@@ -13,7 +13,7 @@ is one addition a row, with the bits in reverse order.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
 
 import jax
@@ -22,47 +22,74 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Int, UInt32
 
-from emola_jax.metrics import rouge
+from emola_jax.metrics import lcs, rouge
 
 Pair = tuple[str, str]
 """A prediction and its reference."""
 
 _BITS = 32
 _ONES = np.uint32(0xFFFFFFFF)
-_SEPARATOR, _PAD = -1, -2
+_SEPARATOR, _PAD = lcs.SEPARATOR, -2
 _SHORTEST = 64
 """Words and separators of the smallest bucket; each bucket is twice as long as the one before."""
+_LONGEST = 16_384
+"""Of the largest bucket; longer pairs leave the device (`lcs`), whose memory bounds them."""
+_PAIRS = 1 << 16
+"""Pairs whose words are held as numbers at a time."""
 _CELLS = 1 << 24
 """Table cells of one call: bounds its memory (two bits a cell) and fills the vector units."""
 
 
 def rouge_l(pairs: Sequence[Pair]) -> list[float]:
     """`rouge.rouge_l` of every (prediction, reference)."""
-    words = [(rouge.sentences(prediction), rouge.sentences(ref)) for prediction, ref in pairs]
-    coded = _coded(words)
-    scores = [0.0] * len(pairs)
-    for indices, predictions, references in _batches(coded):
-        hits = np.asarray(_union_hits(predictions, references)).T
-        for index, hit in zip(indices, hits, strict=False):
-            predicted, expected = coded[index]
-            scores[index] = rouge.f1(
-                len(set(compress(expected, hit))),
-                len(set(predicted)) - 1,
-                len(set(expected)) - 1,
-            )
-    return scores
+    return [score for part in _parts(pairs) for score in _rouge_l(part)]
 
 
 def rouge_score_l(pairs: Sequence[Pair]) -> list[float]:
     """`rouge.rouge_score_l` of every (prediction, reference)."""
+    return [score for part in _parts(pairs) for score in _rouge_score_l(part)]
+
+
+def _parts(pairs: Sequence[Pair]) -> Iterator[Sequence[Pair]]:
+    for first in range(0, len(pairs), _PAIRS):
+        yield pairs[first : first + _PAIRS]
+
+
+def _rouge_l(pairs: Sequence[Pair]) -> list[float]:
+    coded = _coded(
+        [(rouge.sentences(prediction), rouge.sentences(ref)) for prediction, ref in pairs]
+    )
+    scores = [0.0] * len(pairs)
+
+    def score(index: int, hit: Sequence[bool]) -> None:
+        predicted, expected = coded[index]
+        scores[index] = rouge.f1(
+            len(set(compress(expected, hit))), len(set(predicted)) - 1, len(set(expected)) - 1
+        )
+
+    for indices, predictions, references in _batches(coded):
+        hits = np.asarray(_union_hits(predictions, references)).T
+        for index, hit in zip(indices, hits, strict=False):
+            score(index, hit)
+    for index in _too_long(coded):
+        score(index, lcs.union_hits(*coded[index]))
+    return scores
+
+
+def _rouge_score_l(pairs: Sequence[Pair]) -> list[float]:
     coded = _coded([([rouge.tokens(p)], [rouge.tokens(r)]) for p, r in pairs])
     scores = [0.0] * len(pairs)
+
+    def score(index: int, length: int) -> None:
+        predicted, expected = coded[index]
+        scores[index] = rouge.lcs_f1(length, len(predicted) - 1, len(expected) - 1)
+
     for indices, predictions, references in _batches(coded):
-        for index, length in zip(
-            indices, np.asarray(_lcs_length(predictions, references)), strict=False
-        ):
-            predicted, expected = coded[index]
-            scores[index] = rouge.lcs_f1(int(length), len(predicted) - 1, len(expected) - 1)
+        lengths = np.asarray(_lcs_length(predictions, references)).tolist()
+        for index, length in zip(indices, lengths, strict=False):
+            score(index, length)
+    for index in _too_long(coded):
+        score(index, lcs.length(coded[index][0][1:], coded[index][1]))
     return scores
 
 
@@ -89,9 +116,9 @@ def _batches(
 ) -> Iterable[tuple[list[int], Int[np.ndarray, 'length rows'], Int[np.ndarray, 'length rows']]]:
     """Groups pairs of like length: their indices, predictions and references, padded."""
     buckets: dict[int, list[int]] = defaultdict(list)
-    for index, (prediction, reference) in enumerate(coded):
-        if len(prediction) > 1 and len(reference) > 1:
-            longest = max(_SHORTEST, len(prediction), len(reference))
+    for index, pair in enumerate(coded):
+        longest = max(_SHORTEST, *map(len, pair))
+        if longest <= _LONGEST and min(map(len, pair)) > 1:
             buckets[1 << (longest - 1).bit_length()].append(index)
     for length, indices in buckets.items():
         rows = max(1, _CELLS // length**2)
@@ -102,6 +129,12 @@ def _batches(
                 _padded([coded[i][0] for i in chunk], length, rows),
                 _padded([coded[i][1] for i in chunk], length, rows),
             )
+
+
+def _too_long(coded: Sequence[tuple[list[int], list[int]]]) -> list[int]:
+    """Indices of the pairs whose table would not fit: they are computed one by one."""
+    lengths = [sorted(map(len, pair)) for pair in coded]
+    return [i for i, (least, most) in enumerate(lengths) if least > 1 and most > _LONGEST]
 
 
 def _padded(texts: Sequence[list[int]], length: int, rows: int) -> Int[np.ndarray, 'length rows']:

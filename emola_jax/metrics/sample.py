@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -13,7 +14,7 @@ from emola_jax.metrics import action_units, emotions
 Task = Literal['emotion', 'au']
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One answer and what it should have been.
 
@@ -58,7 +59,8 @@ class Sample:
         if row['task'] not in get_args(Task):
             raise UserError(f"{name}: task {row['task']!r}, expected 'emotion' or 'au'")
         label = _label(row['label'], row['task'], name)
-        return cls(str(row['id']), row['prediction'], row['reference'], label, rouge_l)
+        # Of a million samples few labels differ.
+        return cls(str(row['id']), row['prediction'], row['reference'], sys.intern(label), rouge_l)
 
 
 def _label(value: Any, task: str, name: str) -> str:

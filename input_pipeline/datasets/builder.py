@@ -18,6 +18,7 @@ from absl import logging
 from emola_jax import checksums
 from emola_jax.checksums import SUMS_FILE, Damaged
 from emola_jax.errors import UserError
+from emola_jax.files import read_json
 from input_pipeline.records import Record
 
 
@@ -114,11 +115,13 @@ def load(root: Path, split: str) -> BuiltSource:
     """Random access to the records of a split; 'part1+part2' reads one behind the other.
 
     Raises:
-      UserError: `root` is no finished data set, its metadata are damaged, or it has no such split.
+      UserError: `root` is no finished data set, its metadata are damaged or name other features
+        than ours, or it has no such split.
     """
     if not is_finished(root):
         raise UserError(f'{root} holds no finished data set')
     check_metadata(root)
+    _check_features(root)
     builder = _open(root)
     if unknown := [name for name in split.split('+') if name not in builder.info.splits]:
         raise UserError(f'split {unknown[0]!r}: {root} has {", ".join(builder.info.splits)}')
@@ -163,3 +166,31 @@ def _note_unchecked(root: Path) -> None:
         f'{SUMS_FILE}',
         file=sys.stderr,
     )
+
+
+def _check_features(root: Path) -> None:
+    """Raises UserError if a data set's features.json names types that we do not write.
+
+    TFDS imports the module of whatever type is named, from the working folder too.
+    """
+    path = root / 'features.json'
+    own = set(_types(record_features().to_json()))
+    try:
+        unknown = set(_types(read_json(path))) - own
+    except RecursionError:
+        raise UserError(f'{path}: nested too deep') from None
+    if unknown:
+        names = ', '.join(sorted(f'{name!r:.80}' for name in unknown)[:3])
+        raise UserError(f'{path}: names the feature {names}; expected {", ".join(sorted(own))}')
+
+
+def _types(value: Any) -> Iterator[Any]:
+    """What a description of features says of types, at any depth."""
+    if isinstance(value, dict):
+        for field, inner in value.items():
+            if field in ('type', 'pythonClassName', 'python_class_name', 'proto_cls'):
+                yield inner if isinstance(inner, str) else repr(inner)
+            yield from _types(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _types(inner)

@@ -39,7 +39,7 @@ def test_interval_of_an_accuracy_is_the_binomial_one():
 
 def test_interval_of_a_mean_is_the_normal_one():
     values = np.random.default_rng(0).uniform(size=(2000, 1))
-    sums = resampling.bootstrap_sums(values, 4000)[:, 0]
+    sums = resampling.bootstrap_sums([values], 4000)[0][:, 0]
     spread = 1.96 * values.std() / np.sqrt(2000)
     expected = [values.mean() - spread, values.mean() + spread]
     assert resampling.interval(sums / 2000) == pytest.approx(expected, abs=1e-3)
@@ -57,9 +57,9 @@ def test_interval_of_a_difference_is_that_of_the_paired_differences():
 
 def test_resampled_sums_do_not_depend_on_how_many_are_drawn_at_once(monkeypatch):
     rows = np.random.default_rng(0).integers(0, 2, (50, 3)).astype(float)
-    whole = resampling.bootstrap_sums(rows, 40, seed=7)
+    (whole,) = resampling.bootstrap_sums([rows], 40, seed=7)
     monkeypatch.setattr(resampling, '_DRAWS_AT_ONCE', 150)
-    np.testing.assert_array_equal(resampling.bootstrap_sums(rows, 40, seed=7), whole)
+    np.testing.assert_array_equal(resampling.bootstrap_sums([rows], 40, seed=7)[0], whole)
 
 
 def test_undefined_scores_have_no_interval():
