@@ -171,7 +171,8 @@ def _rank(statement: str, word: _Word, concluding: list[int]) -> int:
 
 def _is_about_parts(statement: str, end: int) -> bool:
     """Whether what is said at `end` is said of brows or lips, not of the person or the face."""
-    for said in reversed(_WORD.findall(statement[max(0, end - _LONGEST_CLAUSE) : end].lower())):
+    for word in reversed(_WORD.findall(statement[max(0, end - _LONGEST_CLAUSE) : end].lower())):
+        said = word if word in tables.SUBJECTS else word.removesuffix("'s")
         if said in tables.PARTS or said in tables.SUBJECTS:
             return said in tables.PARTS
     return False

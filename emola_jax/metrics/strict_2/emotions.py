@@ -19,6 +19,7 @@ _MISSPELT = sorted(
     word for word, (_, strength) in tables.EMOTION_WORDS.items() if strength == 2 and len(word) >= 5
 )
 _LETTERS = re.compile(r'[A-Za-z]{5,14}')
+_LETTER = re.compile(r'[^\W\d_]')
 _MOST_WORDS = 300
 
 
@@ -29,6 +30,8 @@ def read(answer: str) -> int | None:
     if final and (label := _of_text(text[final[-1].end() :])) is not None:
         return label
     label = _of_text(text)
+    if label is None and not _LETTER.search(text):
+        return _of_emoji(answer)
     return label if label is not None or conclusions.has_word(text) else _of_misspelt(text)
 
 
@@ -52,6 +55,11 @@ def _of_prose(text: str) -> int | None:
     return (
         label if label is not None else conclusions.emotion(part for line in said for part in line)
     )
+
+
+def _of_emoji(answer: str) -> int | None:
+    """The emotion of the first face in an answer of emoji alone."""
+    return next((tables.EMOJI[char] for char in answer if char in tables.EMOJI), None)
 
 
 def _near(word: str) -> str | None:

@@ -12,7 +12,7 @@ _NOT_SO = re.compile(
     r'not\s+(?!only|very|so|too|just|strong|much|exaggerated|pronounced|symmetric|fully|sure|as\b)[a-z]+',
     re.I,
 )
-_SIGN = re.compile(r'["\']?\s*[:=(]\s*([+-])\s*[,;.)]?\s*')
+_SIGN = re.compile(r'["\']?\s*[:=(\[]\s*([+-])\s*[,;.)\]]?\s*')
 # 'The nose is wrinkled, but not strongly' gives no value.
 _AFTERTHOUGHT = re.compile(r',\s*\S+\s+\S[^,:;()|]*$')
 _SET = re.compile(r'\s*[)"\'\]]?\s*(?:[:=|>]|[-–—]\s)')
@@ -86,6 +86,13 @@ _ITSELF = re.compile(
     r'|absent|inactive|none\b)',
     re.I,
 )
+_NOT_IT = re.compile(
+    r'(?:(?:but|yet|however|actually|in fact|on closer inspection|on (?:a )?(?:closer|second) look|upon closer'
+    r" \w+|looking closer)\b,?\s+)?(?:it|this|that|they)\s+(?:(?:is|was|are|were|does|do|did)(?: not|n't)|(?:is|was|are|were)"
+    r' (?:absent|inactive|missing))\s*(?:present|active|activated|visible|there|the case|so|after all|seen|observed)?'
+    r'\s*(?:$|[.,;])',
+    re.I,
+)
 _AT_REST = re.compile(
     r'\b(?:remains?|stays?|is|are|appears?|looks?)\s+(?:\w+ly\s+)?(?:relaxed|neutral|at\s+rest|unmoved|unchanged|still|flat|in\s+(?:a\s+|their\s+)?neutral)\b',
     re.I,
@@ -105,6 +112,11 @@ def describes(au: int, description: str) -> bool | None:
         denies |= said is False
         affirms |= said is True
     return True if affirms else False if denies else None
+
+
+def denies_it(behind: str) -> bool:
+    """Whether the statements behind a unit begin by denying it: 'On a closer look it is not.'"""
+    return _NOT_IT.match(behind) is not None
 
 
 def _clause(au: int, clause: str) -> bool | None:

@@ -13,11 +13,15 @@ import sys
 from collections.abc import Iterable
 
 from emola_jax.metrics.strict_1 import negation as scopes
+from emola_jax.metrics.strict_2 import tables
 
 Span = scopes.Span
 
 _NOUN_NEGATOR = (
     r'no|without|neither|nor|lack(?:s|ed|ing)?(?:\s+of)?|absence\s+of|devoid\s+of'
+    r'|in\s+(?:place|lieu)\s+of|what\s+(?:looks|seems|appears|looked|seemed|appeared)\s+(?:to\s+be|like)'
+    r'|resembl(?:es?|ing)|(?:\bi\s+)?doubt(?:\s+(?:that|if|whether))?'
+    r'|(?:doubtful|unlikely|improbable|questionable)\s+(?:that|if|whether)'
     r'|free\s+(?:of|from)'
     r'|rather\s+than|instead\s+of|as\s+opposed\s+to|unlike|anything\s+but|far\s+from'
     r'|(?:in|by|as\s+a)\s+contrast\s+(?:to|with)|(?<=^)in\s+comparison\s+(?:to|with)'
@@ -53,6 +57,8 @@ _AFFIRMING = re.compile(
     r'|\bnot\s+(?:as|so(?!\s+much)|nearly\s+as|very|too|particularly|fully|entirely'
     r'|especially)\s+\w+(?:\s+as)?\b'
     r'|\bif\s+not\b|\bwhy\s+not\b'
+    r"|\b(?:(?:is|are|was|were)\s+not|not|\w{2,9}n['’]t)\s+(?:\w{2,12}ly\s+)?(?:absent|inactive|missing|lacking|unlikely|without|in\s+doubt)\b"
+    r'|\b(?:no|without)\s+(?:lack|absence|shortage|denying|mistaking|doubting|doubts?|way\s+around)\b(?:\s+of\b)?'
     r'|\bno\s+(?:doubt|question|less)\b|\bwithout\s+(?:a|any)\s+(?:doubt|question)\b'
     r'|\b(?:nothing|none)\s+(?:but|other\s+than|short\s+of)\b'
     r"|\b(?:cannot|can\s+not|can['’]t)\s+(?:help\s+but|be\s+(?:missed|overlooked|ignored|denied"
@@ -73,6 +79,31 @@ _BE = r'(?:is|are|was|were|seems?|appears?|remains?|can|could|does|do|did|has|ha
 _FILLER = (
     r'(?:be|been|being|to|appear|seem|look|at|all|very|that|any|in|quite|really|much|\w{2,20}ly)'
 )
+# 'AU2 does not join in', 'I would not code it'.
+_TAKES_PART = (
+    r'(?:join(?:ed|ing)?(?:\s+in)?|tak(?:e|ing|en)\s+part|participat\w+|contribut\w+|com(?:e|ing)\s+into\s+play'
+    r'|apply|applies|exist|hold|reach\w*|meet|qualif\w+|kick\w*\s+in|engag\w+|mov(?:e|ed|ing)|trigger\w*|regist\w+'
+    r'|manifest|emerge|materiali[sz]e|play\s+(?:a|any)\s+(?:role|part)|change[ds]?|activat(?:e|ed|ing)|respond\w*)'
+)
+_CODE_IT = r'(?:code|count|score|mark|include|label|list|consider|rate|annotate)\s+(?:it|them|this|that|these|those)'
+# 'AU6 is borderline and I would not code it', 'AU6 seemed active, but it is not.'
+_NOT_THAT = re.compile(
+    rf"\b(?:(?:would|do|will|can|could|did)(?:\s+not|n['’]t)\s+{_CODE_IT}\b"
+    r"|(?:it|this|they)\s+(?:is|was|are|were|does|do|did)(?:\s+not|n['’]t)(?:\s+(?:\w{2,20}ly|actually))?"
+    rf'(?:\s+{PRESENT})?(?=\s*(?:$|[,;.)])))',
+    re.I,
+)
+_UNITS = (
+    r'(?:(?:the|only|AUs?|action\s+units?)\s+){0,3}(?:AUs?[\s_#-]?)?\d{1,3}(?:\s?\([^()]{0,60}\))?'
+    r'(?:\s*(?:,\s?and\b|,|\band\b|\bor\b|&|/|\+)\s*(?:AUs?[\s_#-]?)?\d{1,3}(?:\s?\([^()]{0,60}\))?){0,12}'
+)
+_EXCEPTED = re.compile(
+    r'\b(?:except(?:ing)?(?:\s+(?:for|of|from))?|apart\s+from|aside\s+from|other\s+than|besides|save(?:\s+for)?'
+    r'|with\s+the\s+exception\s+of|(?:all|every|none|no|nothing|everything|any)(?:\s+(?:of|the|listed|other|aus?|action|units?)){0,4}\s+but)'
+    rf'\s+(?P<units>{_UNITS})',
+    re.I,
+)
+_ALL = re.compile(r'\b(?:all|every|each|everything)\b', re.I)
 _UNSAID = r'(?=\s*(?:$|[,;.)\]}]|(?:while|whereas|but|and|nor)\b))'
 _FEW = rf'(?:\s+{_FILLER}){{0,5}}'
 # Each denies its subject; 'head' is where the subject ends.
@@ -81,18 +112,25 @@ _DENYING_TAILS = tuple(
     for pattern in (
         rf'\b{_BE}{_FEW}\s+(?:absent|missing|lacking|inactive|unlikely|excluded|undetected'
         r'|ruled\s+out|none|out\s+of\s+play|improbable|doubtful|contradicted|refuted|off|less\s+likely|unclear'
-        r'|questionable|at\s+rest)\b',
+        r'|questionable|at\s+rest|silent|quiet|idle|dormant|passive|unchanged|nowhere|uninvolved|unaffected'
+        r'|at\s+(?:the\s+)?baseline|at\s+zero|in\s+doubt|below\s+threshold|unmoved)\b',
         rf"\b(?:(?:{_BE}\s+)?(?:not|never)|cannot|\w{{2,9}}n['’]t){_FEW}\s+{PRESENT}\b",
         rf"\b(?:{_BE}(?:\s+\w{{2,20}}ly)?\s+not|cannot|\w{{2,9}}n['’]t){_UNSAID}",
         rf"\b(?:not|never|\w{{2,9}}n['’]t|fails?\s+to)\s+(?:appears?|occurs?|acts?|activates?|fire"
         rf'|show(?:\s+up)?){_UNSAID}',
         r"\b(?:cannot|can\s+not|can't|couldn't|could\s+not)\s+be\s+(?:\w+ly\s+)?\w+",
+        rf"\b(?:(?:do|does|did|has|have|is|was)\s+not|never|\w{{2,9}}n['’]t)\s+(?:\w{{2,20}}ly\s+)?{_TAKES_PART}\b",
         r'\b(?:shows?|has|have|exhibits?|displays?)\s+no\s+(?:\w+\s+)?(?:activation|activity'
-        r'|movement|contraction|intensity)\b',
+        r'|movement|contraction|intensity|change|sign|trace|involvement|increase|effect|evidence)\b',
         rf'(?<=[:=(\s])(?:no|none|absent|inactive|missing|false|0(?!\.\d)){_UNSAID}',
     )
 )
 _CODE = re.compile(r'\bAUs?\s?\d', re.I)
+_WORD = re.compile(r'[A-Za-z]+')
+_NEW_SUBJECT = re.compile(
+    r'(?P<code>\bAUs?\s?\d{1,2}(?:\s?\([^()]{0,60}\))?)\s+(?:the|this|it|he|she|they|there|I|we)\s',
+    re.I,
+)
 _LISTED = re.compile(
     r'\W*(?:(?:and|or|both|either|the|also|action|units?|aus?)\W+){0,4}(?:AUs?\W?)?\d{1,3}[A-E]?'
     r'(?:\W*\([^()]{0,60}\))?(?:\W*(?:and|or|/|&|\+)?\W*(?:AUs?\W?)?\d{1,3}){0,9}\W*',
@@ -153,17 +191,57 @@ def denied_spans(statement: str) -> list[Span]:
         if not is_denied(found.start(), affirming):
             end = scopes.scope_end(words, found)
             stop = words.spans[end - 1][1] if end else found.end()
-            if _COMPARING.match(found[0]):  # 'The opposite of joy: sadness.'
+            if _COMPARING.match(found[0]) or _names(statement[found.end() : stop]):
+                # 'The opposite of joy: sadness', 'Not sad, not angry: neutral.'
                 result = _RESULT.search(statement, found.end(), stop)
                 stop = result.start() if result else stop
-            spans.append((found.start(), stop))
+            spans.append((found.start(), _stop(statement, found, stop)))
     for pattern in _DENYING_TAILS:
         for found in pattern.finditer(statement):
             if not _meets(found.span(), affirming) and not _denies_absence(statement, found):
                 spans.append((_subject_start(statement, words, found.start()), found.end()))
+    codes = [code.start() for code in _CODE.finditer(statement)]
+    for found in _NOT_THAT.finditer(statement):
+        last = bisect.bisect_left(codes, found.start())
+        if last:
+            spans.append((codes[last - 1], found.end()))
     for found in _WEIGHED.finditer(statement):
         spans.append((scopes.subject_start(statement, words, found.start()), found.end()))
-    return merged(spans)
+    return _without_exceptions(statement, merged(spans))
+
+
+def _without_exceptions(statement: str, spans: list[Span]) -> list[Span]:
+    """What is denied, but for 'all AUs except AU12 are inactive'; 'all except AU4' denies AU4."""
+    kept = spans
+    for found in _EXCEPTED.finditer(statement):
+        start, end = found.span('units')
+        if spans:
+            kept = [
+                part
+                for first, last in kept
+                for part in ((first, min(last, start)), (max(first, end), last))
+                if part[0] < part[1]
+            ]
+        elif _ALL.search(statement):
+            kept = merged([*kept, (start, end)])
+    return kept
+
+
+def _names(denied: str) -> bool:
+    """Whether what is denied has its object before a colon: 'no anger: …', but 'not seen: AU4'."""
+    head, colon, _ = denied.partition(':')
+    return bool(colon) and (
+        _CODE.search(head) is not None
+        or any(word.lower() in tables.EMOTION_WORDS for word in _WORD.findall(head))
+    )
+
+
+def _stop(statement: str, negator: re.Match[str], stop: int) -> int:
+    """Where a negator's reach ends: 'Without AU6 the smile (AU12) …' speaks of AU12 anew."""
+    if not negator['noun']:
+        return stop
+    begins = _NEW_SUBJECT.search(statement, negator.end(), stop)
+    return begins.end('code') if begins else stop
 
 
 def _subject_start(statement: str, words: scopes.Words, head: int) -> int:

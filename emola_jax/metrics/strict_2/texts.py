@@ -76,6 +76,12 @@ _SPELLED = (
     (re.compile(r'(?<![A-Za-z])A\.\s?U\.(?=\s{0,5}\d)', re.I), 'AU'),
     (re.compile(r'\b(?:no\.|number|nr\.)\s{0,5}(?=\d)', re.I), ''),
 )
+# '0,85' of a decimal comma: 'AU4: 0,85', '87,5 %'; the columns of '1,0,1' stay.
+_DECIMAL_COMMAS = (
+    re.compile(r'(?<![\d,.])(\d{1,3}),(\d{1,3})(?=\s?%)'),
+    re.compile(r'(?<![\d,.])(0),(\d{2,6})(?![\d,])'),
+    re.compile(r'(\bAU[ _]?\d{1,2}\b[^\d\n:=]{0,40}[:=][ \t]?\d),(\d{1,6})(?![\d,])', re.I),
+)
 _UNDERLINE = re.compile(r'\s*(?:-{3,}|={3,})\s*')
 _ITEM = re.compile(
     r'\s*(?:[-*•●▪◦‣·–—#>|+✓✗\[]|\(?\d{1,2}[.)]\s|\(?[a-zA-Z][.)]\s|AUs?[\s_#:-]*\d'
@@ -115,6 +121,8 @@ def plain(text: str) -> str:
     text = _ARROW.sub(': ', _OTHER_TAG.sub(' ', text))
     for pattern, spelling in _SPELLED:
         text = pattern.sub(spelling, text)
+    for comma in _DECIMAL_COMMAS:
+        text = comma.sub(r'\1.\2', text)
     return text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import itertools
 import re
 from typing import Any
 
@@ -16,7 +17,7 @@ _NUMBER = re.compile(
     r'(?:at\s+)?(?:(?:the|an?|with)?\s*(?:intensity|level|score|probability|prob|likelihood|confidence|value'
     r'|strength|grade|p)\s*(?:of|is|:|=)?\s*)?[~≈<>≥≤]?\s*'
     r'(?P<value>[-+]?\d{1,6}(?:\.\d{0,12})?|\.\d{1,12})\s*(?P<of>%|(?:/|out of)\s*\d{1,4}(?:\.0)?)?'
-    r'(?:\s+(?:intensity|level|points?))?',
+    r'(?:\s+(?:intensity|level|points?|likely|likelihood|probability|probable|chance|sure|certain|confident|confidence|confidence\s+level))?',
     re.IGNORECASE,
 )
 _LETTER = re.compile(r'(?:(?:intensity|level|grade)\s*:?\s*)?[A-E]', re.ASCII)
@@ -102,9 +103,17 @@ def _of_words(text: str, *, all_known: bool = True) -> bool | None:
     kinds = [_kind(word) for word in words]
     if not words or (all_known and None in kinds):
         return None
+    if any(_cancel(word, after) for word, after in itertools.pairwise(words)):
+        return True
     if 'deny' in kinds:
         return False
     return True if 'affirm' in kinds else None
+
+
+def _cancel(word: str, after: str) -> bool:
+    """Whether two words deny each other: 'not absent', "isn't inactive"."""
+    negates = word in ('not', 'never') or _NOT_VERB.match(word) is not None
+    return negates and after not in tables.NEGATORS and _kind(after) == 'deny'
 
 
 @functools.lru_cache(4096)
