@@ -33,6 +33,7 @@ _NONE = re.compile(
     rf'|\b{_UNIT}\s+(?:is|are|were)\s+(?:not\s+(?:\w+\s+){{0,2}}(?:present|active|activated'
     rf'|visible|detected|observed)|inactive|absent)\b'
     r'|\b(?:present|active|activated|detected|observed|visible)\s*:\s*(?:none|nil)\b'
+    r'|\blist\b[^.\n]{0,40}\bis\s+empty\b|\bempty\s+list\b'
     r'|\bnothing\s+(?:is|was|seems|appears)\s+(?:activated|active|present|visible|detected'
     r'|engaged)\b'
     r'|(?:没有|未|无)\w{0,8}(?:动作单元|AU|活动)'
@@ -91,6 +92,8 @@ def _of_prose(text: str) -> list[Claim] | None:
         return claims if any(claim.known for claim in claims) else None
     if any(finder(line) for line in lines):
         return []  # Numbers that FACS lacks.
+    if (listed := numerals.claims(' '.join(lines))) is not None:
+        return listed  # 'aus:', '- 4', '- 9'
     return [] if _says_none(lines) else None
 
 

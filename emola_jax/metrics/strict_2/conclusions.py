@@ -22,7 +22,7 @@ _CLAUSE = re.compile(
     re.I,
 )
 _NO_EMOTION = re.compile(
-    r"\b(?:no|not|without|lack(?:s|ing)?|absence|devoid|little|\w{2,9}n't)\s+"
+    r"\b(?:no|not|without|nothing(?:\s+\w+){0,6}?|lack(?:s|ing)?|absence|devoid|little|\w{2,9}n't)\s+"
     r'(?:(?:of|any|an?|to|show(?:s|ing)?|display(?:s|ing)?|express(?:es|ing)?|convey(?:s'
     r'|ing)?|have|has|having|particular|strong|clear|specific|obvious|apparent'
     r'|distinct|discernible|visible|real|much|facial|significant|noticeable|intense|overt'
@@ -43,6 +43,13 @@ _CANNOT_BE_READ = re.compile(
 _SUPPOSED = re.compile(r'\W+(?:\w+\s+){0,2}?(?:would|should)\b', re.I)
 _RUN = re.compile(r'\s*(?:,\s*(?:and|or)?|and|or|/|\||&|;|"|\'|\)|\()*\s*', re.I)
 _HEADED = re.compile(r"\s*(?P<head>[A-Za-z][\w\s'()-]{0,40}?)\s*(?::|\s[-–—]\s|=)\s*(?P<rest>.+)")
+_RANKING = re.compile(
+    r'\b(?:rank\w*|top|order\w*|likel\w+|descending)\b[^:]{0,30}:\s*(?:1\W{0,3})?(?P<word>[A-Za-z]+)',
+    re.I,
+)
+_BUT_ANOTHER = re.compile(
+    r'\b(?:but|yet|however),?\s+(?:the|a|an|he|she|it|they|this|his|her|their|its)\b', re.I
+)
 _BUT = re.compile(r'\b(?:but|yet|however)\b', re.I)
 _SHORT = 4
 _LONGEST_CLAUSE = 300
@@ -115,7 +122,7 @@ def emotion(statements: Iterable[str]) -> int | None:
     last = rank in _LAST_WINS
     chosen = (max if last else min)(item.place for item in best)
     here = [item for item in best if item.place == chosen]
-    if rank in _PART and any(item.contrasted for item in here):
+    if rank in (*_PART, *_SUBJECT) and any(item.contrasted for item in here):
         here = [item for item in here if item.contrasted]
     if here[0].named or rank in (_FINAL, _LABEL):
         return here[0].label
@@ -127,6 +134,9 @@ def emotion(statements: Iterable[str]) -> int | None:
 def _of_statement(statement: str, place: int) -> list[_Said]:
     if is_echo(statement):
         return []
+    ranked = _RANKING.search(statement)
+    if ranked and (known := tables.EMOTION_WORDS.get(ranked['word'].lower())):
+        return [_Said(_LABEL, place, known[0], True)]
     spans = negation.denied_spans(statement)
     ignorant = negation.ignorant_spans(statement)
     words = [
@@ -142,6 +152,7 @@ def _of_statement(statement: str, place: int) -> list[_Said]:
     concluding = [m.start() for m in tables.CONCLUSIONS['markers'].finditer(statement)]
     final = tables.CONCLUSIONS['finals'].search(statement)
     but = _BUT.search(statement)
+    another = _BUT_ANOTHER.search(statement) is not None
     found = []
     for word in words:
         if final and word.start >= final.end():
@@ -151,6 +162,7 @@ def _of_statement(statement: str, place: int) -> list[_Said]:
         else:
             rank = _rank(statement, word, concluding)
         contrasted = but is not None and but.start() < word.start
+        contrasted = contrasted and (rank in _PART or another)
         found.append(_Said(rank, place, word.label, word.strength == 2, contrasted))
     return found
 
@@ -160,7 +172,7 @@ def _rank(statement: str, word: _Word, concluding: list[int]) -> int:
     after = statement[word.end : word.end + 40]
     mark = _CLAUSE.search(after)
     later = tables.CONCLUSIONS['lesser_after'].search(after[: mark.start()] if mark else after)
-    if later or tables.CONCLUSIONS['lesser'].search(clause):
+    if later or tables.CONCLUSIONS['lesser'].search(clause) or tables.FIRST_THOUGHTS.search(clause):
         return _LESSER[word.strength]
     if concluding:
         return _CONCLUSION[word.strength]

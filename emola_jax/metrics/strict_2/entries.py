@@ -6,10 +6,13 @@ import re
 
 from emola_jax.metrics.strict_2 import tables, verdicts
 
-_PARTS = re.compile(r'[:=()|–—;,?>]+|\s-+(?=\s|$)|^\s*-+|\[|\]')
+_PARTS = re.compile(
+    r'[:=()|–—;,?>]+|\s-+(?=\s|$)|^\s*-+|\[|\]|\b(?:since|because|due\s+to|owing\s+to|as\s+the)\b',
+    re.I,
+)
 _TIED = re.compile(r'\s*(?:[)"\'\]]\s*)?(?:[:=(|–—>\[]|-+\s|\s-|-)')
 _NOT_SO = re.compile(
-    r'not\s+(?!only|very|so|too|just|strong|much|exaggerated|pronounced|symmetric|fully|sure|as\b)[a-z]+',
+    rf'not\s+(?!only|very|so|too|just|much|fully|sure|as\b|{tables.DEGREES})[a-z]+',
     re.I,
 )
 _SIGN = re.compile(r'["\']?\s*[:=(\[]\s*([+-])\s*[,;.)\]]?\s*')

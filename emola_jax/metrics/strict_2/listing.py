@@ -41,6 +41,7 @@ _NOT_DONE = re.compile(
 )
 _IF = re.compile(r'\bif\s+(?:\w+\s+)?$', re.I)
 _WERE = re.compile(r'\s*(?:\([^()]{0,40}\)\s*)?(?:were|was|had)\b', re.I)
+_AND = re.compile(r'\s*,?\s*(?:and|or|nor|&)\s*', re.I)
 _VALUE_OF_ALL = re.compile(r'\s*[:=]|[\u3400-\u9fff]')
 _IF_IT_WERE = re.compile(r'\bwould\s+(?:be|have\s+been)\s+$', re.I)
 
@@ -101,7 +102,8 @@ def _of_lines(lines: list[str], finder: Finder, *, repeats: bool) -> Iterator[_S
     section: bool | None = None
     blank = below_head = False
     for raw in lines:
-        line = mentions.without_names(raw) if finder is mentions.of_codes else raw
+        coded = finder is mentions.of_codes
+        line = mentions.without_names(raw) if coded else mentions.without_numbers(raw)
         if not line:
             blank = True
             continue
@@ -262,7 +264,11 @@ def _values(places: list[_Place]) -> list[bool | None]:
     found = [_value(place, leading=leading, runs=runs) for place in places]
     shared = False
     for i in reversed(range(len(places) - 1)):
-        shared = shared or _VALUE_OF_ALL.match(places[i + 1].after) is not None
+        shared = (
+            shared
+            or _VALUE_OF_ALL.match(places[i + 1].after) is not None
+            or (found[i + 1] is not None and _AND.fullmatch(places[i].after) is not None)
+        )
         shared = shared and found[i] is None and _JOINS.fullmatch(places[i].after) is not None
         if shared:
             found[i] = found[i + 1]

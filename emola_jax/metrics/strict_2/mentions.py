@@ -60,6 +60,12 @@ _NAME_ASIDE = re.compile(
     + r')(?![A-Za-z])(?!\s*\?)(?:\s*\))?',
     re.IGNORECASE,
 )
+_NUMBER_ASIDE = re.compile(
+    r'(?P<name>(?<![A-Za-z])(?:'
+    + '|'.join(sorted(tables.AU_OF_NAME, key=len, reverse=True))
+    + r'))\s?\(#?\d{1,2}\)',
+    re.IGNORECASE,
+)
 _CODE_ASIDE = re.compile(r'\(\s*(AUs?[\s_#-]?\d{1,3})\s*\)', re.IGNORECASE)
 
 
@@ -100,6 +106,11 @@ def without_names(statement: str) -> str:
     A code says which unit is meant, whatever name stands next to it.
     """
     return _NAME_ASIDE.sub('', _CODE_ASIDE.sub(r' \1', statement))
+
+
+def without_numbers(statement: str) -> str:
+    """`statement` with numbers in brackets beside FACS names left out: 'Dimpler (14): yes'."""
+    return _NUMBER_ASIDE.sub(r'\g<name>', statement)
 
 
 def of_codes(statement: str) -> list[Mention]:

@@ -25,8 +25,9 @@ _NOUN_NEGATOR = (
     r'|free\s+(?:of|from)'
     r'|rather\s+than|instead\s+of|as\s+opposed\s+to|unlike|anything\s+but|far\s+from'
     r'|(?:in|by|as\s+a)\s+contrast\s+(?:to|with)|(?<=^)in\s+comparison\s+(?:to|with)'
-    r'|contrary\s+to|differ(?:s|ing|ent)?\s+from'
-    r'|distinct\s+from|(?:confused|mistaken)\s+(?:with|for)'
+    r'|contrary\s+(?:to|of)|differ(?:s|ing|ent)?\s+from'
+    r'|distinct\s+from|(?:as\s+)?distinguished\s+from|distinguish(?:es|ing)\s+(?:it\s+|this\s+)?from'
+    r'|in\s+distinction\s+(?:to|from)|(?:confused|mistaken)\s+(?:with|for)'
     r'|opposite\s+of|rul(?:es?|ing)\s+out'
     r'|(?<!\bis\s)(?<!\bwas\s)(?<!\bbe\s)(?<!\bare\s)(?<!\bwere\s)(?<!\bbeen\s)ruled\s+out'
     r'|exclud(?:es?|ing)'
@@ -53,7 +54,8 @@ _COMPARING = re.compile(
 )
 # These hold a negator and deny nothing.
 _AFFIRMING = re.compile(
-    r'\bnot\s+(?:only|just|merely|simply|solely|without|surprisingly|to\s+mention|exaggerated)\b'
+    r'\bnot\s+(?:only|just|merely|simply|solely|without|surprisingly|to\s+mention)\b'
+    rf'|\bnot\s+(?:{tables.DEGREES})\b(?!\s+enough)'
     r'|\bnot\s+(?:as|so(?!\s+much)|nearly\s+as|very|too|particularly|fully|entirely'
     r'|especially)\s+\w+(?:\s+as)?\b'
     r'|\bif\s+not\b|\bwhy\s+not\b'
@@ -75,7 +77,7 @@ PRESENT = (
     r'|expressed|coded|marked|happening|occurring|firing|fired|used|employed|needed'
     r'|required|necessary|warranted|genuine|real|sincere)'
 )
-_BE = r'(?:is|are|was|were|seems?|appears?|remains?|can|could|does|do|did|has|have|be|been|stays?)'
+_BE = r'(?:is|are|was|were|being|seems?|appears?|remains?|can|could|does|do|did|has|have|be|been|stays?)'
 _FILLER = (
     r'(?:be|been|being|to|appear|seem|look|at|all|very|that|any|in|quite|really|much|\w{2,20}ly)'
 )
@@ -89,6 +91,8 @@ _CODE_IT = r'(?:code|count|score|mark|include|label|list|consider|rate|annotate)
 # 'AU6 is borderline and I would not code it', 'AU6 seemed active, but it is not.'
 _NOT_THAT = re.compile(
     rf"\b(?:(?:would|do|will|can|could|did)(?:\s+not|n['’]t)\s+{_CODE_IT}\b"
+    rf'|(?:but|yet|though)\s+(?:is|are|was|were|has|have|does|do)\s+(?:now\s+|then\s+)?(?:gone|absent|missing|disappeared'
+    rf'|vanished|faded|relaxed|not(?:\s+{PRESENT})?)(?=\s*(?:$|[,;.)]|now\b))'
     r"|(?:it|this|they)\s+(?:is|was|are|were|does|do|did)(?:\s+not|n['’]t)(?:\s+(?:\w{2,20}ly|actually))?"
     rf'(?:\s+{PRESENT})?(?=\s*(?:$|[,;.)])))',
     re.I,
@@ -103,6 +107,10 @@ _EXCEPTED = re.compile(
     rf'\s+(?P<units>{_UNITS})',
     re.I,
 )
+_WITH_ABSENT = re.compile(
+    rf'\bwith\s+(?P<units>{_UNITS})\s+(?:being\s+)?(?:absent|inactive|missing|uninvolved|silent|at\s+rest|off)\b',
+    re.I,
+)
 _ALL = re.compile(r'\b(?:all|every|each|everything)\b', re.I)
 _UNSAID = r'(?=\s*(?:$|[,;.)\]}]|(?:while|whereas|but|and|nor)\b))'
 _FEW = rf'(?:\s+{_FILLER}){{0,5}}'
@@ -111,7 +119,7 @@ _DENYING_TAILS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         rf'\b{_BE}{_FEW}\s+(?:absent|missing|lacking|inactive|unlikely|excluded|undetected'
-        r'|ruled\s+out|none|out\s+of\s+play|improbable|doubtful|contradicted|refuted|off|less\s+likely|unclear'
+        r'|ruled\s+out|none|gone|non-?existent|out\s+of\s+(?:play|the\s+question|sight)|improbable|doubtful|contradicted|refuted|off|less\s+(?:likely|probable|plausible)|unclear'
         r'|questionable|at\s+rest|silent|quiet|idle|dormant|passive|unchanged|nowhere|uninvolved|unaffected'
         r'|at\s+(?:the\s+)?baseline|at\s+zero|in\s+doubt|below\s+threshold|unmoved)\b',
         rf"\b(?:(?:{_BE}\s+)?(?:not|never)|cannot|\w{{2,9}}n['’]t){_FEW}\s+{PRESENT}\b",
@@ -122,6 +130,9 @@ _DENYING_TAILS = tuple(
         rf"\b(?:(?:do|does|did|has|have|is|was)\s+not|never|\w{{2,9}}n['’]t)\s+(?:\w{{2,20}}ly\s+)?{_TAKES_PART}\b",
         r'\b(?:shows?|has|have|exhibits?|displays?)\s+no\s+(?:\w+\s+)?(?:activation|activity'
         r'|movement|contraction|intensity|change|sign|trace|involvement|increase|effect|evidence)\b',
+        r'\b(?:\w+\s+)?to\s+(?:absent|non-?existent|none|nil|zero)\b',
+        r'\bnot\s+the\s+case\b',
+        r'\b(?:barely|hardly|scarcely|minimally|only),?\s+if\s+at\s+all\b',
         rf'(?<=[:=(\s])(?:no|none|absent|inactive|missing|false|0(?!\.\d)){_UNSAID}',
     )
 )
@@ -131,6 +142,11 @@ _NEW_SUBJECT = re.compile(
     r'(?P<code>\bAUs?\s?\d{1,2}(?:\s?\([^()]{0,60}\))?)\s+(?:the|this|it|he|she|they|there|I|we)\s',
     re.I,
 )
+_RUN = re.compile(
+    r'(?:\bAUs?\s?\d{1,2}(?:\s?\([^()]{0,60}\))?\s?,\s?){0,8}\bAUs?\s?\d{1,2}(?:\s?\([^()]{0,60}\))?,?\s(?:and|or|nor)\s?$',
+    re.I,
+)
+_LONGEST_RUN = 200
 _LISTED = re.compile(
     r'\W*(?:(?:and|or|both|either|the|also|action|units?|aus?)\W+){0,4}(?:AUs?\W?)?\d{1,3}[A-E]?'
     r'(?:\W*\([^()]{0,60}\))?(?:\W*(?:and|or|/|&|\+)?\W*(?:AUs?\W?)?\d{1,3}){0,9}\W*',
@@ -167,7 +183,7 @@ _STOP = re.compile(
 )
 # 'None of AU6, AU12 or AU25', 'neither AU1, AU2 nor AU4': the list is denied to its end.
 _LIST = re.compile(
-    r'\b(?:none\s+of|neither)\s+'
+    r'\b(?:none\s+of|neither|not\s+(?:one|any|a\s+single\s+one)\s+of)\s+'
     r'(?:(?:the|these|following|listed|aus?|action|units?|either|visible)[\s:(]{1,3}){0,6}'
     r'(?:(?:AUs?|action\s+units?)?[\s_#:-]{0,2}\d{1,3}(?:\s*\([^()]{0,60}\))?'
     r'(?:\s*,?\s*(?:and|or|nor|/|&)\s+|\s*[,/&+]\s*|(?=\W*$|\W*\s[a-z(])))+',
@@ -198,8 +214,13 @@ def denied_spans(statement: str) -> list[Span]:
             spans.append((found.start(), _stop(statement, found, stop)))
     for pattern in _DENYING_TAILS:
         for found in pattern.finditer(statement):
-            if not _meets(found.span(), affirming) and not _denies_absence(statement, found):
+            if (
+                not _meets(found.span(), affirming)
+                and not _denies_absence(statement, found)
+                and found[0][:5].lower() != 'being'
+            ):
                 spans.append((_subject_start(statement, words, found.start()), found.end()))
+    spans += [found.span() for found in _WITH_ABSENT.finditer(statement)]
     codes = [code.start() for code in _CODE.finditer(statement)]
     for found in _NOT_THAT.finditer(statement):
         last = bisect.bisect_left(codes, found.start())
@@ -249,7 +270,10 @@ def _subject_start(statement: str, words: scopes.Words, head: int) -> int:
 
     In 'AU4 fires, AU9 does not' it is AU9; in 'AU4, AU9 are not seen' both.
     """
-    start = scopes.subject_start(statement, words, head)
+    start = _joined(statement, scopes.subject_start(statement, words, head))
+    colon = statement.rfind(': ', start, head)
+    if colon >= 0 and _CODE.search(statement, colon, head):
+        start = colon + 1
     comma = statement.rfind(',', start, head)
     while comma >= 0:
         begin = max(start, statement.rfind(',', start, comma) + 1)
@@ -259,6 +283,15 @@ def _subject_start(statement: str, words: scopes.Words, head: int) -> int:
             return comma + 1
         comma = begin - 1 if begin > start else -1
     return start
+
+
+def _joined(statement: str, start: int) -> int:
+    """`start`, or where the units begin that 'and' joins to the one there: 'AU25 and AU26'."""
+    if not _CODE.match(statement, start + (statement[start : start + 1] == ' ')):
+        return start
+    begin = max(0, start - _LONGEST_RUN)
+    run = _RUN.search(statement[begin:start])
+    return begin + run.start() if run else start
 
 
 def _denies_absence(statement: str, tail: re.Match[str]) -> bool:

@@ -12,7 +12,7 @@ _UNIT = r'[LRTB]?\d{1,2}(?!\d)[A-E]?(?![A-Za-z])'
 _LIST = rf'{_UNIT}(?:\s*(?:[,;/+&|\s]|\band\b)\s*{_UNIT}){{0,40}}'
 _WHOLE = re.compile(
     r'\s*[\[({]?\s*(?:(?:answer|active|activated|present|aus?|units?|numbers?|codes?|coded|coding|detected|facs'
-    r'|facial|action|the|is|are|as|face|this|i|would|code|score|see|combination)\W{1,3}){0,7}'
+    r'|facial|action|the|is|are|as|face|this|i|d|would|code|score|see|combination)\W{1,3}){0,7}'
     rf'(?P<list>{_LIST})\s*[\])}}]?[.\s]*',
     re.I,
 )

@@ -64,6 +64,7 @@ OFFERING_HEADS = phrases(_RAW['offered']['heads'])
 FIRST_THOUGHTS = phrases(_RAW['revisions']['first'])
 RETRACTIONS = phrases(_RAW['revisions']['retract'])
 
+DEGREES = '|'.join(_RAW['verdicts']['degrees'].split())
 DENYING = frozenset(_RAW['verdicts']['deny'].split())
 NEGATORS = frozenset(_RAW['verdicts']['negators'].split())
 AFFIRMING = frozenset(_RAW['verdicts']['affirm'].split())

@@ -31,8 +31,15 @@ _PLAIN_TAG = re.compile(
     re.I,
 )
 _ELEMENT = re.compile(
-    r'<(?P<name>\w{1,40})(?:\s[^<>]{0,100})?>(?P<content>[^<>]{0,300})</(?P=name)>'
+    r'<(?P<name>\w{1,40})(?P<attributes>\s[^<>]{0,100})?>(?P<content>[^<>]{0,300})</(?P=name)>'
 )
+_EMPTY = re.compile(
+    r'<(?P<name>\w{1,40})(?P<attributes>(?:\s+\w{1,20}=["\'][^"\'<>]{0,60}["\']){0,6})\s*/>'
+)
+_ATTRIBUTE = re.compile(r'(?P<key>\w+)=["\'](?P<value>[^"\'<>]*)["\']')
+_IDENTIFIES = re.compile(r'id|code|number|num|name|unit|au|n', re.I)
+# '●●●○○' is 3/5.
+_GAUGE = re.compile(r'(?P<full>[●★⭐■█▮⬤]{0,10})(?P<empty>[○☆□░▯◯]{0,10})')
 _OTHER_TAG = re.compile(r'</?[A-Za-z_][^<>]{0,100}>')
 
 _YES, _NO = '✓', '✗'
@@ -63,6 +70,9 @@ _BOX = re.compile(
     r'\[(?:(?P<set>[ \t]*[xX✓*][ \t]*)|[ \t]*✗?[ \t]*)\](?=[ \t]*(?:[A-Za-z]|[,;.\n]|$))',
     re.M,
 )
+_ROUND_BOX = re.compile(
+    r'^(?P<bullet>[ \t]*(?:[-*+•][ \t]+)?)\((?:(?P<set>[xX✓])|[ ]?)\)(?=[ \t]*[A-Za-z])', re.M
+)
 _BULLET = re.compile(
     r'^\s*(?:(?:[-*•●▪◦‣·–—>+]|#+|\(?\d{1,2}[.)]|\(?[a-zA-Z][.)])\s+)+(?=\S)'
     r'|^\s*[-*•●▪◦‣·–—]\s*(?=\*\*|__|`)'
@@ -76,6 +86,13 @@ _SPELLED = (
     (re.compile(r'(?<![A-Za-z])A\.\s?U\.(?=\s{0,5}\d)', re.I), 'AU'),
     (re.compile(r'\b(?:no\.|number|nr\.)\s{0,5}(?=\d)', re.I), ''),
 )
+# 'AUs: 6 (0.9), 12 (0.95)' gives every number the word.
+_VALUED = re.compile(
+    r'(?P<head>\b(?:AUs|action units)\b[^.\n:;,\d]{0,40}:?\s{0,3})'
+    r'(?P<list>\d{1,2}\s?\([^()\n]{1,40}\)(?:\s?(?:[,;]|\band\b)(?:\s?and\b)?\s?\d{1,2}\s?\([^()\n]{1,40}\)){1,30})',
+    re.I,
+)
+_VALUED_UNIT = re.compile(r'\d{1,2}(?=\s?\()')
 # '0,85' of a decimal comma: 'AU4: 0,85', '87,5 %'; the columns of '1,0,1' stay.
 _DECIMAL_COMMAS = (
     re.compile(r'(?<![\d,.])(\d{1,3}),(\d{1,3})(?=\s?%)'),
@@ -108,22 +125,38 @@ def answered(text: str) -> str:
 
 def plain(text: str) -> str:
     """`text` in one spelling: NFKC, plain quotes, one pair of check marks, no tags of HTML."""
+    text = _GAUGE.sub(_gauge, text)
     text = unicodedata.normalize('NFKC', text.translate(_CHARACTERS)).translate(_PLAIN_CHARACTERS)
     text = ''.join(
         c for c in text if c in '\n\t' or unicodedata.category(c) not in ('Cf', 'Cc', 'Mn')
     )
     text = _BLANKS.sub(lambda run: run[1] * 4, text)
-    text = _BOX.sub(_mark, _MARK.sub(r' \1 ', text))
+    text = _ROUND_BOX.sub(_mark, _BOX.sub(_mark, _MARK.sub(r' \1 ', text)))
     text = _LINE_TAG.sub('\n', text)
     text = _PLAIN_TAG.sub('', _CELL_TAG.sub(' | ', text))
     text = _BLANKS.sub(lambda run: run[1] * 4, text)
-    text = _ELEMENT.sub(r'\g<name>: \g<content>\n', text)
+    text = _ELEMENT.sub(lambda tag: f'{_titled(tag)}: {tag["content"]}\n', text)
+    text = _EMPTY.sub(lambda tag: f'{_titled(tag)}\n', text)
     text = _ARROW.sub(': ', _OTHER_TAG.sub(' ', text))
     for pattern, spelling in _SPELLED:
         text = pattern.sub(spelling, text)
     for comma in _DECIMAL_COMMAS:
         text = comma.sub(r'\1.\2', text)
-    return text
+    return _VALUED.sub(lambda run: run['head'] + _VALUED_UNIT.sub(r'AU\g<0>', run['list']), text)
+
+
+def _gauge(run: re.Match[str]) -> str:
+    full, whole = len(run['full']), len(run[0])
+    return f' {full}/{whole} ' if whole > 2 else run[0]
+
+
+def _titled(tag: re.Match[str]) -> str:
+    """The name of a tag with its attributes: 'au 4' of <au id="4">, or 'au 4 active: no'."""
+    parts = [tag['name']]
+    for attribute in _ATTRIBUTE.finditer(tag['attributes'] or ''):
+        key, value = attribute['key'], attribute['value']
+        parts.append(value if _IDENTIFIES.fullmatch(key) else f'{key}: {value}')
+    return ' '.join(parts)
 
 
 def lines(text: str) -> list[str]:

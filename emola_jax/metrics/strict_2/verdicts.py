@@ -23,6 +23,7 @@ _NUMBER = re.compile(
 _LETTER = re.compile(r'(?:(?:intensity|level|grade)\s*:?\s*)?[A-E]', re.ASCII)
 _LETTER_WORD = re.compile(r"[^\W_]+(?:[-'][^\W_]+)*")
 _OF_A_NUMBER = re.compile(r'\b(?:not|no)\s+\d')
+_NOT_MUCH = re.compile(rf'\bnot\s+(?:{tables.DEGREES})\b')
 _NOT_VERB = re.compile(r"(?:\w+n't|cannot)\Z")
 _LONGEST = 60
 _AROUND = ' \t\'"“”,;:!*`[]{}'
@@ -99,6 +100,8 @@ def of_head(text: str) -> bool | None:
 def _of_words(text: str, *, all_known: bool = True) -> bool | None:
     if all_known and _OF_A_NUMBER.search(text):
         return None  # 'not 4' says nothing of what stands before.
+    if all_known and _NOT_MUCH.search(text):
+        return None  # 'not extreme' does not deny.
     words = _LETTER_WORD.findall(text)
     kinds = [_kind(word) for word in words]
     if not words or (all_known and None in kinds):
