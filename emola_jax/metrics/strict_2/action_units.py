@@ -29,10 +29,11 @@ _NONE = re.compile(
     rf"|(?:\bnot\b|n't\b|\bcannot\b|\bnever\b)\s+(?:\w+\s+){{0,4}}any\s+(?:\w+\s+){{0,3}}{_UNIT}\b"
     rf'|\b{_UNIT}(?:\W{{1,3}}\w+){{0,5}}\W{{0,2}}\s?[:=-]\s*(?:none|no|nil|n/a|\[\s*\]|0)\b'
     rf'|\b(?:all|every)\s+(?:\w+\s+){{0,3}}{_UNIT}\s*(?:(?:is|are|seem'
-    rf'|remain)\s+(?:\w+\s+)?|[:=]\s*)(?:inactive|absent|at\s+rest|off|not\b)'
+    rf'|remain)\s+(?:\w+\s+)?|[:=]\s*)(?:inactive|absent|at\s+(?:rest|zero)|zero|off|relaxed|neutral|not\b)'
     rf'|\b{_UNIT}\s+(?:is|are|were)\s+(?:not\s+(?:\w+\s+){{0,2}}(?:present|active|activated'
     rf'|visible|detected|observed)|inactive|absent)\b'
     r'|\b(?:present|active|activated|detected|observed|visible)\s*:\s*(?:none|nil)\b'
+    r'|\bnone\s+(?:of\s+(?:them|these|those|the\s+above)\s+)?(?:is|are|was|were|seems?|appears?)\b'
     r'|\blist\b[^.\n]{0,40}\bis\s+empty\b|\bempty\s+list\b'
     r'|\bnothing\s+(?:is|was|seems|appears)\s+(?:activated|active|present|visible|detected'
     r'|engaged)\b'

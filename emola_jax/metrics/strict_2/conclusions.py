@@ -27,7 +27,7 @@ _NO_EMOTION = re.compile(
     r'|ing)?|have|has|having|particular|strong|clear|specific|obvious|apparent'
     r'|distinct|discernible|visible|real|much|facial|significant|noticeable|intense|overt'
     r'|pronounced|evident|emotional|or|single)\s+){0,5}'
-    r'(?:emotions?|expressions?|feelings?)\b(?!\s+(?:of|such|other|except|besides|than))',
+    r'(?:emotions?|expressions?|feelings?|emotional\s+(?:content|expression|display|tone|cues?))\b(?!\s+(?:of|such|other|except|besides|than))',
     re.I,
 )
 _CANNOT_BE_READ = re.compile(
@@ -49,6 +49,11 @@ _RANKING = re.compile(
 )
 _BUT_ANOTHER = re.compile(
     r'\b(?:but|yet|however),?\s+(?:the|a|an|he|she|it|they|this|his|her|their|its)\b', re.I
+)
+# What is written in the picture is not said of the face.
+_WRITTEN = re.compile(
+    r'\b(?:caption|sign|text|title|poster|banner|shirt|subtitle|headline)\b[^\'"]{0,30}[\'"][^"\']{1,80}[\'"]',
+    re.I,
 )
 _BUT = re.compile(r'\b(?:but|yet|however)\b', re.I)
 _SHORT = 4
@@ -122,7 +127,7 @@ def emotion(statements: Iterable[str]) -> int | None:
     last = rank in _LAST_WINS
     chosen = (max if last else min)(item.place for item in best)
     here = [item for item in best if item.place == chosen]
-    if rank in (*_PART, *_SUBJECT) and any(item.contrasted for item in here):
+    if rank in (*_PART, *_SUBJECT, *_CONCLUSION) and any(item.contrasted for item in here):
         here = [item for item in here if item.contrasted]
     if here[0].named or rank in (_FINAL, _LABEL):
         return here[0].label
@@ -139,12 +144,14 @@ def _of_statement(statement: str, place: int) -> list[_Said]:
         return [_Said(_LABEL, place, known[0], True)]
     spans = negation.denied_spans(statement)
     ignorant = negation.ignorant_spans(statement)
+    quoted = [found.span() for found in _WRITTEN.finditer(statement)]
     words = [
         word
         for word in _without_options(statement, _words(statement))
         if not negation.is_denied(word.start, spans)
         and not negation.is_denied(word.start, ignorant)
         and not _SUPPOSED.match(statement, word.end)
+        and not negation.is_denied(word.start, quoted)
     ]
     if not words:
         return _of_no_emotion(statement, place)
@@ -162,7 +169,11 @@ def _of_statement(statement: str, place: int) -> list[_Said]:
         else:
             rank = _rank(statement, word, concluding)
         contrasted = but is not None and but.start() < word.start
-        contrasted = contrasted and (rank in _PART or another)
+        contrasted = contrasted and (
+            rank in _PART
+            or (rank in _SUBJECT and another)
+            or (rank in _CONCLUSION and concluding[-1] > but.start())
+        )
         found.append(_Said(rank, place, word.label, word.strength == 2, contrasted))
     return found
 
@@ -252,10 +263,17 @@ def _without_options(statement: str, words: list[_Word]) -> list[_Word]:
     run: list[_Word] = []
     for word in words:
         if run and not (_RUN.fullmatch(statement[run[-1].end : word.start]) and word.strength == 2):
-            kept += [] if _is_options(statement, run) else run
+            kept += _chosen(statement, run)
             run = []
         run.append(word)
-    return kept + ([] if run and _is_options(statement, run) else run)
+    return kept + _chosen(statement, run)
+
+
+def _chosen(statement: str, run: list[_Word]) -> list[_Word]:
+    """The words of a run that count: of options only a last one that repeats an earlier one."""
+    if not run or not _is_options(statement, run):
+        return run
+    return run[-1:] if run[-1].label in {word.label for word in run[:-1]} else []
 
 
 def _is_options(statement: str, run: list[_Word]) -> bool:

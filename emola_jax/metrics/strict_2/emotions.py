@@ -21,6 +21,12 @@ _MISSPELT = sorted(
 _LETTERS = re.compile(r'[A-Za-z]{5,14}')
 _LETTER = re.compile(r'[^\W\d_]')
 _MOST_WORDS = 300
+_OPTION = re.compile(
+    r'(?:^|(?<=[\s(]))(?P<letter>[A-Ga-g])[).:]\s?(?P<word>[A-Za-z]{3,12})\b', re.M
+)
+_CHOICE = re.compile(
+    r'\b(?i:answer|choice|option)\b(?:\s+is)?\s?:?\s?\(?(?P<letter>[A-G])\)?[.\s]*$'
+)
 
 
 def read(answer: str) -> int | None:
@@ -28,6 +34,8 @@ def read(answer: str) -> int | None:
     text = texts.plain(texts.answered(answer))
     final = list(_FINAL.finditer(text))
     if final and (label := _of_text(text[final[-1].end() :])) is not None:
+        return label
+    if (label := _of_letter(text)) is not None:
         return label
     label = _of_text(text)
     if label is None and not _LETTER.search(text):
@@ -55,6 +63,18 @@ def _of_prose(text: str) -> int | None:
     return (
         label if label is not None else conclusions.emotion(part for line in said for part in line)
     )
+
+
+def _of_letter(text: str) -> int | None:
+    """The option that an answer names by its letter: 'A) happiness B) sadness. Answer: B'."""
+    answer = _CHOICE.search(text)
+    if not answer:
+        return None
+    options = {
+        option['letter'].upper(): shares.label_of(option['word'])
+        for option in _OPTION.finditer(text)
+    }
+    return options.get(answer['letter'].upper()) if len(options) > 1 else None
 
 
 def _of_emoji(answer: str) -> int | None:

@@ -41,6 +41,9 @@ _NOT_DONE = re.compile(
 )
 _IF = re.compile(r'\bif\s+(?:\w+\s+)?$', re.I)
 _WERE = re.compile(r'\s*(?:\([^()]{0,40}\)\s*)?(?:were|was|had)\b', re.I)
+_LIKEWISE = re.compile(
+    r'[,\s](?:just\s+)?as\s+(?:is|are|was|were|does|do)\s+$', re.I
+)  # 'as is AU12'
 _AND = re.compile(r'\s*,?\s*(?:and|or|nor|&)\s*', re.I)
 _VALUE_OF_ALL = re.compile(r'\s*[:=]|[\u3400-\u9fff]')
 _IF_IT_WERE = re.compile(r'\bwould\s+(?:be|have\s+been)\s+$', re.I)
@@ -225,7 +228,7 @@ def _of_statement(
         [*negation.denied_spans(statement), *revisions.first_thoughts(statement, behind)]
     )
     ignorant = negation.ignorant_spans(statement)
-    side, denied_run = section, False
+    side, denied_run, present = section, False, True
     for i, (place, value) in enumerate(zip(places, values, strict=True)):
         own = verdicts.of_head(_OWN_HEAD.match(statement, place.mention.start)[0])
         if head := _HEAD.search(place.before[-100:]):
@@ -251,6 +254,9 @@ def _of_statement(
                 denied = negation.is_denied(start, spans) if described is None else not described
                 denied = denied or _is_still(au, place) or (place.ends and denies_it(behind))
                 said.append(Claim(au, not denied, known=known))
+        if said and _LIKEWISE.search(place.before[-20:]):
+            said = [replace(claim, present=present) for claim in said]
+        present = said[-1].present if said else present
         yield said
 
 

@@ -20,7 +20,11 @@ Span = scopes.Span
 _NOUN_NEGATOR = (
     r'no|without|neither|nor|lack(?:s|ed|ing)?(?:\s+of)?|absence\s+of|devoid\s+of'
     r'|in\s+(?:place|lieu)\s+of|what\s+(?:looks|seems|appears|looked|seemed|appeared)\s+(?:to\s+be|like)'
-    r'|resembl(?:es?|ing)|(?:\bi\s+)?doubt(?:\s+(?:that|if|whether))?'
+    r'|(?:usually|typically|often|commonly|normally|generally)\s+(?:\w+\s+){0,2}?'
+    r'(?:paired|accompanied|combined|coupled|associated|linked|together)\s+(?:with|by)'
+    r'|(?:prevent|hinder|imped|block|hamper|frustrat)\w*\s+(?:(?:an?|the|any|us|me)\s+)?(?:\w+\s+)?'
+    r'(?:assessment|evaluation|coding|judge?ment|detection|view|reading|analysis|estimation|seeing|assessing|judging)(?:\s+of)?'
+    r'|(?:reverse|antithesis)\s+of|resembl(?:es?|ing)|(?:\bi\s+)?doubt(?:\s+(?:that|if|whether))?'
     r'|(?:doubtful|unlikely|improbable|questionable)\s+(?:that|if|whether)'
     r'|free\s+(?:of|from)'
     r'|rather\s+than|instead\s+of|as\s+opposed\s+to|unlike|anything\s+but|far\s+from'
@@ -47,14 +51,25 @@ _NEGATOR = re.compile(
 )
 _RESULT = re.compile(r':|,\s*(?:namely|so|hence|thus|i\.e\.|that\s+is|in\s+other\s+words)\b', re.I)
 _RESULT_CLAUSE = re.compile(r':\s(?=(?:it|he|she|they|this|that)\b)', re.I)
+# 'AU12, however, is not': what stands between commas parts no subject from its verb.
+_PARENTHESIS = re.compile(
+    r',\s(?:however|though|on\s+the\s+other\s+hand|in\s+contrast|by\s+contrast|meanwhile|in\s+turn|instead|for\s+its\s+part|I\s+think)\s?,',
+    re.I,
+)
+_APPOSITION = re.compile(
+    r',\s(?:typically|usually|often|normally|commonly|generally|known|associated)\s[^,;.:\d]{1,80},'
+    r'(?=\s(?:is|are|was|were|does|do|has|have|seems?|appears?|remains?|can|could|cannot)\b)',
+    re.I,
+)
 _COMPARING = re.compile(
-    r'opposite|unlike|instead|rather|as\s|in\s|contrary|differ|distinct|far\s|anything|by\s'
+    r'opposite|reverse|antithesis|unlike|instead|rather|as\s|in\s|contrary|differ|distinct|far\s|anything|by\s'
     r'|neither|nor',
     re.I,
 )
 # These hold a negator and deny nothing.
 _AFFIRMING = re.compile(
-    r'\bnot\s+(?:only|just|merely|simply|solely|without|surprisingly|to\s+mention)\b'
+    r"\bnot\s+(?:all|every|each)\b|\b(?:not|\w{2,9}n['’]t)\s+(?:only|just|merely|simply|solely)\b"
+    r'|\bnot\s+(?:only|just|merely|simply|solely|without|surprisingly|to\s+mention)\b'
     rf'|\bnot\s+(?:{tables.DEGREES})\b(?!\s+enough)'
     r'|\bnot\s+(?:as|so(?!\s+much)|nearly\s+as|very|too|particularly|fully|entirely'
     r'|especially)\s+\w+(?:\s+as)?\b'
@@ -77,7 +92,7 @@ PRESENT = (
     r'|expressed|coded|marked|happening|occurring|firing|fired|used|employed|needed'
     r'|required|necessary|warranted|genuine|real|sincere)'
 )
-_BE = r'(?:is|are|was|were|being|seems?|appears?|remains?|can|could|does|do|did|has|have|be|been|stays?)'
+_BE = r'(?:is|are|was|were|being|seems?|appears?|looks?|remains?|can|could|does|do|did|has|have|be|been|stays?)'
 _FILLER = (
     r'(?:be|been|being|to|appear|seem|look|at|all|very|that|any|in|quite|really|much|\w{2,20}ly)'
 )
@@ -119,7 +134,7 @@ _DENYING_TAILS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         rf'\b{_BE}{_FEW}\s+(?:absent|missing|lacking|inactive|unlikely|excluded|undetected'
-        r'|ruled\s+out|none|gone|non-?existent|out\s+of\s+(?:play|the\s+question|sight)|improbable|doubtful|contradicted|refuted|off|less\s+(?:likely|probable|plausible)|unclear'
+        r'|ruled\s+out|none|gone|negligible|non-?existent|out\s+of\s+(?:play|the\s+question|sight)|improbable|doubtful|contradicted|refuted|off|less\s+(?:likely|probable|plausible)|unclear'
         r'|questionable|at\s+rest|silent|quiet|idle|dormant|passive|unchanged|nowhere|uninvolved|unaffected'
         r'|at\s+(?:the\s+)?baseline|at\s+zero|in\s+doubt|below\s+threshold|unmoved)\b',
         rf"\b(?:(?:{_BE}\s+)?(?:not|never)|cannot|\w{{2,9}}n['’]t){_FEW}\s+{PRESENT}\b",
@@ -130,6 +145,11 @@ _DENYING_TAILS = tuple(
         rf"\b(?:(?:do|does|did|has|have|is|was)\s+not|never|\w{{2,9}}n['’]t)\s+(?:\w{{2,20}}ly\s+)?{_TAKES_PART}\b",
         r'\b(?:shows?|has|have|exhibits?|displays?)\s+no\s+(?:\w+\s+)?(?:activation|activity'
         r'|movement|contraction|intensity|change|sign|trace|involvement|increase|effect|evidence)\b',
+        r'\bis\s+out(?=\s*(?:$|[,;.)]))',
+        r'\btoo\s+(?:weak|faint|subtle|small|slight|little|low|minor)\s+(?:to|for)\s+(?:be\s+)?\w+(?!\s+(?:out|off)\b)',
+        rf"\b(?:not|\w{{2,9}}n['’]t)\s+(?:\w+\s+){{1,3}}enough\s+(?:to|for)\s+(?:be\s+|a\s+)?(?:cod|scor|count|qualif|mark|regist|call|list|includ|constitut)\w*",
+        rf'\b(?:(?:most|very|quite)\s+)?(?:probabl|likel|certainl|definitel|clearl|presumabl|apparentl|obviousl)y\s+not{_UNSAID}',
+        r'\b(?:minimal|negligible|weak|faint|slight|trace)\s+or\s+(?:absent|non-?existent|none)\b',
         r'\b(?:\w+\s+)?to\s+(?:absent|non-?existent|none|nil|zero)\b',
         r'\bnot\s+the\s+case\b',
         r'\b(?:barely|hardly|scarcely|minimally|only),?\s+if\s+at\s+all\b',
@@ -153,8 +173,11 @@ _LISTED = re.compile(
     re.I,
 )
 # 'AU26 is missing, AU25 is not': the second is there.
-_SHORT_DENIAL = re.compile(rf"(?:{_BE}\s+not|\w{{2,9}}n['’]t)\Z", re.I)
-_ABSENCE = re.compile(r'\b(?:absent|missing|inactive|lacking)\b\W+(?:\w+\W+){1,4}\Z', re.I)
+_SHORT_DENIAL = re.compile(rf"(?:{_BE}\s+not|cannot|\w{{2,9}}n['’]t)\Z", re.I)
+_ABSENCE = re.compile(
+    r'\b(?:absent|missing|inactive|lacking|(?:ruled|left)\s+out|excluded|dismissed)\b\W+(?:\w+\W+){1,4}\Z',
+    re.I,
+)
 _WEIGHED = re.compile(
     r'\b(?:considered|suspected|expected|examined|checked|evaluated|anticipated'
     r'|looked\s+for)\s*,?\s*'
@@ -198,6 +221,8 @@ def denied_spans(statement: str) -> list[Span]:
       Spans in the order of the text, which do not touch.
     """
     statement = statement.replace(' - ', ' — ')  # A dash ends a clause; a hyphen does not.
+    statement = _PARENTHESIS.sub(lambda aside: ' ' * len(aside[0]), statement)
+    statement = _APPOSITION.sub(lambda aside: ' ' * len(aside[0]), statement)
     statement = _RESULT_CLAUSE.sub('; ', statement)
     words = scopes.Words.of(statement)
     affirming = merged(found.span() for found in _AFFIRMING.finditer(statement))

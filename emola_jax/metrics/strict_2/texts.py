@@ -99,6 +99,8 @@ _DECIMAL_COMMAS = (
     re.compile(r'(?<![\d,.])(0),(\d{2,6})(?![\d,])'),
     re.compile(r'(\bAU[ _]?\d{1,2}\b[^\d\n:=]{0,40}[:=][ \t]?\d),(\d{1,6})(?![\d,])', re.I),
 )
+_SIGNED = re.compile(r'(?:^|(?<=[\s,;(]))\s?([-+])\s?(?=AUs?[ _]?\d)', re.I)
+_UNIT = re.compile(r'\bAUs?[ _]?\d', re.I)
 _UNDERLINE = re.compile(r'\s*(?:-{3,}|={3,})\s*')
 _ITEM = re.compile(
     r'\s*(?:[-*•●▪◦‣·–—#>|+✓✗\[]|\(?\d{1,2}[.)]\s|\(?[a-zA-Z][.)]\s|AUs?[\s_#:-]*\d'
@@ -200,15 +202,15 @@ def _underlined(rows: list[str]) -> list[str]:
 
 
 def _signed(rows: list[str]) -> list[str]:
-    """'+AU6', '-AU4' are marks where a text has both."""
-    signs = [re.match(r'\s*([-+])\s?(?=AU)', row) for row in rows]
-    if not ({sign[1] for sign in signs if sign} >= {'-', '+'}):
+    """'+AU6', '-AU4' are marks where a text has both, and signs no unit without one."""
+    signs = [sign[1] for row in rows for sign in _SIGNED.finditer(row)]
+    units = sum(len(_UNIT.findall(row)) for row in rows)
+    if set(signs) < {'-', '+'} or ('+' not in signs) or '-' not in signs:
         return rows
-    marks = {'+': f'{_YES} ', '-': f'{_NO} '}
-    return [
-        marks[sign[1]] + row[sign.end() :] if sign else row
-        for row, sign in zip(rows, signs, strict=True)
-    ]
+    alone = all(_SIGNED.match(row) for row in rows if _UNIT.search(row))
+    if not alone and len(signs) != units:
+        return rows
+    return [_SIGNED.sub(lambda sign: f' {_YES if sign[1] == "+" else _NO} ', row) for row in rows]
 
 
 def _unwrapped(rows: list[str]) -> list[str]:

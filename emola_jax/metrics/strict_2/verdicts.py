@@ -23,7 +23,8 @@ _NUMBER = re.compile(
 _LETTER = re.compile(r'(?:(?:intensity|level|grade)\s*:?\s*)?[A-E]', re.ASCII)
 _LETTER_WORD = re.compile(r"[^\W_]+(?:[-'][^\W_]+)*")
 _OF_A_NUMBER = re.compile(r'\b(?:not|no)\s+\d')
-_NOT_MUCH = re.compile(rf'\bnot\s+(?:{tables.DEGREES})\b')
+_NOT_MUCH = re.compile(rf"(?:\bnot|n't)\s+(?:only|just|merely|simply|{tables.DEGREES})\b")
+_NOT_ALL = re.compile(r'\bnot\s+(?:all|every|each)\b')
 _NOT_VERB = re.compile(r"(?:\w+n't|cannot)\Z")
 _LONGEST = 60
 _AROUND = ' \t\'"“”,;:!*`[]{}'
@@ -94,7 +95,8 @@ def of_head(text: str) -> bool | None:
     """Whether a head ('Present', 'AUs that are not active') affirms or denies what follows."""
     if len(text) > 2 * _LONGEST:
         return None
-    return _of_words(text.lower(), all_known=False)
+    text = text.lower()
+    return None if _NOT_ALL.search(text) else _of_words(text, all_known=False)
 
 
 def _of_words(text: str, *, all_known: bool = True) -> bool | None:
