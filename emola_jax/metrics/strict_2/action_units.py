@@ -34,6 +34,7 @@ _NONE = re.compile(
     rf'|visible|detected|observed)|inactive|absent)\b'
     r'|\b(?:present|active|activated|detected|observed|visible)\s*:\s*(?:none|nil)\b'
     r'|\bnone\s+(?:of\s+(?:them|these|those|the\s+above)\s+)?(?:is|are|was|were|seems?|appears?)\b'
+    rf'|\bneither\b[^.\n]{{0,60}}\bany\b[^.\n]{{0,20}}\b{_UNIT}\b'
     r'|\blist\b[^.\n]{0,40}\bis\s+empty\b|\bempty\s+list\b'
     r'|\bnothing\s+(?:is|was|seems|appears)\s+(?:activated|active|present|visible|detected'
     r'|engaged)\b'

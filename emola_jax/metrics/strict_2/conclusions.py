@@ -160,6 +160,8 @@ def _of_statement(statement: str, place: int) -> list[_Said]:
     final = tables.CONCLUSIONS['finals'].search(statement)
     but = _BUT.search(statement)
     another = _BUT_ANOTHER.search(statement) is not None
+    decisive = tables.CONCLUSIONS['decisive'].search(statement)
+    decided = decisive.start() if decisive and words[-1].start > decisive.end() else 0
     found = []
     for word in words:
         if final and word.start >= final.end():
@@ -167,7 +169,7 @@ def _of_statement(statement: str, place: int) -> list[_Said]:
         elif head is not None:
             rank = head
         else:
-            rank = _rank(statement, word, concluding)
+            rank = _rank(statement, word, [] if word.start < decided else concluding)
         contrasted = but is not None and but.start() < word.start
         contrasted = contrasted and (
             rank in _PART

@@ -82,7 +82,7 @@ _NEGATES = re.compile(
 )
 _ITSELF = re.compile(
     r"^\W*(?:(?:this|it|that|the|such)\b(?:\s+(?:action\s+unit|unit|au|action|movement|muscle|one))?\s+[^,;.]{0,40}?\b(?:not|n't|never|\w+n't)\s+"
-    r'[^,;.]{0,30}\b(?:present|active|activated|visible|seen|observed|evident|detected|engaged|apparent|involved|there|noticeable|displayed|shown)\b'
+    r'[^,;.]{0,30}\b(?:present|active|activated|visible|seen|observed|evident|detected|engaged|apparent|involved|there|noticeable|displayed|shown|the\s+case)\b'
     r'|(?:this|it|the\s+action)\b[^,;.]{0,40}\b(?:absent|inactive|missing|unlikely)\b'
     r'|(?:not|never|isn\'t|no\s+longer)\s+(?:\w+ly\s+|at\s+all\s+)?(?:present|active|activated|visible|seen|observed|evident|detected|engaged|apparent|involved|noticeable|displayed|shown|discernible|clear)\b'
     r'|(?:no|without|little\s+to\s+no|lack\s+of|absence\s+of)\s+(?:\w+\s+){0,3}(?:movement|activation|activity|sign|signs|evidence|indication|contraction|change|action|tension|involvement|trace)\b'

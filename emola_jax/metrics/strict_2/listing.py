@@ -40,6 +40,7 @@ _NOT_DONE = re.compile(
     r"\s*(?:\([^()]{0,60}\)\s*)?(?:(?:is|are|was|were)\s+not|isn't|aren't|wasn't)\s+(\w+)", re.I
 )
 _IF = re.compile(r'\bif\s+(?:\w+\s+)?$', re.I)
+_INVERTED = re.compile(r'(?:^|[,;:]\s*)(?:were|had)\s+$', re.I)  # 'Were AU6 active, …'
 _WERE = re.compile(r'\s*(?:\([^()]{0,40}\)\s*)?(?:were|was|had)\b', re.I)
 _LIKEWISE = re.compile(
     r'[,\s](?:just\s+)?as\s+(?:is|are|was|were|does|do)\s+$', re.I
@@ -57,6 +58,9 @@ _VALUE_LINE = re.compile(
 def merged(lines: list[str], finder: Finder) -> list[str]:
     """'AU4', 'No' in lines below one another is 'AU4: No'; so is 'AU4', 'present: no'."""
     found: list[str] = []
+    first = next((line for line in lines if line), '')
+    if verdicts.of_text(first) is not None and not finder(first):
+        return lines  # 'Active', 'AU4', 'Inactive', 'AU12' are heads.
     for line in lines:
         value = _VALUE_LINE.fullmatch(line) if line else None
         if found and value and verdicts.of_text(value['value']) is not None and not finder(line):
@@ -229,6 +233,7 @@ def _of_statement(
     )
     ignorant = negation.ignorant_spans(statement)
     side, denied_run, present = section, False, True
+    supposed = _supposed(places)
     for i, (place, value) in enumerate(zip(places, values, strict=True)):
         own = verdicts.of_head(_OWN_HEAD.match(statement, place.mention.start)[0])
         if head := _HEAD.search(place.before[-100:]):
@@ -249,7 +254,7 @@ def _of_statement(
             elif side is not None:
                 denied = side and negation.is_denied(start, spans)
                 said.append(Claim(au, side and not denied, explicit=not side))
-            elif not _is_supposed(place):
+            elif not supposed[i]:
                 described = describes(au, _description(place, behind)) if listed else None
                 denied = negation.is_denied(start, spans) if described is None else not described
                 denied = denied or _is_still(au, place) or (place.ends and denies_it(behind))
@@ -311,11 +316,20 @@ def _description(place: _Place, behind: str) -> str:
     return f'{own}. {behind}' if place.ends and own else behind if place.ends else own
 
 
+def _supposed(places: list[_Place]) -> list[bool]:
+    """Which units are only supposed; 'AU6 and AU12 would …' holds for both."""
+    found = [_is_supposed(place) for place in places]
+    for i in reversed(range(len(places) - 1)):
+        found[i] = found[i] or (found[i + 1] and _AND.fullmatch(places[i].after) is not None)
+    return found
+
+
 def _is_supposed(place: _Place) -> bool:
     """Whether the unit is only supposed: 'AU12 would lift the corners', 'it would be AU12 if'."""
     return bool(
         _CONDITIONAL.match(place.after)
         or _WOULD_MEAN.search(place.before[-40:])
+        or _INVERTED.search(place.before[-10:])
         or (_IF.search(place.before[-30:]) and _WERE.match(place.after))
         or (
             _IF_IT_WERE.search(place.before[-30:])

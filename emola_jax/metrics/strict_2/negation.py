@@ -24,6 +24,7 @@ _NOUN_NEGATOR = (
     r'(?:paired|accompanied|combined|coupled|associated|linked|together)\s+(?:with|by)'
     r'|(?:prevent|hinder|imped|block|hamper|frustrat)\w*\s+(?:(?:an?|the|any|us|me)\s+)?(?:\w+\s+)?'
     r'(?:assessment|evaluation|coding|judge?ment|detection|view|reading|analysis|estimation|seeing|assessing|judging)(?:\s+of)?'
+    r'|(?:little|scant|not\s+much|hardly\s+any|barely\s+any)\s+(?:evidence|signs?|indication|trace|support)\s+(?:of|for)'
     r'|(?:reverse|antithesis)\s+of|resembl(?:es?|ing)|(?:\bi\s+)?doubt(?:\s+(?:that|if|whether))?'
     r'|(?:doubtful|unlikely|improbable|questionable)\s+(?:that|if|whether)'
     r'|free\s+(?:of|from)'
@@ -53,7 +54,8 @@ _RESULT = re.compile(r':|,\s*(?:namely|so|hence|thus|i\.e\.|that\s+is|in\s+other
 _RESULT_CLAUSE = re.compile(r':\s(?=(?:it|he|she|they|this|that)\b)', re.I)
 # 'AU12, however, is not': what stands between commas parts no subject from its verb.
 _PARENTHESIS = re.compile(
-    r',\s(?:however|though|on\s+the\s+other\s+hand|in\s+contrast|by\s+contrast|meanwhile|in\s+turn|instead|for\s+its\s+part|I\s+think)\s?,',
+    r',\s(?:however|though|on\s+the\s+other\s+hand|in\s+contrast|by\s+contrast|meanwhile|in\s+turn|instead|for\s+its\s+part|I\s+think)\s?,'
+    r'|\s(?:however|though)\s(?=(?:is|are|was|were|does|do|has|have)\b)',
     re.I,
 )
 _APPOSITION = re.compile(
@@ -73,6 +75,7 @@ _AFFIRMING = re.compile(
     rf'|\bnot\s+(?:{tables.DEGREES})\b(?!\s+enough)'
     r'|\bnot\s+(?:as|so(?!\s+much)|nearly\s+as|very|too|particularly|fully|entirely'
     r'|especially)\s+\w+(?:\s+as)?\b'
+    r"|\bif\s+it\s+(?:weren['’]t|wasn['’]t|were\s+not|was\s+not)\s+for\b"
     r'|\bif\s+not\b|\bwhy\s+not\b'
     r"|\b(?:(?:is|are|was|were)\s+not|not|\w{2,9}n['’]t)\s+(?:\w{2,12}ly\s+)?(?:absent|inactive|missing|lacking|unlikely|without|in\s+doubt)\b"
     r'|\b(?:no|without)\s+(?:lack|absence|shortage|denying|mistaking|doubting|doubts?|way\s+around)\b(?:\s+of\b)?'
@@ -134,7 +137,7 @@ _DENYING_TAILS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         rf'\b{_BE}{_FEW}\s+(?:absent|missing|lacking|inactive|unlikely|excluded|undetected'
-        r'|ruled\s+out|none|gone|negligible|non-?existent|out\s+of\s+(?:play|the\s+question|sight)|improbable|doubtful|contradicted|refuted|off|less\s+(?:likely|probable|plausible)|unclear'
+        r'|ruled\s+out|none|gone|impossible|negligible|non-?existent|out\s+of\s+(?:play|the\s+question|sight)|improbable|doubtful|contradicted|refuted|off|less\s+(?:likely|probable|plausible)|unclear'
         r'|questionable|at\s+rest|silent|quiet|idle|dormant|passive|unchanged|nowhere|uninvolved|unaffected'
         r'|at\s+(?:the\s+)?baseline|at\s+zero|in\s+doubt|below\s+threshold|unmoved)\b',
         rf"\b(?:(?:{_BE}\s+)?(?:not|never)|cannot|\w{{2,9}}n['’]t){_FEW}\s+{PRESENT}\b",

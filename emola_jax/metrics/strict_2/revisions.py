@@ -26,6 +26,7 @@ _JOINT = re.compile(r'[\s,;/&+()]*(?:(?:and|or)\b\s*)?', re.I)
 _BREAK = re.compile(r'\s*(?:[-–—,(]|\.{2,})\s*$')
 _OPENING = re.compile(r'\W*(?:(?:so|now|okay|ok|well)\W+)?', re.I)
 _ASIDE_ENDS = re.compile(r'[)\s]*(?:[,;:)\]–—-]|(?:I|we|only|just|none|one)\b)', re.I)
+_NO_BUT = re.compile(r"\W*no,\s+(?:it(?:'s|\s+is)\s+|rather\s+)?", re.I)
 _FEWEST = 2
 _HEAD = re.compile(r'[A-Za-z][\w\s()]{0,40}:')
 _REACH = 240
@@ -121,6 +122,8 @@ def corrects(statement: str) -> bool:
 
 def replaced(statement: str, first: Mention) -> int:
     """How many of the units before it a correction takes back: 0, 1 (the last) or all (-1)."""
+    if _NO_BUT.fullmatch(statement[: first.start]) and not statement[first.end :].strip(' .!'):
+        return 1  # 'AU6 … no, AU7.'
     found = tables.RETRACTIONS.match(statement.lstrip(' "\'(['))
     if not found:
         return 0

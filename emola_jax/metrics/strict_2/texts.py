@@ -84,6 +84,9 @@ _EMPHASIS = re.compile(r'\*+|`+|~~|__+|(?<!\w)_(?=\w)|(?<=\w)_(?!\w)')
 _FENCE = re.compile(r'^\s*(?:```|~~~).*$')
 _SPELLED = (
     (re.compile(r'(?<![A-Za-z])A\.\s?U\.(?=\s{0,5}\d)', re.I), 'AU'),
+    (re.compile(r'\s?(?:>=?|≥)\s?(?:the\s)?(?:threshold|cut-?off)\b', re.I), ': present'),
+    (re.compile(r'\s?(?:<=?|≤)\s?(?:the\s)?(?:threshold|cut-?off)\b', re.I), ': absent'),
+    (re.compile(r'[ \t]?\.{3}[ \t]?(?=\w{2,12}[ \t]*$)', re.M), ': '),
     (re.compile(r'\b(?:no\.|number|nr\.)\s{0,5}(?=\d)', re.I), ''),
 )
 # 'AUs: 6 (0.9), 12 (0.95)' gives every number the word.
