@@ -7,6 +7,7 @@ name an emotion beat hints of one; what only might hold, or was conceded, comes 
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -157,6 +158,11 @@ def _of_statement(statement: str, place: int) -> list[_Said]:
         return _of_no_emotion(statement, place)
     head = _head(statement, words[0])
     concluding = [m.start() for m in tables.CONCLUSIONS['markers'].finditer(statement)]
+    lesser = sorted(
+        found.span()
+        for pattern in (tables.CONCLUSIONS['lesser'], tables.FIRST_THOUGHTS)
+        for found in pattern.finditer(statement)
+    )
     final = tables.CONCLUSIONS['finals'].search(statement)
     but = _BUT.search(statement)
     another = _BUT_ANOTHER.search(statement) is not None
@@ -169,7 +175,7 @@ def _of_statement(statement: str, place: int) -> list[_Said]:
         elif head is not None:
             rank = head
         else:
-            rank = _rank(statement, word, [] if word.start < decided else concluding)
+            rank = _rank(statement, word, [] if word.start < decided else concluding, lesser)
         contrasted = but is not None and but.start() < word.start
         contrasted = contrasted and (
             rank in _PART
@@ -180,12 +186,13 @@ def _of_statement(statement: str, place: int) -> list[_Said]:
     return found
 
 
-def _rank(statement: str, word: _Word, concluding: list[int]) -> int:
-    clause = _clause(statement, word.start)
+def _rank(statement: str, word: _Word, concluding: list[int], lesser: list[negation.Span]) -> int:
+    first = bisect.bisect_left(lesser, (_clause_start(statement, word.start), 0))
+    weighed = first < len(lesser) and lesser[first][1] <= word.start
     after = statement[word.end : word.end + 40]
     mark = _CLAUSE.search(after)
     later = tables.CONCLUSIONS['lesser_after'].search(after[: mark.start()] if mark else after)
-    if later or tables.CONCLUSIONS['lesser'].search(clause) or tables.FIRST_THOUGHTS.search(clause):
+    if later or weighed:
         return _LESSER[word.strength]
     if concluding:
         return _CONCLUSION[word.strength]
@@ -203,12 +210,12 @@ def _is_about_parts(statement: str, end: int) -> bool:
     return False
 
 
-def _clause(statement: str, end: int) -> str:
-    """The words of a clause before `end`, with the conjunction that begins it."""
+def _clause_start(statement: str, end: int) -> int:
+    """Where the clause begins that has `end`, with the conjunction that begins it."""
     begin = max(0, end - _LONGEST_CLAUSE)
     for mark in _CLAUSE.finditer(statement, begin, end):
         begin = mark.start() if mark[0][0].isalpha() else mark.end()
-    return statement[begin:end]
+    return begin
 
 
 def _head(statement: str, first: _Word) -> int | None:

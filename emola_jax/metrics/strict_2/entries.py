@@ -90,9 +90,11 @@ _ITSELF = re.compile(
     re.I,
 )
 _NOT_IT = re.compile(
-    r'(?:(?:but|yet|however|actually|in fact|on closer inspection|on (?:a )?(?:closer|second) look|upon closer'
-    r" \w+|looking closer)\b,?\s+)?(?:it|this|that|they)\s+(?:(?:is|was|are|were|does|do|did)(?: not|n't)|(?:is|was|are|were)"
-    r' (?:absent|inactive|missing))\s*(?:present|active|activated|visible|there|the case|so|after all|seen|observed)?'
+    r'(?:(?:but|yet|however|actually|in fact|on closer inspection|on (?:a )?(?:closer|second) look'
+    r'|upon closer \w+|looking closer)\b,?\s+)?(?:it|this|that|they)\s+'
+    r"(?:(?:is|was|are|were|does|do|did)(?: not|n't)"
+    r'|(?:is|was|are|were) (?:absent|inactive|missing))'
+    r'\s*(?:present|active|activated|visible|there|the case|so|after all|seen|observed)?'
     r'\s*(?:$|[.,;])',
     re.I,
 )
@@ -118,7 +120,7 @@ def describes(au: int, description: str) -> bool | None:
 
 
 def denies_it(behind: str) -> bool:
-    """Whether the statements behind a unit begin by denying it: 'On a closer look it is not.'"""
+    """Whether the statements behind a unit begin by denying it, as 'On a closer look it is not'."""
     return _NOT_IT.match(behind) is not None
 
 

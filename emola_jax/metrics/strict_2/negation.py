@@ -95,7 +95,10 @@ PRESENT = (
     r'|expressed|coded|marked|happening|occurring|firing|fired|used|employed|needed'
     r'|required|necessary|warranted|genuine|real|sincere)'
 )
-_BE = r'(?:is|are|was|were|being|seems?|appears?|looks?|remains?|can|could|does|do|did|has|have|be|been|stays?)'
+_BE = (
+    r'(?:is|are|was|were|being|seems?|appears?|looks?|remains?|can|could|does|do|did|has'
+    r'|have|be|been|stays?)'
+)
 _FILLER = (
     r'(?:be|been|being|to|appear|seem|look|at|all|very|that|any|in|quite|really|much|\w{2,20}ly)'
 )
@@ -105,7 +108,10 @@ _TAKES_PART = (
     r'|apply|applies|exist|hold|reach\w*|meet|qualif\w+|kick\w*\s+in|engag\w+|mov(?:e|ed|ing)|trigger\w*|regist\w+'
     r'|manifest|emerge|materiali[sz]e|play\s+(?:a|any)\s+(?:role|part)|change[ds]?|activat(?:e|ed|ing)|respond\w*)'
 )
-_CODE_IT = r'(?:code|count|score|mark|include|label|list|consider|rate|annotate)\s+(?:it|them|this|that|these|those)'
+_CODE_IT = (
+    r'(?:code|count|score|mark|include|label|list|consider|rate|annotate)\s+'
+    r'(?:it|them|this|that|these|those)'
+)
 # 'AU6 is borderline and I would not code it', 'AU6 seemed active, but it is not.'
 _NOT_THAT = re.compile(
     rf"\b(?:(?:would|do|will|can|could|did)(?:\s+not|n['’]t)\s+{_CODE_IT}\b"
@@ -150,7 +156,7 @@ _DENYING_TAILS = tuple(
         r'|movement|contraction|intensity|change|sign|trace|involvement|increase|effect|evidence)\b',
         r'\bis\s+out(?=\s*(?:$|[,;.)]))',
         r'\btoo\s+(?:weak|faint|subtle|small|slight|little|low|minor)\s+(?:to|for)\s+(?:be\s+)?\w+(?!\s+(?:out|off)\b)',
-        rf"\b(?:not|\w{{2,9}}n['’]t)\s+(?:\w+\s+){{1,3}}enough\s+(?:to|for)\s+(?:be\s+|a\s+)?(?:cod|scor|count|qualif|mark|regist|call|list|includ|constitut)\w*",
+        r"\b(?:not|\w{2,9}n['’]t)\s+(?:\w+\s+){1,3}enough\s+(?:to|for)\s+(?:be\s+|a\s+)?(?:cod|scor|count|qualif|mark|regist|call|list|includ|constitut)\w*",
         rf'\b(?:(?:most|very|quite)\s+)?(?:probabl|likel|certainl|definitel|clearl|presumabl|apparentl|obviousl)y\s+not{_UNSAID}',
         r'\b(?:minimal|negligible|weak|faint|slight|trace)\s+or\s+(?:absent|non-?existent|none)\b',
         r'\b(?:\w+\s+)?to\s+(?:absent|non-?existent|none|nil|zero)\b',
@@ -261,19 +267,24 @@ def denied_spans(statement: str) -> list[Span]:
 
 def _without_exceptions(statement: str, spans: list[Span]) -> list[Span]:
     """What is denied, but for 'all AUs except AU12 are inactive'; 'all except AU4' denies AU4."""
-    kept = spans
-    for found in _EXCEPTED.finditer(statement):
-        start, end = found.span('units')
-        if spans:
-            kept = [
-                part
-                for first, last in kept
-                for part in ((first, min(last, start)), (max(first, end), last))
-                if part[0] < part[1]
-            ]
-        elif _ALL.search(statement):
-            kept = merged([*kept, (start, end)])
-    return kept
+    excepted = merged(found.span('units') for found in _EXCEPTED.finditer(statement))
+    if not excepted:
+        return spans
+    if not spans:
+        return excepted if _ALL.search(statement) else []
+    kept: list[Span] = []
+    i = 0
+    for first, last in spans:
+        while i < len(excepted) and excepted[i][1] <= first:
+            i += 1
+        j = i
+        while j < len(excepted) and excepted[j][0] < last:
+            kept.append((first, excepted[j][0]))
+            first = excepted[j][1]
+            j += 1
+        kept.append((first, last))
+        i = max(i, j - 1)
+    return [(first, last) for first, last in kept if first < last]
 
 
 def _names(denied: str) -> bool:

@@ -1,4 +1,4 @@
-"""What an answer names without claiming it: the question's list, first thoughts, what it takes back.
+"""What an answer names and does not claim: the question's list, first thoughts, corrections.
 
 Words and idioms are data (words.toml, `offered` and `revisions`).
 """

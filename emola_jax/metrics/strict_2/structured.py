@@ -62,7 +62,7 @@ def _balanced(text: str) -> list[tuple[int, int]]:
 
 
 def _closed(text: str) -> str:
-    """`text` with what was cut off at its end closed: '{"AU4": 1, "AU9": 1, "AU' is '{"AU4": 1, "AU9": 1}'."""
+    """`text` with what was cut off closed: '{"AU4": 1, "AU' is '{"AU4": 1}'."""
     start = next((found.start() for found in _BEGINS.finditer(text)), None)
     if start is None or len(text) - start > _LONGEST:
         return text
