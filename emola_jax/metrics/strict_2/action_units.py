@@ -34,6 +34,7 @@ _NONE = re.compile(
     rf'|visible|detected|observed)|inactive|absent)\b'
     r'|\b(?:present|active|activated|detected|observed|visible)\s*:\s*(?:none|nil)\b'
     r'|\bnone\s+(?:of\s+(?:them|these|those|the\s+above)\s+)?(?:is|are|was|were|seems?|appears?)\b'
+    r'|\bnone\s+of\s+(?:the\s+|these\s+|those\s+)?(?:\w+\s+)?units\b'
     rf'|\bneither\b[^.\n]{{0,60}}\bany\b[^.\n]{{0,20}}\b{_UNIT}\b'
     r'|\blist\b[^.\n]{0,40}\bis\s+empty\b|\bempty\s+list\b'
     r'|\bnothing\s+(?:is|was|seems|appears)\s+(?:activated|active|present|visible|detected'
@@ -54,7 +55,7 @@ _UNABLE = re.compile(
     r'(?:\s+\w+){0,4}?\s+(?:determined?|identify|identified|identifying|analy[sz]ed?'
     r'|assess(?:ed)?|tell|help|assist|provide|recogni[sz]ed?|inferr?e?d?'
     r'|evaluated?|process|say|judged?|comment|describe|estimated?|classif(?:y|ied)|view'
-    r'|confirm|know|make\s+out|name|list|read|see\s+(?:the|a|any)\s+(?:face|image|picture'
+    r'|confirm|know|name|list|read|see\s+(?:the|a|any)\s+(?:face|image|picture'
     r'|photo|person))\b'
     r'|\bto\s+determine\b|\bnot\s+sure\b|无法|不能|抱歉|\bplease\s+(?:provide|upload|share)\b',
     re.I,

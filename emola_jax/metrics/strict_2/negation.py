@@ -73,6 +73,7 @@ _AFFIRMING = re.compile(
     r"\bnot\s+(?:all|every|each)\b|\b(?:not|\w{2,9}n['’]t)\s+(?:only|just|merely|simply|solely)\b"
     r'|\bnot\s+(?:only|just|merely|simply|solely|without|surprisingly|to\s+mention)\b'
     rf'|\bnot\s+(?:{tables.DEGREES})\b(?!\s+enough)'
+    r"|\b\w{2,9}n['’]t\s+(?:as|so|very|too|particularly|fully|entirely|especially)\s+\w+\b"
     r'|\bnot\s+(?:as|so(?!\s+much)|nearly\s+as|very|too|particularly|fully|entirely'
     r'|especially)\s+\w+(?:\s+as)?\b'
     r"|\bif\s+it\s+(?:weren['’]t|wasn['’]t|were\s+not|was\s+not)\s+for\b"
@@ -99,9 +100,7 @@ _BE = (
     r'(?:is|are|was|were|being|seems?|appears?|looks?|remains?|can|could|does|do|did|has'
     r'|have|be|been|stays?)'
 )
-_FILLER = (
-    r'(?:be|been|being|to|appear|seem|look|at|all|very|that|any|in|quite|really|much|\w{2,20}ly)'
-)
+_FILLER = r'(?:be|been|being|to|appear|seem|look|at|all|very|that|any|in|quite|rather|really|much|\w{2,20}ly)'
 # 'AU2 does not join in', 'I would not code it'.
 _TAKES_PART = (
     r'(?:join(?:ed|ing)?(?:\s+in)?|tak(?:e|ing|en)\s+part|participat\w+|contribut\w+|com(?:e|ing)\s+into\s+play'
@@ -117,6 +116,7 @@ _NOT_THAT = re.compile(
     rf"\b(?:(?:would|do|will|can|could|did)(?:\s+not|n['’]t)\s+{_CODE_IT}\b"
     rf'|(?:but|yet|though)\s+(?:is|are|was|were|has|have|does|do)\s+(?:now\s+|then\s+)?(?:gone|absent|missing|disappeared'
     rf'|vanished|faded|relaxed|not(?:\s+{PRESENT})?)(?=\s*(?:$|[,;.)]|now\b))'
+    r"|(?:but|yet|though)\s+(?:is|are|was|were|does|do)n['’]t(?=\s*(?:$|[,;.)]))"
     r"|(?:it|this|they)\s+(?:is|was|are|were|does|do|did)(?:\s+not|n['’]t)(?:\s+(?:\w{2,20}ly|actually))?"
     rf'(?:\s+{PRESENT})?(?=\s*(?:$|[,;.)])))',
     re.I,

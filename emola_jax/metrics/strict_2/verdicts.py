@@ -24,6 +24,7 @@ _LETTER = re.compile(r'(?:(?:intensity|level|grade)\s*:?\s*)?[A-E]', re.ASCII)
 _LETTER_WORD = re.compile(r"[^\W_]+(?:[-'][^\W_]+)*")
 _OF_A_NUMBER = re.compile(r'\b(?:not|no)\s+\d')
 _NOT_MUCH = re.compile(rf"(?:\bnot|n't)\s+(?:only|just|merely|simply|{tables.DEGREES})\b")
+_SIDES = re.compile(r'\bon\s+(?:the\s+)?(?:left|right|both|one|either|each)\b(?:\s+sides?)?')
 _NOT_ALL = re.compile(r'\bnot\s+(?:all|every|each)\b')
 _NOT_VERB = re.compile(r"(?:\w+n't|cannot)\Z")
 _LONGEST = 60
@@ -44,7 +45,7 @@ def of_text(text: str) -> bool | None:
         return of_number(float(number['value']), number['of'] or '')
     if _LETTER.fullmatch(text):
         return True
-    return _of_words(text.lower())
+    return _of_words(_SIDES.sub('', text.lower()))
 
 
 def _stripped(text: str) -> str:
