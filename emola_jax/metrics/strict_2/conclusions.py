@@ -7,6 +7,7 @@ name an emotion beat hints of one; what only might hold, or was conceded, comes 
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -22,12 +23,12 @@ _CLAUSE = re.compile(
     re.I,
 )
 _NO_EMOTION = re.compile(
-    r"\b(?:no|not|without|lack(?:s|ing)?|absence|devoid|little|\w{2,9}n't)\s+"
+    r"\b(?:no|not|without|nothing(?:\s+\w+){0,6}?|lack(?:s|ing)?|absence|devoid|little|\w{2,9}n't)\s+"
     r'(?:(?:of|any|an?|to|show(?:s|ing)?|display(?:s|ing)?|express(?:es|ing)?|convey(?:s'
     r'|ing)?|have|has|having|particular|strong|clear|specific|obvious|apparent'
     r'|distinct|discernible|visible|real|much|facial|significant|noticeable|intense|overt'
     r'|pronounced|evident|emotional|or|single)\s+){0,5}'
-    r'(?:emotions?|expressions?|feelings?)\b(?!\s+(?:of|such|other|except|besides|than))',
+    r'(?:emotions?|expressions?|feelings?|emotional\s+(?:content|expression|display|tone|cues?))\b(?!\s+(?:of|such|other|except|besides|than))',
     re.I,
 )
 _CANNOT_BE_READ = re.compile(
@@ -43,6 +44,18 @@ _CANNOT_BE_READ = re.compile(
 _SUPPOSED = re.compile(r'\W+(?:\w+\s+){0,2}?(?:would|should)\b', re.I)
 _RUN = re.compile(r'\s*(?:,\s*(?:and|or)?|and|or|/|\||&|;|"|\'|\)|\()*\s*', re.I)
 _HEADED = re.compile(r"\s*(?P<head>[A-Za-z][\w\s'()-]{0,40}?)\s*(?::|\s[-–—]\s|=)\s*(?P<rest>.+)")
+_RANKING = re.compile(
+    r'\b(?:rank\w*|top|order\w*|likel\w+|descending)\b[^:]{0,30}:\s*(?:1\W{0,3})?(?P<word>[A-Za-z]+)',
+    re.I,
+)
+_BUT_ANOTHER = re.compile(
+    r'\b(?:but|yet|however),?\s+(?:the|a|an|he|she|it|they|this|his|her|their|its)\b', re.I
+)
+# What is written in the picture is not said of the face.
+_WRITTEN = re.compile(
+    r'\b(?:caption|sign|text|title|poster|banner|shirt|subtitle|headline)\b[^\'"]{0,30}[\'"][^"\']{1,80}[\'"]',
+    re.I,
+)
 _BUT = re.compile(r'\b(?:but|yet|however)\b', re.I)
 _SHORT = 4
 _LONGEST_CLAUSE = 300
@@ -115,7 +128,7 @@ def emotion(statements: Iterable[str]) -> int | None:
     last = rank in _LAST_WINS
     chosen = (max if last else min)(item.place for item in best)
     here = [item for item in best if item.place == chosen]
-    if rank in _PART and any(item.contrasted for item in here):
+    if rank in (*_PART, *_SUBJECT, *_CONCLUSION) and any(item.contrasted for item in here):
         here = [item for item in here if item.contrasted]
     if here[0].named or rank in (_FINAL, _LABEL):
         return here[0].label
@@ -127,21 +140,34 @@ def emotion(statements: Iterable[str]) -> int | None:
 def _of_statement(statement: str, place: int) -> list[_Said]:
     if is_echo(statement):
         return []
+    ranked = _RANKING.search(statement)
+    if ranked and (known := tables.EMOTION_WORDS.get(ranked['word'].lower())):
+        return [_Said(_LABEL, place, known[0], True)]
     spans = negation.denied_spans(statement)
     ignorant = negation.ignorant_spans(statement)
+    quoted = [found.span() for found in _WRITTEN.finditer(statement)]
     words = [
         word
         for word in _without_options(statement, _words(statement))
         if not negation.is_denied(word.start, spans)
         and not negation.is_denied(word.start, ignorant)
         and not _SUPPOSED.match(statement, word.end)
+        and not negation.is_denied(word.start, quoted)
     ]
     if not words:
         return _of_no_emotion(statement, place)
     head = _head(statement, words[0])
     concluding = [m.start() for m in tables.CONCLUSIONS['markers'].finditer(statement)]
+    lesser = sorted(
+        found.span()
+        for pattern in (tables.CONCLUSIONS['lesser'], tables.FIRST_THOUGHTS)
+        for found in pattern.finditer(statement)
+    )
     final = tables.CONCLUSIONS['finals'].search(statement)
     but = _BUT.search(statement)
+    another = _BUT_ANOTHER.search(statement) is not None
+    decisive = tables.CONCLUSIONS['decisive'].search(statement)
+    decided = decisive.start() if decisive and words[-1].start > decisive.end() else 0
     found = []
     for word in words:
         if final and word.start >= final.end():
@@ -149,18 +175,24 @@ def _of_statement(statement: str, place: int) -> list[_Said]:
         elif head is not None:
             rank = head
         else:
-            rank = _rank(statement, word, concluding)
+            rank = _rank(statement, word, [] if word.start < decided else concluding, lesser)
         contrasted = but is not None and but.start() < word.start
+        contrasted = contrasted and (
+            rank in _PART
+            or (rank in _SUBJECT and another)
+            or (rank in _CONCLUSION and concluding[-1] > but.start())
+        )
         found.append(_Said(rank, place, word.label, word.strength == 2, contrasted))
     return found
 
 
-def _rank(statement: str, word: _Word, concluding: list[int]) -> int:
-    clause = _clause(statement, word.start)
+def _rank(statement: str, word: _Word, concluding: list[int], lesser: list[negation.Span]) -> int:
+    first = bisect.bisect_left(lesser, (_clause_start(statement, word.start), 0))
+    weighed = first < len(lesser) and lesser[first][1] <= word.start
     after = statement[word.end : word.end + 40]
     mark = _CLAUSE.search(after)
     later = tables.CONCLUSIONS['lesser_after'].search(after[: mark.start()] if mark else after)
-    if later or tables.CONCLUSIONS['lesser'].search(clause):
+    if later or weighed:
         return _LESSER[word.strength]
     if concluding:
         return _CONCLUSION[word.strength]
@@ -171,18 +203,19 @@ def _rank(statement: str, word: _Word, concluding: list[int]) -> int:
 
 def _is_about_parts(statement: str, end: int) -> bool:
     """Whether what is said at `end` is said of brows or lips, not of the person or the face."""
-    for said in reversed(_WORD.findall(statement[max(0, end - _LONGEST_CLAUSE) : end].lower())):
+    for word in reversed(_WORD.findall(statement[max(0, end - _LONGEST_CLAUSE) : end].lower())):
+        said = word if word in tables.SUBJECTS else word.removesuffix("'s")
         if said in tables.PARTS or said in tables.SUBJECTS:
             return said in tables.PARTS
     return False
 
 
-def _clause(statement: str, end: int) -> str:
-    """The words of a clause before `end`, with the conjunction that begins it."""
+def _clause_start(statement: str, end: int) -> int:
+    """Where the clause begins that has `end`, with the conjunction that begins it."""
     begin = max(0, end - _LONGEST_CLAUSE)
     for mark in _CLAUSE.finditer(statement, begin, end):
         begin = mark.start() if mark[0][0].isalpha() else mark.end()
-    return statement[begin:end]
+    return begin
 
 
 def _head(statement: str, first: _Word) -> int | None:
@@ -239,10 +272,17 @@ def _without_options(statement: str, words: list[_Word]) -> list[_Word]:
     run: list[_Word] = []
     for word in words:
         if run and not (_RUN.fullmatch(statement[run[-1].end : word.start]) and word.strength == 2):
-            kept += [] if _is_options(statement, run) else run
+            kept += _chosen(statement, run)
             run = []
         run.append(word)
-    return kept + ([] if run and _is_options(statement, run) else run)
+    return kept + _chosen(statement, run)
+
+
+def _chosen(statement: str, run: list[_Word]) -> list[_Word]:
+    """The words of a run that count: of options only a last one that repeats an earlier one."""
+    if not run or not _is_options(statement, run):
+        return run
+    return run[-1:] if run[-1].label in {word.label for word in run[:-1]} else []
 
 
 def _is_options(statement: str, run: list[_Word]) -> bool:

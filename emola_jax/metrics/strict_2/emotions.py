@@ -19,7 +19,14 @@ _MISSPELT = sorted(
     word for word, (_, strength) in tables.EMOTION_WORDS.items() if strength == 2 and len(word) >= 5
 )
 _LETTERS = re.compile(r'[A-Za-z]{5,14}')
+_LETTER = re.compile(r'[^\W\d_]')
 _MOST_WORDS = 300
+_OPTION = re.compile(
+    r'(?:^|(?<=[\s(]))(?P<letter>[A-Ga-g])[).:]\s?(?P<word>[A-Za-z]{3,12})\b', re.M
+)
+_CHOICE = re.compile(
+    r'\b(?i:answer|choice|option)\b(?:\s+is)?\s?:?\s?\(?(?P<letter>[A-G])\)?[.\s]*$'
+)
 
 
 def read(answer: str) -> int | None:
@@ -28,7 +35,11 @@ def read(answer: str) -> int | None:
     final = list(_FINAL.finditer(text))
     if final and (label := _of_text(text[final[-1].end() :])) is not None:
         return label
+    if (label := _of_letter(text)) is not None:
+        return label
     label = _of_text(text)
+    if label is None and not _LETTER.search(text):
+        return _of_emoji(answer)
     return label if label is not None or conclusions.has_word(text) else _of_misspelt(text)
 
 
@@ -52,6 +63,23 @@ def _of_prose(text: str) -> int | None:
     return (
         label if label is not None else conclusions.emotion(part for line in said for part in line)
     )
+
+
+def _of_letter(text: str) -> int | None:
+    """The option that an answer names by its letter: 'A) happiness B) sadness. Answer: B'."""
+    answer = _CHOICE.search(text)
+    if not answer:
+        return None
+    options = {
+        option['letter'].upper(): shares.label_of(option['word'])
+        for option in _OPTION.finditer(text)
+    }
+    return options.get(answer['letter'].upper()) if len(options) > 1 else None
+
+
+def _of_emoji(answer: str) -> int | None:
+    """The emotion of the first face in an answer of emoji alone."""
+    return next((tables.EMOJI[char] for char in answer if char in tables.EMOJI), None)
 
 
 def _near(word: str) -> str | None:

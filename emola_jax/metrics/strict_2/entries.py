@@ -6,13 +6,16 @@ import re
 
 from emola_jax.metrics.strict_2 import tables, verdicts
 
-_PARTS = re.compile(r'[:=()|–—;,?>]+|\s-+(?=\s|$)|^\s*-+|\[|\]')
-_TIED = re.compile(r'\s*(?:[)"\'\]]\s*)?(?:[:=(|–—>\[]|-+\s|\s-|-)')
-_NOT_SO = re.compile(
-    r'not\s+(?!only|very|so|too|just|strong|much|exaggerated|pronounced|symmetric|fully|sure|as\b)[a-z]+',
+_PARTS = re.compile(
+    r'[:=()|–—;,?>]+|\s-+(?=\s|$)|^\s*-+|\[|\]|(?<!not )\b(?:since|because|due\s+to|owing\s+to|as\s+the)\b',
     re.I,
 )
-_SIGN = re.compile(r'["\']?\s*[:=(]\s*([+-])\s*[,;.)]?\s*')
+_TIED = re.compile(r'\s*(?:[)"\'\]]\s*)?(?:[:=(|–—>\[]|-+\s|\s-|-)')
+_NOT_SO = re.compile(
+    rf'not\s+(?!only|very|so|too|just|much|fully|sure|as\b|{tables.DEGREES})[a-z]+',
+    re.I,
+)
+_SIGN = re.compile(r'["\']?\s*[:=(\[]\s*([+-])\s*[,;.)\]]?\s*')
 # 'The nose is wrinkled, but not strongly' gives no value.
 _AFTERTHOUGHT = re.compile(r',\s*\S+\s+\S[^,:;()|]*$')
 _SET = re.compile(r'\s*[)"\'\]]?\s*(?:[:=|>]|[-–—]\s)')
@@ -79,11 +82,20 @@ _NEGATES = re.compile(
 )
 _ITSELF = re.compile(
     r"^\W*(?:(?:this|it|that|the|such)\b(?:\s+(?:action\s+unit|unit|au|action|movement|muscle|one))?\s+[^,;.]{0,40}?\b(?:not|n't|never|\w+n't)\s+"
-    r'[^,;.]{0,30}\b(?:present|active|activated|visible|seen|observed|evident|detected|engaged|apparent|involved|there|noticeable|displayed|shown)\b'
+    r'[^,;.]{0,30}\b(?:present|active|activated|visible|seen|observed|evident|detected|engaged|apparent|involved|there|noticeable|displayed|shown|the\s+case)\b'
     r'|(?:this|it|the\s+action)\b[^,;.]{0,40}\b(?:absent|inactive|missing|unlikely)\b'
     r'|(?:not|never|isn\'t|no\s+longer)\s+(?:\w+ly\s+|at\s+all\s+)?(?:present|active|activated|visible|seen|observed|evident|detected|engaged|apparent|involved|noticeable|displayed|shown|discernible|clear)\b'
     r'|(?:no|without|little\s+to\s+no|lack\s+of|absence\s+of)\s+(?:\w+\s+){0,3}(?:movement|activation|activity|sign|signs|evidence|indication|contraction|change|action|tension|involvement|trace)\b'
     r'|absent|inactive|none\b)',
+    re.I,
+)
+_NOT_IT = re.compile(
+    r'(?:(?:but|yet|however|actually|in fact|on closer inspection|on (?:a )?(?:closer|second) look'
+    r'|upon closer \w+|looking closer)\b,?\s+)?(?:it|this|that|they)\s+'
+    r"(?:(?:is|was|are|were|does|do|did)(?: not|n't)"
+    r'|(?:is|was|are|were) (?:absent|inactive|missing))'
+    r'\s*(?:present|active|activated|visible|there|the case|so|after all|seen|observed)?'
+    r'\s*(?:$|[.,;])',
     re.I,
 )
 _AT_REST = re.compile(
@@ -105,6 +117,11 @@ def describes(au: int, description: str) -> bool | None:
         denies |= said is False
         affirms |= said is True
     return True if affirms else False if denies else None
+
+
+def denies_it(behind: str) -> bool:
+    """Whether the statements behind a unit begin by denying it, as 'On a closer look it is not'."""
+    return _NOT_IT.match(behind) is not None
 
 
 def _clause(au: int, clause: str) -> bool | None:

@@ -15,10 +15,12 @@ _GAP = r'(?:[ _#:.\-]|\((?:AUs?)?\)?){0,6}'
 _THOSE = (
     r'(?: (?:that|which|present|active|activated|visible|involved|engaged|shown|displayed|observed'
     r'|detected|seen|conveyed|by|in|this|the|image|face|person|are|were|include|being|here'
+    r'|found|identified|to|check|assess|for|listed|asked|about|considered|possible|confirmed|scored|coded'
+    r'|not|inactive|absent|missing|off|on|undetected'
     r'|following'
     r'|as|follows)){1,12}'
 )
-_AND = r'(?: ?,(?: ?and| ?or| ?&)?| and| or| &| \+)'
+_AND = r'(?: ?,(?: ?and| ?or| ?&)?| and/or| and| or| &| \+)'
 # What stands in brackets is passed over only where the list goes on behind it.
 _ASIDE = rf'(?:[A-E](?![A-Za-z]))?(?: ?\([^()\d]{{0,60}}\)(?={_AND} ?\d))?'
 _CODE = re.compile(
@@ -37,12 +39,13 @@ _PLURAL = re.compile(r'AUs|units', re.IGNORECASE)
 _RANGE = re.compile(r'(\d+)(?:[-–](?:AU ?)?|(?: [-–] | through )AU ?)(\d+)', re.IGNORECASE)
 _WIDEST = 6
 _NUMBER = re.compile(r'\d+')
-# What may follow the last number of 'AU 1, 2 and 5 …': anything but the thing that it counts.
-_NOT_COUNTING = re.compile(
-    r'\s*(?:$|[^\w\s]|(?:is|are|was|were|and|or|with|which|that|both|together|being|in|at|as|to'
-    r'|indicat\w+|suggest\w*|show\w*|appear\w*|seem\w*|activ\w+|present|absent|visible|engaged'
-    r'|may|might|can|could|will|would|must|should|do|does|did|have|has|all|each|combine\w*|work\w*'
-    r'|express\w*|reflect\w*|convey\w*|contribut\w*|point\w*|AU\w*)\b)',
+# What follows the last number of 'AU12 and 3 others': it counts something, and is no unit.
+_COUNTING = re.compile(
+    r'\s+(?:more\b|others?\b|further\b|additional\b|different\b|out\s+of\b|of\s+(?:the|them|these|those|\d)|'
+    r'(?!(?:is|was|does|has|as|this|plus|thus|always|perhaps|AUs|'
+    r'(?:appear|seem|suggest|indicate|show|express|reflect|convey|contribute|point|combine|work|join|act|fire'
+    r'|remain|stay|look|give|make|mean|produce|create|help|form|raise|lower|pull|lift)s)\b)'
+    r'(?:\w{1,20}\s)?[a-z]{2,20}s\b(?!\s+(?:is|are)\b))',
     re.IGNORECASE,
 )
 _NAME = re.compile(
@@ -55,6 +58,12 @@ _NAME_ASIDE = re.compile(
     r'\s*(?:[-–—:]\s*|\(\s*)?(?<![A-Za-z])(?:'
     + '|'.join(sorted(tables.KEY_NAMES, key=len, reverse=True))
     + r')(?![A-Za-z])(?!\s*\?)(?:\s*\))?',
+    re.IGNORECASE,
+)
+_NUMBER_ASIDE = re.compile(
+    r'(?P<name>(?<![A-Za-z])(?:'
+    + '|'.join(sorted(tables.AU_OF_NAME, key=len, reverse=True))
+    + r'))\s?\(#?\d{1,2}\)',
     re.IGNORECASE,
 )
 _CODE_ASIDE = re.compile(r'\(\s*(AUs?[\s_#-]?\d{1,3})\s*\)', re.IGNORECASE)
@@ -99,6 +108,11 @@ def without_names(statement: str) -> str:
     return _NAME_ASIDE.sub('', _CODE_ASIDE.sub(r' \1', statement))
 
 
+def without_numbers(statement: str) -> str:
+    """`statement` with numbers in brackets beside FACS names left out: 'Dimpler (14): yes'."""
+    return _NUMBER_ASIDE.sub(r'\g<name>', statement)
+
+
 def of_codes(statement: str) -> list[Mention]:
     """Codes of a statement."""
     return [Mention(_numbers(m), m.start(), m.end()) for m in _CODE.finditer(statement)]
@@ -120,6 +134,6 @@ def _numbers(mention: re.Match[str]) -> tuple[int, ...]:
             found += range(int(first), int(last))
     items = [int(number) for number in _NUMBER.findall(mention['list'])]
     behind = mention.string[mention.end() : mention.end() + 40]
-    if items and not _PLURAL.search(mention['word']) and not _NOT_COUNTING.match(behind):
+    if items and not _PLURAL.search(mention['word']) and _COUNTING.match(behind):
         items.pop()
     return tuple(au for au in [*found, *items] if au in AU_NAMES)

@@ -127,7 +127,7 @@ def _member(
         verdict = _verdict(item)
         yield Claim(au, present is not False if verdict is None else verdict, explicit=True)
         return
-    if _ASIDE.fullmatch(key):
+    if _ASIDE.fullmatch(key) and not _holds_units(item):
         return
     head = verdicts.of_head(_spaced(key))
     of_units = bool(_OF_UNITS.search(_spaced(key))) or head is not None
@@ -135,6 +135,15 @@ def _member(
         yield from _walk(item, read, units=of_units, present=present if head is None else head)
     elif isinstance(item, str):
         yield from _walk(item, read, units=False, present=present)
+
+
+def _holds_units(item: Any) -> bool:
+    """Whether an object has action units with values; one that explains them has texts."""
+    return isinstance(item, dict) and any(
+        _holds_units(value)
+        or (au_of_key(str(key)) is not None and not isinstance(value, str | list))
+        for key, value in item.items()
+    )
 
 
 def _verdict(item: Any) -> bool | None:

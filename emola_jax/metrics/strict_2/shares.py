@@ -10,10 +10,12 @@ from emola_jax.metrics.strict_2 import layout, tables, verdicts
 _WORD = re.compile(r'[^\W\d_]+')
 _NUMBER_FIRST = re.compile(r'(?P<share>\d{1,3}(?:\.\d{1,4})?\s?%)\s+(?:\w+\s+)?(?P<word>[A-Za-z]+)')
 _WORD_FIRST = re.compile(
-    r'(?<![A-Za-z])(?P<word>[A-Za-z]+)["\']?\s*(?:\([^()\d]{0,30}\)\s*)?(?:[:=(|–—>-]|\bis\b|\bat\b|\s){1,4}\s*["\']?'
+    r'(?<![A-Za-z])(?P<word>[A-Za-z]+)["\']?\s*(?:\([^()\d]{0,30}\)\s*)?'
+    r'(?:[:=(|–—>-]|\bis\b|\bat\b|\s){1,4}\s*["\']?'
     r'(?P<share>\d{1,3}(?:\.\d{1,6})?\s?(?:%|/\s?\d{1,3}|out of \d{1,3})?(?![\d.]\d)'
+    r'(?!(?<=\s\d)[.)]\s+[A-Za-z])'
     r'|[✓✗]|(?:(?<=[:=(|>-])|(?<=[:=(|>-]\s))(?:yes|no|true|false|present|absent|none|high|low|medium|moderate|strong|weak'
-    r'|minimal|slight|mild|some)\b(?!\s+[a-z]))',
+    r'|minimal|slight|mild|some)\b(?![ \t]+[a-z]))',
     re.I,
 )
 _MARK_FIRST = re.compile(r'(?P<share>[✓✗])\s*(?P<word>[A-Za-z]+)')

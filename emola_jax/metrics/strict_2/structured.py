@@ -12,6 +12,7 @@ _OPENING, _CLOSING = '{[', '}]'
 _LONGEST = 20_000
 """Characters of one object; a longer one is read as text."""
 _DEEPEST = 40
+_BEGINS = re.compile(r'[{\[]\s*[{\["]')
 _REPAIRS = (
     (re.compile(r'(?m)(?<![:"\'/])//[^\n]*$'), ''),
     (re.compile(r',(?=\s*[}\]])'), ''),
@@ -27,6 +28,7 @@ def find(text: str) -> tuple[list[Any], str]:
     found: list[Any] = []
     rest: list[str] = []
     end = 0
+    text = _closed(text)
     for start, stop in _balanced(text):
         value = _parsed(text[start:stop])
         if isinstance(value, dict | list):
@@ -57,6 +59,32 @@ def _balanced(text: str) -> list[tuple[int, int]]:
             spans.append((start, position + 1))
         position += 1
     return spans
+
+
+def _closed(text: str) -> str:
+    """`text` with what was cut off closed: '{"AU4": 1, "AU' is '{"AU4": 1}'."""
+    start = next((found.start() for found in _BEGINS.finditer(text)), None)
+    if start is None or len(text) - start > _LONGEST:
+        return text
+    opened, ends, quoted = [], [], False
+    for position, char in enumerate(text[start:], start):
+        if char == '"':
+            quoted = not quoted
+        elif quoted:
+            continue
+        elif char in _OPENING:
+            opened.append(char)
+        elif char in _CLOSING and opened:
+            opened.pop()
+            if not opened:
+                return text
+        elif char == ',' and opened:
+            ends.append((position, ''.join(opened)))
+    for stop, still in [(len(text), ''.join(opened)), *reversed(ends[-2:])]:
+        closing = ''.join(_CLOSING[_OPENING.index(char)] for char in reversed(still))
+        if _parsed(text[start:stop].rstrip(' \n`') + closing) is not None:
+            return text[:stop].rstrip(' \n`') + closing
+    return text
 
 
 def _parsed(text: str) -> Any:

@@ -33,6 +33,11 @@ EMOTION_WORDS: dict[str, tuple[int, int]] = {
 }
 """Word -> label and strength (index into STRENGTHS)."""
 
+EMOJI = {
+    face: EMOTIONS.index(emotion)
+    for emotion, faces in _RAW['emotions']['emoji'].items()
+    for face in faces.split()
+}
 IDIOMS: tuple[tuple[re.Pattern[str], int | None, int], ...] = (
     *(
         (phrases(listed), EMOTIONS.index(emotion), strength)
@@ -52,7 +57,16 @@ CONCLUSIONS = {
 PARTS = frozenset(_RAW['conclusions']['parts'].split())
 SUBJECTS = frozenset(_RAW['conclusions']['subjects'].split())
 
+OFFERED = phrases(_RAW['offered']['before'])
+"""What comes before units that an answer only repeats from the question."""
+OFFERED_FIRST = phrases(_RAW['offered']['opening'])
+OFFERING_HEADS = phrases(_RAW['offered']['heads'])
+FIRST_THOUGHTS = phrases(_RAW['revisions']['first'])
+RETRACTIONS = phrases(_RAW['revisions']['retract'])
+
+DEGREES = '|'.join(_RAW['verdicts']['degrees'].split())
 DENYING = frozenset(_RAW['verdicts']['deny'].split())
+NEGATORS = frozenset(_RAW['verdicts']['negators'].split())
 AFFIRMING = frozenset(_RAW['verdicts']['affirm'].split())
 FILLER = frozenset(_RAW['verdicts']['filler'].split())
 GRADES: dict[str, float] = _RAW['verdicts']['graded']

@@ -31,8 +31,15 @@ _PLAIN_TAG = re.compile(
     re.I,
 )
 _ELEMENT = re.compile(
-    r'<(?P<name>\w{1,40})(?:\s[^<>]{0,100})?>(?P<content>[^<>]{0,300})</(?P=name)>'
+    r'<(?P<name>\w{1,40})(?P<attributes>\s[^<>]{0,100})?>(?P<content>[^<>]{0,300})</(?P=name)>'
 )
+_EMPTY = re.compile(
+    r'<(?P<name>\w{1,40})(?P<attributes>(?:\s+\w{1,20}=["\'][^"\'<>]{0,60}["\']){0,6})\s*/>'
+)
+_ATTRIBUTE = re.compile(r'(?P<key>\w+)=["\'](?P<value>[^"\'<>]*)["\']')
+_IDENTIFIES = re.compile(r'id|code|number|num|name|unit|au|n', re.I)
+# '●●●○○' is 3/5.
+_GAUGE = re.compile(r'(?P<full>[●★⭐■█▮⬤]{0,10})(?P<empty>[○☆□░▯◯]{0,10})')
 _OTHER_TAG = re.compile(r'</?[A-Za-z_][^<>]{0,100}>')
 
 _YES, _NO = '✓', '✗'
@@ -63,6 +70,9 @@ _BOX = re.compile(
     r'\[(?:(?P<set>[ \t]*[xX✓*][ \t]*)|[ \t]*✗?[ \t]*)\](?=[ \t]*(?:[A-Za-z]|[,;.\n]|$))',
     re.M,
 )
+_ROUND_BOX = re.compile(
+    r'^(?P<bullet>[ \t]*(?:[-*+•][ \t]+)?)\((?:(?P<set>[xX✓])|[ ]?)\)(?=[ \t]*[A-Za-z])', re.M
+)
 _BULLET = re.compile(
     r'^\s*(?:(?:[-*•●▪◦‣·–—>+]|#+|\(?\d{1,2}[.)]|\(?[a-zA-Z][.)])\s+)+(?=\S)'
     r'|^\s*[-*•●▪◦‣·–—]\s*(?=\*\*|__|`)'
@@ -74,8 +84,26 @@ _EMPHASIS = re.compile(r'\*+|`+|~~|__+|(?<!\w)_(?=\w)|(?<=\w)_(?!\w)')
 _FENCE = re.compile(r'^\s*(?:```|~~~).*$')
 _SPELLED = (
     (re.compile(r'(?<![A-Za-z])A\.\s?U\.(?=\s{0,5}\d)', re.I), 'AU'),
+    (re.compile(r'\s?(?:>=?|≥)\s?(?:the\s)?(?:threshold|cut-?off)\b', re.I), ': present'),
+    (re.compile(r'\s?(?:<=?|≤)\s?(?:the\s)?(?:threshold|cut-?off)\b', re.I), ': absent'),
+    (re.compile(r'[ \t]?\.{3}[ \t]?(?=\w{2,12}[ \t]*$)', re.M), ': '),
     (re.compile(r'\b(?:no\.|number|nr\.)\s{0,5}(?=\d)', re.I), ''),
 )
+# 'AUs: 6 (0.9), 12 (0.95)' gives every number the word.
+_VALUED = re.compile(
+    r'(?P<head>\b(?:AUs|action units)\b[^.\n:;,\d]{0,40}:?\s{0,3})'
+    r'(?P<list>\d{1,2}\s?\([^()\n]{1,40}\)(?:\s?(?:[,;]|\band\b)(?:\s?and\b)?\s?\d{1,2}\s?\([^()\n]{1,40}\)){1,30})',
+    re.I,
+)
+_VALUED_UNIT = re.compile(r'\d{1,2}(?=\s?\()')
+# '0,85' of a decimal comma: 'AU4: 0,85', '87,5 %'; the columns of '1,0,1' stay.
+_DECIMAL_COMMAS = (
+    re.compile(r'(?<![\d,.])(\d{1,3}),(\d{1,3})(?=\s?%)'),
+    re.compile(r'(?<![\d,.])(0),(\d{2,6})(?![\d,])'),
+    re.compile(r'(\bAU[ _]?\d{1,2}\b[^\d\n:=]{0,40}[:=][ \t]?\d),(\d{1,6})(?![\d,])', re.I),
+)
+_SIGNED = re.compile(r'(?:^|(?<=[\s,;(]))\s?([-+])\s?(?=AUs?[ _]?\d)', re.I)
+_UNIT = re.compile(r'\bAUs?[ _]?\d', re.I)
 _UNDERLINE = re.compile(r'\s*(?:-{3,}|={3,})\s*')
 _ITEM = re.compile(
     r'\s*(?:[-*•●▪◦‣·–—#>|+✓✗\[]|\(?\d{1,2}[.)]\s|\(?[a-zA-Z][.)]\s|AUs?[\s_#:-]*\d'
@@ -102,20 +130,38 @@ def answered(text: str) -> str:
 
 def plain(text: str) -> str:
     """`text` in one spelling: NFKC, plain quotes, one pair of check marks, no tags of HTML."""
+    text = _GAUGE.sub(_gauge, text)
     text = unicodedata.normalize('NFKC', text.translate(_CHARACTERS)).translate(_PLAIN_CHARACTERS)
     text = ''.join(
         c for c in text if c in '\n\t' or unicodedata.category(c) not in ('Cf', 'Cc', 'Mn')
     )
     text = _BLANKS.sub(lambda run: run[1] * 4, text)
-    text = _BOX.sub(_mark, _MARK.sub(r' \1 ', text))
+    text = _ROUND_BOX.sub(_mark, _BOX.sub(_mark, _MARK.sub(r' \1 ', text)))
     text = _LINE_TAG.sub('\n', text)
     text = _PLAIN_TAG.sub('', _CELL_TAG.sub(' | ', text))
     text = _BLANKS.sub(lambda run: run[1] * 4, text)
-    text = _ELEMENT.sub(r'\g<name>: \g<content>\n', text)
+    text = _ELEMENT.sub(lambda tag: f'{_titled(tag)}: {tag["content"]}\n', text)
+    text = _EMPTY.sub(lambda tag: f'{_titled(tag)}\n', text)
     text = _ARROW.sub(': ', _OTHER_TAG.sub(' ', text))
     for pattern, spelling in _SPELLED:
         text = pattern.sub(spelling, text)
-    return text
+    for comma in _DECIMAL_COMMAS:
+        text = comma.sub(r'\1.\2', text)
+    return _VALUED.sub(lambda run: run['head'] + _VALUED_UNIT.sub(r'AU\g<0>', run['list']), text)
+
+
+def _gauge(run: re.Match[str]) -> str:
+    full, whole = len(run['full']), len(run[0])
+    return f' {full}/{whole} ' if whole > 2 else run[0]
+
+
+def _titled(tag: re.Match[str]) -> str:
+    """The name of a tag with its attributes: 'au 4' of <au id="4">, or 'au 4 active: no'."""
+    parts = [tag['name']]
+    for attribute in _ATTRIBUTE.finditer(tag['attributes'] or ''):
+        key, value = attribute['key'], attribute['value']
+        parts.append(value if _IDENTIFIES.fullmatch(key) else f'{key}: {value}')
+    return ' '.join(parts)
 
 
 def lines(text: str) -> list[str]:
@@ -159,15 +205,15 @@ def _underlined(rows: list[str]) -> list[str]:
 
 
 def _signed(rows: list[str]) -> list[str]:
-    """'+AU6', '-AU4' are marks where a text has both."""
-    signs = [re.match(r'\s*([-+])\s?(?=AU)', row) for row in rows]
-    if not ({sign[1] for sign in signs if sign} >= {'-', '+'}):
+    """'+AU6', '-AU4' are marks where a text has both, and signs no unit without one."""
+    signs = [sign[1] for row in rows for sign in _SIGNED.finditer(row)]
+    units = sum(len(_UNIT.findall(row)) for row in rows)
+    if set(signs) < {'-', '+'} or ('+' not in signs) or '-' not in signs:
         return rows
-    marks = {'+': f'{_YES} ', '-': f'{_NO} '}
-    return [
-        marks[sign[1]] + row[sign.end() :] if sign else row
-        for row, sign in zip(rows, signs, strict=True)
-    ]
+    alone = all(_SIGNED.match(row) for row in rows if _UNIT.search(row))
+    if not alone and len(signs) != units:
+        return rows
+    return [_SIGNED.sub(lambda sign: f' {_YES if sign[1] == "+" else _NO} ', row) for row in rows]
 
 
 def _unwrapped(rows: list[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import itertools
 import re
 from typing import Any
 
@@ -16,12 +17,15 @@ _NUMBER = re.compile(
     r'(?:at\s+)?(?:(?:the|an?|with)?\s*(?:intensity|level|score|probability|prob|likelihood|confidence|value'
     r'|strength|grade|p)\s*(?:of|is|:|=)?\s*)?[~≈<>≥≤]?\s*'
     r'(?P<value>[-+]?\d{1,6}(?:\.\d{0,12})?|\.\d{1,12})\s*(?P<of>%|(?:/|out of)\s*\d{1,4}(?:\.0)?)?'
-    r'(?:\s+(?:intensity|level|points?))?',
+    r'(?:\s+(?:intensity|level|points?|likely|likelihood|probability|probable|chance|sure|certain|confident|confidence|confidence\s+level))?',
     re.IGNORECASE,
 )
 _LETTER = re.compile(r'(?:(?:intensity|level|grade)\s*:?\s*)?[A-E]', re.ASCII)
 _LETTER_WORD = re.compile(r"[^\W_]+(?:[-'][^\W_]+)*")
 _OF_A_NUMBER = re.compile(r'\b(?:not|no)\s+\d')
+_NOT_MUCH = re.compile(rf"(?:\bnot|n't)\s+(?:only|just|merely|simply|{tables.DEGREES})\b")
+_SIDES = re.compile(r'\bon\s+(?:the\s+)?(?:left|right|both|one|either|each)\b(?:\s+sides?)?')
+_NOT_ALL = re.compile(r'\bnot\s+(?:all|every|each)\b')
 _NOT_VERB = re.compile(r"(?:\w+n't|cannot)\Z")
 _LONGEST = 60
 _AROUND = ' \t\'"“”,;:!*`[]{}'
@@ -41,7 +45,7 @@ def of_text(text: str) -> bool | None:
         return of_number(float(number['value']), number['of'] or '')
     if _LETTER.fullmatch(text):
         return True
-    return _of_words(text.lower())
+    return _of_words(_SIDES.sub('', text.lower()))
 
 
 def _stripped(text: str) -> str:
@@ -92,19 +96,30 @@ def of_head(text: str) -> bool | None:
     """Whether a head ('Present', 'AUs that are not active') affirms or denies what follows."""
     if len(text) > 2 * _LONGEST:
         return None
-    return _of_words(text.lower(), all_known=False)
+    text = text.lower()
+    return None if _NOT_ALL.search(text) else _of_words(text, all_known=False)
 
 
 def _of_words(text: str, *, all_known: bool = True) -> bool | None:
     if all_known and _OF_A_NUMBER.search(text):
         return None  # 'not 4' says nothing of what stands before.
+    if all_known and _NOT_MUCH.search(text):
+        return None  # 'not extreme' does not deny.
     words = _LETTER_WORD.findall(text)
     kinds = [_kind(word) for word in words]
     if not words or (all_known and None in kinds):
         return None
+    if any(_cancel(word, after) for word, after in itertools.pairwise(words)):
+        return True
     if 'deny' in kinds:
         return False
     return True if 'affirm' in kinds else None
+
+
+def _cancel(word: str, after: str) -> bool:
+    """Whether two words deny each other: 'not absent', "isn't inactive"."""
+    negates = word in ('not', 'never') or _NOT_VERB.match(word) is not None
+    return negates and after not in tables.NEGATORS and _kind(after) == 'deny'
 
 
 @functools.lru_cache(4096)
