@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emola_jax import csv_files, statistics
@@ -109,6 +109,7 @@ def test_every_text_comes_back_and_twice_escaped_too(text):
     assert csv_files.unescaped(twice) == once
 
 
+@settings(max_examples=40)
 @given(columns=st.lists(TEXTS, min_size=2, max_size=4, unique=True), data=st.data())
 def test_a_table_reads_as_it_was_given(tmp_path_factory, columns, data):
     row = st.tuples(*(TEXTS for _ in columns))
