@@ -52,7 +52,7 @@ audit: $(TOOLS)/stamp  ## known holes of every locked package
 
 sbom: $(RUNTIME) $(TOOLS)/stamp  ## what is in .venv as a CycloneDX bill of materials: dist/sbom.json
 	@mkdir -p dist
-	$(TOOLS)/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible --output-file dist/sbom.json
+	$(TOOLS)/bin/cyclonedx-py environment $(BIN)/python --output-reproducible --output-file dist/sbom.json
 
 dist: $(RUNTIME)  ## source archive and wheel, in dist/
 	$(BIN)/python -c 'from setuptools import build_meta; build_meta.build_sdist("dist"); build_meta.build_wheel("dist")'

@@ -1,6 +1,7 @@
 """The folder of answers: what is gone on with, and what damage is said of it."""
 
 import csv
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from emola_jax import csv_files
 from emola_jax.errors import UserError
 from emola_jax.files import read_jsonl
 from emola_jax.landmarks.finder import make_face
@@ -254,3 +256,20 @@ def test_any_damage_is_answers_or_a_message(answered, data):
         path.write_bytes(whole)
         for other, content in kept.items():
             other.write_bytes(content)
+
+
+def test_a_spreadsheet_runs_no_text_of_the_table_and_all_can_be_had_back(tmp_path):
+    one = photo(tmp_path / '=1+1.jpg')
+    results = go_on(tmp_path / 'out', one)
+    face = dataclasses.replace(answer('@SUM(A1)'), answers={'=what?': '-2+3', '"ok"': "'=x"})
+    results.add([(one, Shot('=1+1.jpg', one.path, None, PIXELS, '', (32, 32)))], [[face]])
+    results.write_table()
+    path = tmp_path / 'out' / 'predictions.csv'
+    with path.open(newline='', encoding='utf-8') as file:
+        header, cells = csv.reader(file)
+    for found in (*header, *cells):
+        assert found[:1] not in ('=', '@', '+') and not found.startswith('-2+')
+    (row,) = csv_files.read(path)
+    assert (row['photo'], row['emotion_text']) == ('=1+1.jpg', '@SUM(A1)')
+    assert (row['=what?'], row['"ok"']) == ('-2+3', "'=x")
+    assert dict(zip(header, cells, strict=True))["'=what?"] == "'-2+3"

@@ -165,6 +165,7 @@ def _of_statement(statement: str, place: int) -> list[_Said]:
     )
     final = tables.CONCLUSIONS['finals'].search(statement)
     but = _BUT.search(statement)
+    turned = but.start() if but else len(statement)
     another = _BUT_ANOTHER.search(statement) is not None
     decisive = tables.CONCLUSIONS['decisive'].search(statement)
     decided = decisive.start() if decisive and words[-1].start > decisive.end() else 0
@@ -176,11 +177,11 @@ def _of_statement(statement: str, place: int) -> list[_Said]:
             rank = head
         else:
             rank = _rank(statement, word, [] if word.start < decided else concluding, lesser)
-        contrasted = but is not None and but.start() < word.start
+        contrasted = turned < word.start
         contrasted = contrasted and (
             rank in _PART
             or (rank in _SUBJECT and another)
-            or (rank in _CONCLUSION and concluding[-1] > but.start())
+            or (rank in _CONCLUSION and concluding[-1] > turned)
         )
         found.append(_Said(rank, place, word.label, word.strength == 2, contrasted))
     return found

@@ -7,7 +7,8 @@ import re
 from emola_jax.metrics.strict_2 import tables, verdicts
 
 _PARTS = re.compile(
-    r'[:=()|–—;,?>]+|\s-+(?=\s|$)|^\s*-+|\[|\]|(?<!not )\b(?:since|because|due\s+to|owing\s+to|as\s+the)\b',
+    r'[:=()|–—;,?>]+|\s-+(?=\s|$)|^\s*-+|\[|\]'
+    r'|(?<!not )\b(?:since|because|due\s+to|owing\s+to|as\s+the)\b',
     re.I,
 )
 _TIED = re.compile(r'\s*(?:[)"\'\]]\s*)?(?:[:=(|–—>\[]|-+\s|\s-|-)')

@@ -235,7 +235,8 @@ def _of_statement(
     side, denied_run, present = section, False, True
     supposed = _supposed(places)
     for i, (place, value) in enumerate(zip(places, values, strict=True)):
-        own = verdicts.of_head(_OWN_HEAD.match(statement, place.mention.start)[0])
+        titled = _OWN_HEAD.match(statement, place.mention.start)
+        own = verdicts.of_head(titled[0]) if titled else None
         if head := _HEAD.search(place.before[-100:]):
             said_of_head = verdicts.of_head(head['head'])
             side = said_of_head if said_of_head is not None or i else section

@@ -100,7 +100,10 @@ _BE = (
     r'(?:is|are|was|were|being|seems?|appears?|looks?|remains?|can|could|does|do|did|has'
     r'|have|be|been|stays?)'
 )
-_FILLER = r'(?:be|been|being|to|appear|seem|look|at|all|very|that|any|in|quite|rather|really|much|\w{2,20}ly)'
+_FILLER = (
+    r'(?:be|been|being|to|appear|seem|look|at|all|very|that|any|in|quite|rather|really|much'
+    r'|\w{2,20}ly)'
+)
 # 'AU2 does not join in', 'I would not code it'.
 _TAKES_PART = (
     r'(?:join(?:ed|ing)?(?:\s+in)?|tak(?:e|ing|en)\s+part|participat\w+|contribut\w+|com(?:e|ing)\s+into\s+play'

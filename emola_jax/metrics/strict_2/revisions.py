@@ -63,7 +63,8 @@ def offered(statement: str, found: list[Mention]) -> set[int]:
     """
     places: set[int] = set()
     starts = [mention.start for mention in found]
-    opening = tables.OFFERED_FIRST.match(statement, _OPENING.match(statement).end())
+    begins = _OPENING.match(statement)
+    opening = tables.OFFERED_FIRST.match(statement, begins.end() if begins else 0)
     for phrase in [*([opening] if opening else []), *tables.OFFERED.finditer(statement)]:
         first = bisect.bisect_left(starts, phrase.end())
         if first == len(found) or first in places:

@@ -89,7 +89,7 @@ KEY_NAMES: dict[str, int] = {**_OTHER_NAMES, **AU_OF_NAME}
 
 PARTS_OF = {int(au): unit['parts'].split() for au, unit in _RAW['units'].items()}
 ACTS_OF = {
-    int(au): re.compile(rf'\b(?:{"|".join(unit["acts"].split())})\w*', re.I)
+    int(au): re.compile(rf'\b(?:{"|".join(unit["acts"].split())})\w{{0,6}}\b', re.I)
     for au, unit in _RAW['units'].items()
 }
 CONTRARY_OF = {

@@ -23,7 +23,10 @@ _NUMBER = re.compile(
 _LETTER = re.compile(r'(?:(?:intensity|level|grade)\s*:?\s*)?[A-E]', re.ASCII)
 _LETTER_WORD = re.compile(r"[^\W_]+(?:[-'][^\W_]+)*")
 _OF_A_NUMBER = re.compile(r'\b(?:not|no)\s+\d')
-_NOT_MUCH = re.compile(rf"(?:\bnot|n't)\s+(?:only|just|merely|simply|{tables.DEGREES})\b")
+_NOT_MUCH = re.compile(
+    rf"(?:\bnot|n't)\s+(?:only|just|merely|simply|{tables.DEGREES}"
+    r'|(?:very|so|too|particularly|especially)(?!\s+(?:likely|probable|plausible|sure|certain)))\b'
+)
 _SIDES = re.compile(r'\bon\s+(?:the\s+)?(?:left|right|both|one|either|each)\b(?:\s+sides?)?')
 _NOT_ALL = re.compile(r'\bnot\s+(?:all|every|each)\b')
 _NOT_VERB = re.compile(r"(?:\w+n't|cannot)\Z")

@@ -45,6 +45,13 @@ FORMS = {
     'tagged': lambda au, on: f'<AU{au}>{int(on)}</AU{au}>',
     'pipes': lambda au, on: f'| AU{au} | {AU_NAMES[au]} | {"Present" if on else "Absent"} |',
     'tabs': lambda au, on: f'AU{au}\t{AU_NAMES[au]}\t{"yes" if on else "no"}',
+    'decimal comma': lambda au, on: f'AU{au}: {"0,87" if on else "0,06"}',
+    'gauge': lambda au, on: f'AU{au}: {"●●○○○" if on else "○○○○○"}',
+    'round box': lambda au, on: f'({"x" if on else " "}) AU{au}',
+    'attributes': lambda au, on: f'<unit code="AU{au}" active="{"yes" if on else "no"}"/>',
+    'share, likely': lambda au, on: f'AU{au} ({AU_NAMES[au]}): {88 if on else 12}% likely',
+    'reason': lambda au, on: f'AU{au}: {"present" if on else "absent"} because of the muscle',
+    'pipes, sides': lambda au, on: f'| AU{au} | {AU_NAMES[au]} | {2 if on else 0} |',
     'pipes, number': lambda au, on: f'| {au} | {AU_NAMES[au]} | {"✔" if on else "✖"} |',
 }
 ONE_LINE = (

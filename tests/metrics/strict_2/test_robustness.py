@@ -17,7 +17,10 @@ UNITS = [
     'AU4\n', '- AU4\n', 'happy 1% ', '1% happy ', 'seem to be not in ', 'none of ',
     'none of AU1, AU2 or ', 'units that which are ', 'a   ', '"', 'while ', 'final answer is ',
     'suprised ', '0.5 ', 'happy/', '+AU6\n-AU4\n', 'AU4,1\n', 'a\n---\n', '未', 'AU4 is not, ',
-    '\\boxed{', '<think>', '...',
+    '\\boxed{', '<think>', '...', 'wait, ', 'AU4 — wait, ', 'among AU1, AU2, ', 'at first AU4 ',
+    'except AU4 ', 'it is not, ', 'AU4, but isn\'t, ', 'AU4: 0,5 ', '<a b="c"/>', '●○',
+    '{"a": [', 'sad > ',
+    'as is AU4 ', 'AUs: 4 (1), ', 'A) happy ',
 ]  # fmt: skip
 
 
