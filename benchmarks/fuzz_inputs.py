@@ -95,7 +95,7 @@ def _damaged_value(value: Any, rng: random.Random) -> Any:
     elif kind == 3:
         del holder[key]
     elif kind == 4:
-        for _ in range(rng.choice((1, 3, 500))):
+        for _ in range(rng.choice((1, 3, 200))):
             holder[key] = rng.choice(([holder[key]], {'x': holder[key]}))
     elif isinstance(holder, dict):
         holder[rng.choice(('', 'x', 'auto_map', str(key) * 3))] = rng.choice(ODD)
@@ -105,6 +105,8 @@ def _damaged_value(value: Any, rng: random.Random) -> Any:
 
 
 def _places(value: Any) -> list[tuple[Any, Any]]:
+    if not isinstance(value, dict | list):
+        return []
     found, waiting = [], [value]
     while waiting:
         here = waiting.pop()
@@ -113,4 +115,4 @@ def _places(value: Any) -> list[tuple[Any, Any]]:
             found.append((here, key))
             if isinstance(here[key], dict | list):
                 waiting.append(here[key])
-    return found if isinstance(value, dict | list) else []
+    return found

@@ -162,15 +162,16 @@ def _read_config(path: Path) -> None:
 def _adapter_files(folder: Path) -> None:
     from safetensors.numpy import save_file
 
-    from emola_jax.models.config import EmolaConfig, LlamaConfig, LoraConfig, VisionConfig
+    from emola_jax.models.config import EmolaConfig, LlamaConfig, LoraConfig, PriorConfig
 
     model = EmolaConfig(
-        vision=VisionConfig(image_size=28, patch_size=14, width=16, layers=3, heads=2, mlp=32),
+        vision=None,
+        prior=PriorConfig(enabled=False),
         llm=LlamaConfig(vocab=64, width=24, layers=2, heads=4, kv_heads=2, head_dim=6, mlp=40),
         lora=LoraConfig(rank=3, alpha=6.0, dropout=0.0, targets=('q',)),
     )
     (folder / 'emola.json').write_text(
-        json.dumps({'model': model.to_dict(), 'template': 'v1', 'foreign': {}})
+        json.dumps({'model': model.to_dict(), 'template': 'llava_v1', 'foreign': {}})
     )
     config = {'peft_type': 'LORA', 'r': 3, 'lora_alpha': 6, 'target_modules': ['q_proj']}
     more = {'base_model_name_or_path': 'some/base', 'lora_dropout': 0.0, 'bias': 'none'}
@@ -182,7 +183,7 @@ def _adapter_files(folder: Path) -> None:
         for part, shape in (('A', (3, 24)), ('B', (24, 3)))
     }
     save_file(tensors, folder / 'adapter_model.safetensors')
-    save_file({'x': np.zeros(3, np.float32)}, folder / 'projectors.safetensors')
+    save_file({}, folder / 'projectors.safetensors')
     index = {'weight_map': {'x': 'model-1.safetensors'}, 'metadata': {'total_size': 12}}
     (folder / 'model.safetensors.index.json').write_text(json.dumps(index))
     shutil.copy(RELEASED / 'adapter_model.bin', folder / 'adapter_model.bin')
@@ -241,7 +242,8 @@ def _gguf_files(folder: Path) -> None:
     for add, value in (
         ('vocab_size', 11), ('embedding_length', 8), ('block_count', 1), ('head_count', 4),
         ('head_count_kv', 2), ('feed_forward_length', 12), ('rope_freq_base', 500.0),
-        ('rope_dimension_count', 2), ('layer_norm_rms_eps', 1e-5), ('token_list', ['x'] * 11),
+        ('rope_dimension_count', 2), ('layer_norm_rms_eps', 1e-5),
+        ('token_list', ['x', 'xx', *'abcdefghi']),
         ('token_types', [1] * 11), ('token_merges', ['x x']), ('tokenizer_model', 'gpt2'),
         ('tokenizer_pre', 'smollm'), ('eos_token_id', 2), ('bos_token_id', 1),
     ):  # fmt: skip
@@ -280,15 +282,15 @@ def _onnx_files(folder: Path) -> None:
         shape = b''.join(field(1, field(1, size)) for size in sizes)
         return field(1, name) + field(2, field(1, field(1, 1) + field(2, shape)))
 
-    weight = b''.join(field(1, size) for size in (192, 4)) + field(2, 1) + field(8, b'w')
-    weight += field(9, struct.pack('<768f', *[0.5] * 768))
-    ints = field(1, b'perm') + field(20, 7) + b''.join(field(8, i) for i in (0, 1, 2, 3))
+    weight = field(1, 1) + field(2, 1) + field(8, b'w') + field(9, struct.pack('<f', 0.5))
+    axis = field(1, b'axis') + field(20, 2) + field(3, 1)
     nodes = [
-        field(1, b'x') + field(2, b't') + field(4, b'Transpose') + field(5, ints),
-        field(1, b't') + field(1, b'w') + field(2, b'y') + field(4, b'MatMul'),
+        field(1, b'x') + field(1, b'w') + field(2, b't') + field(4, b'Mul'),
+        field(1, b't') + field(2, b'p') + field(4, b'GlobalAveragePool'),
+        field(1, b'p') + field(2, b'y') + field(4, b'Flatten') + field(5, axis),
     ]
     graph = b''.join(field(1, node) for node in nodes) + field(5, weight)
-    graph += field(11, sized(b'x', (1, 3, 192, 192))) + field(12, sized(b'y', (1, 212)))
+    graph += field(11, sized(b'x', (1, 3, 192, 192))) + field(12, sized(b'y', (1, 3)))
     (folder / 'a.onnx').write_bytes(field(1, 8) + field(7, graph))
 
 

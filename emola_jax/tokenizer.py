@@ -13,11 +13,29 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
 from emola_jax.convert.gguf import GGUFReader, open_gguf, read_field
-from emola_jax.convert.tokenizer_files import read_tokenizer
+from emola_jax.convert.tokenizer_files import panics, read_tokenizer
 from emola_jax.errors import UserError
 
 # Values of tokenizer.ggml.token_type (llama.cpp's llama_token_type).
 _CONTROL, _USER_DEFINED = 3, 4
+
+
+def _check_vocabulary(path: Path, tokens: Any, kinds: Any, merges: Any) -> None:
+    """Raises UserError unless these are lists that a byte-level BPE can be made of."""
+    texts = all(isinstance(part, list) for part in (tokens, kinds, merges))
+    if not texts or not all(isinstance(text, str) for text in (*tokens, *merges)):
+        raise UserError(f'{path}: tokens and merges of its tokenizer are no lists of texts.')
+    if len(set(tokens)) < len(tokens) or len(kinds) != len(tokens):
+        raise UserError(
+            f'{path}: its tokenizer has {len(tokens)} tokens ({len(set(tokens))} different ones) '
+            f'and {len(kinds)} types; expected as many of each.'
+        )
+    known = set(tokens)
+    for merge in merges:
+        first, _, second = merge.partition(' ')
+        if not {first, second, first + second} <= known:
+            raise UserError(f'{path}: its tokenizer merges {merge!r:.60}, no two of its tokens.')
+
 
 _BYTE = re.compile(r'<0x[0-9A-F]{2}>')
 """A SentencePiece model's token for one byte that no other token covers."""
@@ -79,12 +97,14 @@ class Tokenizer:
         if kind != ('gpt2', 'smollm'):
             raise UserError(f'{path}: tokenizer is {kind}, expected (gpt2, smollm).')
         tokens, kinds, merges = field('tokens'), field('token_type'), field('merges')
-        backend = tokenizers.Tokenizer(
-            models.BPE(
-                vocab={token: index for index, token in enumerate(tokens)},
-                merges=[tuple(merge.split(' ', 1)) for merge in merges],
+        _check_vocabulary(path, tokens, kinds, merges)
+        with panics(f'{path}: holds no byte-level BPE'):
+            backend = tokenizers.Tokenizer(
+                models.BPE(
+                    vocab={token: index for index, token in enumerate(tokens)},
+                    merges=[tuple(merge.split(' ', 1)) for merge in merges],
+                )
             )
-        )
         backend.pre_tokenizer = pre_tokenizers.Sequence(
             [
                 pre_tokenizers.Digits(individual_digits=True),
@@ -98,13 +118,18 @@ class Tokenizer:
             [t for t, kind in zip(tokens, kinds, strict=True) if kind == _USER_DEFINED]
         )
         eos_id = field('eos_token_id')
-        return cls(
+        found = cls(
             backend=backend,
             vocab=len(tokens),
             bos_id=field('bos_token_id') if field('add_bos_token', False) else None,
             eos_id=eos_id,
             pad_id=field('padding_token_id', eos_id),
         )
+        for name in ('bos_id', 'eos_id', 'pad_id'):
+            index = getattr(found, name)
+            if index is not None and (type(index) is not int or not 0 <= index < len(tokens)):
+                raise UserError(f'{path}: {name} is {index!r:.40}, no id of its vocabulary.')
+        return found
 
     @classmethod
     def byte_level(cls, extra: Iterable[str] = ()) -> Tokenizer:

@@ -21,6 +21,9 @@ _FALLBACK_RATE = 25.0  # of videos that don't state theirs
 _LONGEST_TAIL = 1.0  # seconds of a container's length that may be without a picture
 _MOST_FRAMES = 10**9  # a year; what says more does not know
 _HEAD = 4096  # bytes that tell a text from a video
+_PROBED = 1 << 20  # bytes that FFmpeg looks at
+_LISTS = (b'#extm3u', b'ffconcat', b'<mpd', b'c=in ip', b'<asx', b'compositionplaylist')
+"""What play lists and the like hold, by which FFmpeg knows them, in lower case."""
 _TEXT = frozenset(range(0x20, 0x7F)) | frozenset(b'\t\r\n')
 ROUNDING = 0.0006
 """Seconds that a time may be off: containers and our files round to milliseconds."""
@@ -52,11 +55,17 @@ def _file(path: Path) -> BinaryIO:
             raise UserError(f'{path}: no readable video (no such file)')
         file = path.open('rb')
         head = file.read(_HEAD)
+        probed = file.read(_PROBED - _HEAD) if b'\0' not in head else b''
     except OSError as error:
         raise UserError(f'{path}: cannot be read ({error.strerror})') from None
     if not head or _TEXT.issuperset(head):
         file.close()
         raise UserError(f'{path}: no readable video')
+    # FFmpeg, too, reads a text up to the first NUL.
+    text = (head + probed).split(b'\0', 1)[0].lower()
+    if any(mark in text for mark in _LISTS):
+        file.close()
+        raise UserError(f'{path}: no readable video (a list of other files, which are not opened)')
     return file
 
 
@@ -100,7 +109,9 @@ def _check_end(path: Path, capture: cv2.VideoCapture, count: int, end: float) ->
 
 
 def retrieve(capture: cv2.VideoCapture) -> UInt8[np.ndarray, 'H W 3'] | None:
-    """The frame that was grabbed, RGB, or None if it cannot be decoded."""
+    """The frame that was grabbed, RGB, or None if it cannot be decoded or is too large."""
+    if _pixels(capture) > LARGEST_FRAME:  # a stream may change its size
+        return None
     try:
         whole, frame = capture.retrieve()
     except cv2.error:
@@ -166,9 +177,19 @@ def _name(path: Path, descriptor: int) -> str:
 def _check(path: Path, capture: cv2.VideoCapture) -> None:
     if not capture.isOpened():
         raise UserError(f'{path}: no readable video')
-    sides = [int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)]
-    if math.prod(sides) > LARGEST_FRAME:
+    if _pixels(capture) > LARGEST_FRAME:
+        width, height = _sides(capture)
         raise UserError(
-            f'{path}: no readable video (frames of {sides[0]} x {sides[1]} pixels, at most '
+            f'{path}: no readable video (frames of {width} x {height} pixels, at most '
             f'{LARGEST_FRAME // 10**6} million are read)'
         )
+
+
+def _sides(capture: cv2.VideoCapture) -> tuple[int, int]:
+    sides = (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+    width, height = (int(capture.get(side)) for side in sides)
+    return width, height
+
+
+def _pixels(capture: cv2.VideoCapture) -> int:
+    return math.prod(_sides(capture))

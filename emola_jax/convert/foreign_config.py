@@ -253,7 +253,7 @@ def _llama(values: Json, faults: list[str]) -> LlamaConfig:
         head_dim=known['head_dim'] or known['hidden_size'] // heads,
         mlp=known['intermediate_size'],
         rope_theta=_rope_theta(values, faults),
-        norm_eps=known['rms_norm_eps'],
+        norm_eps=float(known['rms_norm_eps']),
         tied_embeddings=known['tie_word_embeddings'],
     )
 
@@ -289,7 +289,7 @@ def _vision(values: Json, llava: Json, faults: list[str]) -> VisionConfig:
         layers=known['num_hidden_layers'],
         heads=known['num_attention_heads'],
         mlp=known['intermediate_size'],
-        norm_eps=known['layer_norm_eps'],
+        norm_eps=float(known['layer_norm_eps']),
         feature_layer=-1,
     )
     return dataclasses.replace(vision, feature_layer=_layer(llava, 'vision_feature_layer', faults))

@@ -11,6 +11,7 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 from gguf import GGUFReader, ReaderTensor, dequantize
 
+from emola_jax.convert import sizes
 from emola_jax.convert.lazy import Index, Lazy
 from emola_jax.convert.rules import LAYER, Rule, to_ours
 from emola_jax.errors import UserError
@@ -60,7 +61,13 @@ def read_gguf_llama(
             another shape than the configuration says (all of them are listed).
     """
     reader = reader or open_gguf(path)
-    config = _read_config(reader, path)
+    try:
+        config = _read_config(reader, path)
+    except UserError:
+        raise
+    except Exception as error:  # a field of another type, and sizes that do not go together
+        raise UserError(f'{path}: describes no LLaMA ({error!s:.200}).') from error
+    sizes.check(Path(path), _model(config))
     tensors = {tensor.name: _lazy(tensor) for tensor in reader.tensors}
     params, faults = to_ours(llama_rules(config), tensors, _shapes(config))
     if faults:
@@ -96,15 +103,20 @@ def open_gguf(path: Path) -> GGUFReader:
         raise UserError(f'{path}: no such file; expected a GGUF model.')
     try:
         return _Reader(path)
-    except (ValueError, IndexError) as error:
-        raise UserError(f'{path}: not a readable GGUF file ({error}).') from error
+    except Exception as error:  # of a damaged file the package raises many kinds
+        raise UserError(f'{path}: not a readable GGUF file ({error!s:.200}).') from error
 
 
 def read_field(reader: GGUFReader, path: Path, name: str, default: Any = None) -> Any:
     """A metadata value of a GGUF file; without a default, UserError if it is missing."""
     field = reader.fields.get(name)
     if field is not None:
-        return field.contents()
+        try:
+            return field.contents()
+        except Exception as error:  # text that is no UTF-8, a type that is none
+            raise UserError(
+                f"{path}: metadata field '{name}' cannot be read ({error!s:.200})."
+            ) from error
     if default is None:
         raise UserError(f"{path}: metadata field '{name}' is missing.")
     return default
@@ -151,5 +163,8 @@ def _lazy(tensor: ReaderTensor) -> Lazy:
 
 
 def _shapes(config: LlamaConfig) -> dict[tuple[str, ...], jax.ShapeDtypeStruct]:
-    model = EmolaConfig(vision=None, llm=config, lora=None, prior=PriorConfig(enabled=False))
-    return {path[1:]: shape for path, shape in param_shapes(model).items()}
+    return {path[1:]: shape for path, shape in param_shapes(_model(config)).items()}
+
+
+def _model(config: LlamaConfig) -> EmolaConfig:
+    return EmolaConfig(vision=None, llm=config, lora=None, prior=PriorConfig(enabled=False))

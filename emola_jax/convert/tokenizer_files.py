@@ -6,8 +6,9 @@ What config.json says of the model is never asked: transformers 5 picks another 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,22 @@ class TokenizerFiles:
     special: Mapping[str, int]
 
 
+@contextlib.contextmanager
+def panics(what: str) -> Iterator[None]:
+    """Turns whatever the `tokenizers` package raises into a UserError that begins so.
+
+    Its panics (in Rust) are no `Exception`.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != 'PanicException':
+            raise
+        raise UserError(f'{what} ({" ".join(str(error).split())[:200]})') from None
+
+
 def is_there(folder: Path) -> bool:
     """Whether a folder holds a tokenizer."""
     return any((folder / name).is_file() for name in (MODEL, JSON))
@@ -69,13 +86,15 @@ def read_tokenizer(folder: Path) -> TokenizerFiles:
         assert original is not None
         # The tokenizer of the released code (transformers 4.31) takes no value for true.
         backend = original.backend(prefix_everywhere=config.get('legacy') is not False)
-    _add_tokens(backend, folder, config)
-    names = _special_names(folder, config, original)
-    special = _ids(backend, folder, names)
-    backend.add_special_tokens(sorted({names[role] for role in special}))
-    if original is not None:
-        there = JSON if (folder / JSON).is_file() else MODEL
-        check_same(backend, folder / there, original)
+    with panics(f'{folder}: not a readable tokenizer'):
+        _add_tokens(backend, folder, config)
+        names = _special_names(folder, config, original)
+        special = _ids(backend, folder, names)
+        backend.add_special_tokens(sorted({names[role] for role in special}))
+        if original is not None:
+            there = JSON if (folder / JSON).is_file() else MODEL
+            check_same(backend, folder / there, original)
+        backend.decode(backend.encode('a b\n').ids)  # some faults show when it is used
     return TokenizerFiles(backend, special)
 
 
@@ -111,10 +130,8 @@ def _optional(path: Path) -> dict[str, Any]:
 
 def _of_json(path: Path) -> tokenizers.Tokenizer:
     read_json(path)  # with its own sentences for what is no JSON object
-    try:
+    with panics(f'{path}: not a readable tokenizer'):
         backend = tokenizers.Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises nothing more special
-        raise UserError(f'{path}: not a readable tokenizer ({error})') from None
     backend.no_padding()
     backend.no_truncation()
     words = backend.pre_tokenizer

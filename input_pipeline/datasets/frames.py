@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import cv2
+import numpy as np
 from tqdm import tqdm
 
 from emola_jax.errors import UserError
@@ -120,11 +121,14 @@ def _write_frames(capture: cv2.VideoCapture, folder: Path) -> int:
       UserError: one cannot be written.
     """
     count = 0
-    while True:
-        is_frame, picture = capture.read()
-        if not is_frame:
-            return count
+    while capture.grab():
+        picture = videos.retrieve(capture)
+        if picture is None:
+            break
         count += 1
         quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-        if not cv2.imwrite(str(folder / f'{count}.jpg'), picture, quality):
+        if not cv2.imwrite(
+            str(folder / f'{count}.jpg'), np.ascontiguousarray(picture[..., ::-1]), quality
+        ):
             raise UserError(f'{folder}: frame {count} cannot be written; is the disk full?')
+    return count

@@ -1,6 +1,7 @@
 """Code that foreign files name is never run, fetched or handed on."""
 
 import json
+import sys
 
 import pytest
 import tensorflow_datasets as tfds
@@ -90,6 +91,7 @@ def test_any_text_may_be_a_name(name):
 @pytest.mark.parametrize('place', ['type', 'pythonClassName', 'proto_cls'])
 def test_a_data_set_names_our_own_types_of_features_alone(place, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, 'evil_features', raising=False)
     (tmp_path / 'evil_features.py').write_text(f'open({str(tmp_path / "run")!r}, "w")')
     (tmp_path / 'dataset_info.json').write_text('{"name": "x", "version": "1.0.0"}')
     features = json.dumps(builder.record_features().to_json())

@@ -193,3 +193,37 @@ def test_a_last_frame_that_stays_is_no_missing_end(tmp_path):
 def test_a_sound_that_outlasts_the_picture_a_little_is_no_missing_end(tmp_path):
     video = write_timed_video(tmp_path / 'tail.mkv', [n / 10 for n in range(30)], lasts=3.9)
     assert len(times(video)) == 30
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        '#EXTM3U\n# é\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{video}\n#EXT-X-ENDLIST\n',
+        'ffconcat version 1.0\n# é\nfile {video}\n',
+        '\ufeff<?xml version="1.0"?>\n<MPD profiles="urn:mpeg:dash:profile:x"><BaseURL>{video}',
+        'v=0\nc=IN IP4 127.0.0.1\n# é\nm=video 9 RTP/AVP 96\n',
+        '{space}\n#EXTM3U\n{video}\né',
+    ],
+)
+def test_a_list_that_is_called_a_video_opens_no_other_file(text, tmp_path, monkeypatch):
+    whole = tmp_path / 'whole.avi'
+    writer = cv2.VideoWriter(str(whole), cv2.VideoWriter.fourcc(*'MJPG'), 5, (32, 24))
+    writer.write(np.zeros((24, 32, 3), np.uint8))
+    writer.release()
+    listed = tmp_path / 'talk.mp4'
+    listed.write_text(text.format(video=whole.name, space=' ' * 5000), 'utf-8')
+    monkeypatch.setattr(cv2, 'VideoCapture', None)  # it is not even asked
+    with pytest.raises(UserError, match=r'talk\.mp4: no readable video'), videos.opened(listed):
+        pass
+
+
+def test_a_frame_that_grows_beyond_the_limit_is_not_decoded(tmp_path, monkeypatch):
+    path = tmp_path / 'a.avi'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'MJPG'), 5, (32, 24))
+    for _ in range(3):
+        writer.write(np.zeros((24, 32, 3), np.uint8))
+    writer.release()
+    with videos.opened(path) as capture:
+        assert capture.grab() and videos.retrieve(capture) is not None
+        monkeypatch.setattr(videos, 'LARGEST_FRAME', 32 * 24 - 1)
+        assert capture.grab() and videos.retrieve(capture) is None
