@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from emola_jax import preemption
 from emola_jax.errors import Preempted, UserError
 
 TRACEBACK_VARIABLE = 'EMOLA_TRACEBACK'
@@ -37,20 +38,24 @@ _QUOTED = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EROFS)
 def exits_with_a_sentence(name: str = 'emola_jax') -> Iterator[None]:
     """Turns a `UserError`, or a fault of the file system, into one message and exit status 1.
 
-    `Preempted` is a message as well, with an exit status of its own. Names of files that are no
-    valid text are printed with escapes.
+    `Preempted` (SIGTERM) and Ctrl-C are messages as well, with exit statuses of their own. Names of
+    files that are no valid text are printed with escapes.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors='backslashreplace')
     try:
-        yield
-    except UserError as error:
-        sys.exit(f'{name}: {error}')
+        with preemption.guarded(name):
+            yield
     except Preempted as error:
-        print(f'{name}: {error}', file=sys.stderr)
-        sys.exit(Preempted.EXIT_STATUS)
+        preemption.end_process(Preempted.EXIT_STATUS, f'{name}: {error}')
+    except KeyboardInterrupt:
+        preemption.end_process(preemption.INTERRUPTED, f'{name}: {preemption.BY_CTRL_C}')
     except Exception as error:
+        if preemption.came():  # and reached a process that this one needs
+            preemption.end_process(Preempted.EXIT_STATUS, f'{name}: {preemption.BY_SIGTERM}')
+        if isinstance(error, UserError):
+            sys.exit(f'{name}: {error}')
         fault = file_system_fault(error)
         if fault is None:
             raise

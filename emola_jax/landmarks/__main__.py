@@ -5,6 +5,11 @@ python -m emola_jax.landmarks PATH… [--audit]
 
 from __future__ import annotations
 
+from emola_jax import preemption
+
+if __name__ == '__main__':
+    preemption.listen('emola_jax.landmarks')  # before the imports that take seconds
+
 import argparse
 import sys
 from collections.abc import Sequence
@@ -151,10 +156,7 @@ def _parser() -> argparse.ArgumentParser:
 def cli() -> None:
     """Runs `main`; prints a user error as one sentence, exit status 1."""
     with command.exits_with_a_sentence('emola_jax.landmarks'):
-        try:
-            sys.exit(main(sys.argv[1:]))
-        except KeyboardInterrupt:
-            sys.exit('emola_jax.landmarks: stopped; the files that are written stay, run it again')
+        sys.exit(main(sys.argv[1:]))
 
 
 if __name__ == '__main__':
