@@ -17,11 +17,6 @@ full model's report is written anew with the rows of the config's own seed.
 
 from __future__ import annotations
 
-from emola_jax import preemption
-
-if __name__ == '__main__':
-    preemption.listen('emola_jax')  # before the imports that take seconds
-
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -11,11 +11,6 @@ on behind the last finished shard. docs/datasets.md tells each data set's layout
 
 from __future__ import annotations
 
-from emola_jax import preemption
-
-if __name__ == '__main__':
-    preemption.listen('emola_jax.build_data')  # before the imports that take seconds
-
 import argparse
 import sys
 from collections.abc import Sequence

@@ -5,11 +5,6 @@ python -m emola_jax.calibrate RUN
 
 from __future__ import annotations
 
-from emola_jax import preemption
-
-if __name__ == '__main__':
-    preemption.listen('emola_jax.calibrate')  # before the imports that take seconds
-
 import argparse
 import dataclasses
 import sys

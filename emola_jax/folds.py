@@ -14,11 +14,6 @@ of all folds as predictions.jsonl.
 
 from __future__ import annotations
 
-from emola_jax import preemption
-
-if __name__ == '__main__':
-    preemption.listen('emola_jax')  # before the imports that take seconds
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

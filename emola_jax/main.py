@@ -11,11 +11,6 @@ Every field of the config is a flag too. Those of an evaluation: --config.eval.s
 
 from __future__ import annotations
 
-from emola_jax import preemption
-
-if __name__ == '__main__':
-    preemption.listen('emola_jax')  # before the imports that take seconds
-
 import sys
 from collections.abc import Sequence
 from pathlib import Path

@@ -12,15 +12,12 @@ Only the standard library is imported: a command listens before the imports that
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import multiprocessing
 import os
 import signal
-import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 from emola_jax.errors import Preempted
@@ -39,7 +36,6 @@ GOES_ON = 'what is done is on disk, and the same command goes on from there'
 BY_SIGTERM, BY_CTRL_C = f'stopped by SIGTERM; {GOES_ON}', f'stopped by Ctrl-C; {GOES_ON}'
 
 
-@dataclasses.dataclass
 class _Signals:
     """What this process does about SIGTERM and SIGINT.
 
@@ -51,11 +47,11 @@ class _Signals:
       told: whether SIGTERM came.
     """
 
-    name: str
-    guarded: bool = False
-    ended: bool = False
-    put_off: Callable[[], None] | None = None
-    told: bool = False
+    def __init__(self, name: str):
+        self.name = name
+        self.guarded = self.ended = self.told = False
+        self.put_off: Callable[[], None] | None = None
+        self._raised: set[int] = set()
 
     def handle(self, number: int, _: FrameType | None) -> None:
         """In the main thread; unwinds it, so that what is half written is removed."""
@@ -64,12 +60,15 @@ class _Signals:
             return
         if not self.guarded:
             self.leave(number)
+        if number in self._raised:  # the main thread is on its way out already
+            return
+        self._raised.add(number)
         raise Preempted(_sentence(number)) if number == signal.SIGTERM else KeyboardInterrupt
 
-    def listen(self, signals: socket.socket) -> None:
+    def listen(self, signals: int) -> None:
         """In a thread of its own; the bytes that it reads are numbers of signals."""
         first: dict[int, float] = {}
-        while read := signals.recv(1):
+        while read := os.read(signals, 1):
             number, now = read[0], time.monotonic()
             if number not in _NUMBERS:
                 continue
@@ -97,10 +96,14 @@ class _Signals:
 _signals: _Signals | None = None
 
 
-def listen(name: str) -> None:
-    """Listens from here to the end of the process; the first thing that a command does."""
-    if _can_listen():
-        _install(name)
+def listen_as_command(argv: Sequence[str]) -> None:
+    """Listens from here to the end of the process, if that is `python -m emola_jax.…`.
+
+    Called when this package is imported, before the imports that take seconds.
+    """
+    module = next((text for text in argv if text.startswith('emola_jax')), '')
+    if module and _can_listen():
+        _install('emola_jax' if module == 'emola_jax.main' else module)
 
 
 @contextlib.contextmanager
@@ -110,37 +113,34 @@ def _listening(name: str) -> Iterator[_Signals | None]:
         yield _signals
         return
     before = {number: signal.getsignal(number) for number in _NUMBERS}
-    socket_of_signals = _install(name)
+    pipe = _install(name)
     try:
         yield _signals
     finally:
         _forget()
         for number, handler in before.items():
             signal.signal(number, handler)
-        socket_of_signals.close()
+        os.close(pipe)
 
 
 def _can_listen() -> bool:
     return _signals is None and threading.current_thread() is threading.main_thread()
 
 
-def _install(name: str) -> socket.socket:
-    """Returns what the system writes signals into; closing it ends the thread."""
+def _install(name: str) -> int:
+    """Returns the pipe that the system writes signals into; closing it ends the thread."""
     global _signals
     _signals = _Signals(name)
-    reader, writer = socket.socketpair()
-    writer.setblocking(False)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
     threading.Thread(target=_signals.listen, args=[reader], name='signals', daemon=True).start()
-    signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    _kept.append(writer)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     take_signals()
     os.register_at_fork(after_in_child=_forget)
     return writer
 
 
 _NUMBERS = (signal.SIGTERM, signal.SIGINT)
-_kept: list[socket.socket] = []
-"""Sockets that must not be closed for want of a reference."""
 
 
 def take_signals() -> None:
@@ -156,7 +156,7 @@ def take_signals() -> None:
 
 
 def _forget() -> None:
-    """In a forked child: it has no listening thread, and shares the parent's socket."""
+    """In a forked child: it has no listening thread, and shares the parent's pipe."""
     global _signals
     if _signals is not None:
         _signals = None
@@ -249,8 +249,9 @@ def end_process(status: int, sentence: str) -> None:
             with contextlib.suppress(Exception):
                 stream.flush()
         with contextlib.suppress(Exception):
-            for child in multiprocessing.active_children():
-                child.kill()
+            if 'multiprocessing' in sys.modules:
+                for child in sys.modules['multiprocessing'].active_children():
+                    child.kill()
         with contextlib.suppress(OSError):
             os.write(2, f'{sentence}\n'.encode(errors='backslashreplace'))
         os._exit(status)

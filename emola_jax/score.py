@@ -5,11 +5,6 @@ python -m emola_jax.score predictions.jsonl --dataset=faba --task=au --out=score
 
 from __future__ import annotations
 
-from emola_jax import preemption
-
-if __name__ == '__main__':
-    preemption.listen('emola_jax.score')  # before the imports that take seconds
-
 import argparse
 import sys
 from collections.abc import Sequence

@@ -12,11 +12,6 @@ answers by the strict scoring, and the page says so.
 
 from __future__ import annotations
 
-from emola_jax import preemption
-
-if __name__ == '__main__':
-    preemption.listen('emola_jax.statistics')  # before the imports that take seconds
-
 import argparse
 import csv
 import sys

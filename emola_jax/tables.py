@@ -12,11 +12,6 @@ accuracy. Published figures stand below, marked, and never beside rendered faces
 
 from __future__ import annotations
 
-from emola_jax import preemption
-
-if __name__ == '__main__':
-    preemption.listen('emola_jax.tables')  # before the imports that take seconds
-
 import argparse
 import sys
 from collections.abc import Iterable, Mapping, Sequence

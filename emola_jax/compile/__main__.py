@@ -11,11 +11,6 @@ fits. No weights and no TPU are needed, only the extra `tpu`. With --sweep, comm
 
 from __future__ import annotations
 
-from emola_jax import preemption
-
-if __name__ == '__main__':
-    preemption.listen('emola_jax.compile')  # before the imports that take seconds
-
 import json
 import os
 import shlex

@@ -5,11 +5,6 @@ python -m emola_jax.compile.table sweep.json    prints the tables of a sweep's f
 
 from __future__ import annotations
 
-from emola_jax import preemption
-
-if __name__ == '__main__':
-    preemption.listen('emola_jax.compile.table')  # before the imports that take seconds
-
 import argparse
 import json
 from collections.abc import Sequence

@@ -8,11 +8,6 @@ and what to install where torch is missing, come at once.
 
 from __future__ import annotations
 
-from emola_jax import preemption
-
-if __name__ == '__main__':
-    preemption.listen('emola_jax.convert')  # before the imports that take seconds
-
 import argparse
 import re
 import sys

@@ -5,11 +5,6 @@ python -m emola_jax.landmarks PATH… [--audit]
 
 from __future__ import annotations
 
-from emola_jax import preemption
-
-if __name__ == '__main__':
-    preemption.listen('emola_jax.landmarks')  # before the imports that take seconds
-
 import argparse
 import sys
 from collections.abc import Sequence

@@ -5,11 +5,6 @@ python -m emola_jax.predict PATH… --checkpoint=RUN
 
 from __future__ import annotations
 
-from emola_jax import preemption
-
-if __name__ == '__main__':
-    preemption.listen('emola_jax.predict')  # before the imports that take seconds
-
 import argparse
 import itertools
 import re
