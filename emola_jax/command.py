@@ -14,6 +14,7 @@ from pathlib import Path
 
 from emola_jax import preemption
 from emola_jax.errors import Preempted, UserError
+from emola_jax.files import quoted_fault
 
 TRACEBACK_VARIABLE = 'EMOLA_TRACEBACK'
 """Set to anything, it shows where a fault of the system (a full disk, say) came up."""
@@ -29,9 +30,6 @@ _NEXT_STEPS = {
     errno.EPERM: 'make it accessible, or name another place',
     errno.EROFS: 'name another place',
 }
-
-_QUOTED = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EROFS)
-"""Looked for in the words of libraries that raise something else than an `OSError`."""
 
 
 @contextlib.contextmanager
@@ -77,9 +75,8 @@ def file_system_fault(error: BaseException) -> str | None:
                 return None
             places = [os.fsdecode(p) for p in (seen.filename, seen.filename2) if _is_path(p)]
             return _sentence(' -> '.join(places), seen.errno)
-        for number in _QUOTED:
-            if os.strerror(number) in str(seen):
-                return f'{_sentence("", number)} ({" ".join(str(seen).split())[:300]})'
+        if (number := quoted_fault(seen)) is not None:
+            return f'{_sentence("", number)} ({" ".join(str(seen).split())[:300]})'
         seen = seen.__cause__ or seen.__context__
     return None
 

@@ -52,6 +52,8 @@ class _Signals:
         self.guarded = self.ended = self.told = False
         self.put_off: Callable[[], None] | None = None
         self._raised: set[int] = set()
+        self._timer: threading.Timer | None = None
+        self._closed = False
 
     def handle(self, number: int, _: FrameType | None) -> None:
         """In the main thread; unwinds it, so that what is half written is removed."""
@@ -83,9 +85,17 @@ class _Signals:
 
     def insist(self) -> None:
         """Ends the process in a while, if the main thread does not."""
-        timer = threading.Timer(GRACE, self.leave, [signal.SIGTERM])
-        timer.daemon = True
-        timer.start()
+        if self._closed or self._timer is not None:
+            return
+        self._timer = threading.Timer(GRACE, self.leave, [signal.SIGTERM])
+        self._timer.daemon = True
+        self._timer.start()
+
+    def close(self) -> None:
+        """The process goes on without listening."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
 
     def leave(self, number: int) -> None:
         """Ends the process at once."""
@@ -114,10 +124,13 @@ def _listening(name: str) -> Iterator[_Signals | None]:
         return
     before = {number: signal.getsignal(number) for number in _NUMBERS}
     pipe = _install(name)
+    installed = _signals
     try:
-        yield _signals
+        yield installed
     finally:
         _forget()
+        if installed is not None:
+            installed.close()
         for number, handler in before.items():
             signal.signal(number, handler)
         os.close(pipe)

@@ -146,17 +146,22 @@ def all_or_none() -> Iterator[None]:
         raise
 
 
-_OF_OTHER_HOSTS = re.compile(
-    'gloo|nccl|peer|connection|socket|barrier|heartbeat|coordination|unavailable|deadline', re.I
-)
+_BY_NAME = re.compile('gloo|nccl|coordination', re.I)
+_OF_OTHER_HOSTS = re.compile('peer|connection|socket|barrier|heartbeat|unavailable|deadline', re.I)
 
 
 def _loss(error: BaseException) -> str:
-    """What JAX says of another host that was lost, if that is the error or its cause."""
+    """What JAX says of another host that was lost, if that is the error or its cause.
+
+    It says so with several kinds of exceptions, and a library may wrap them.
+    """
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, jax.errors.JaxRuntimeError) and _OF_OTHER_HOSTS.search(str(seen)):
-            return ' '.join(str(seen).split())[:200]
+        of_jax = isinstance(seen, jax.errors.JaxRuntimeError)
+        may_be = of_jax or not isinstance(seen, UserError)
+        said = str(seen)
+        if (may_be and _BY_NAME.search(said)) or (of_jax and _OF_OTHER_HOSTS.search(said)):
+            return ' '.join(said.split())[:200]
         seen = seen.__cause__ or seen.__context__
     return ''
 
