@@ -42,7 +42,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        calm, expected = undisturbed(root, two_hosts=False)
+        calm, expected = undisturbed(root, set(arguments.jobs.split(',')), [1])
         rows = []
         for job in arguments.jobs.split(','):
             need = _need(job, calm, root)

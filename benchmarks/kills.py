@@ -21,6 +21,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +63,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--count', type=int, default=60, help='disturbances')
     parser.add_argument('--seed', type=int, default=0, help='of signals and moments')
+    every = ','.join(stage.name for stage in STAGES)
+    parser.add_argument('--stages', default=every, help=f'some of {every}')
+    parser.add_argument('--hosts', default='1,2', help='of a run: 1, 2 or both')
     arguments = parser.parse_args()
+    hosts = [int(count) for count in arguments.hosts.split(',')]
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        calm, expected = undisturbed(root)
+        chosen = [stage for stage in STAGES if stage.name in arguments.stages.split(',')]
+        calm, expected = undisturbed(root, {stage.job for stage in chosen}, hosts)
         rows = []
-        for number, one in enumerate(drawn(arguments.count, arguments.seed)):
+        for number, one in enumerate(drawn(arguments.count, arguments.seed, chosen, hosts)):
             rows.append(disturbed(one, root / str(number), calm, expected))
             print(json.dumps(rows[-1]), flush=True)
             good = sum(row['same_bytes'] and row['statuses_allowed'] for row in rows)
@@ -76,11 +82,14 @@ def main() -> None:
     sys.exit(good != len(rows))
 
 
-def drawn(count: int, seed: int) -> list[Disturbance]:
+def drawn(
+    count: int, seed: int, chosen: Sequence[Stage], hosts: Sequence[int]
+) -> list[Disturbance]:
     """`count` disturbances: stages, hosts and signals in turn, so that all meet; moments random."""
     rng = random.Random(seed)
-    kinds = [(stage, 1) for stage in STAGES]
-    kinds += [(stage, 2) for stage in STAGES if stage.job == 'main']
+    kinds = [
+        (stage, number) for stage in chosen for number in (hosts if stage.job == 'main' else (1,))
+    ]
     rng.shuffle(kinds)
     made = []
     for number in range(count):
@@ -95,16 +104,24 @@ Expected = dict[tuple[str, int], dict[str, str]]
 """Hashes by job and number of hosts, whose sums are rounded in another order."""
 
 
-def undisturbed(root: Path, *, two_hosts: bool = True) -> tuple[Place, Expected]:
-    """Every command to its end, alone."""
+def undisturbed(root: Path, jobs: set[str], hosts: Collection[int]) -> tuple[Place, Expected]:
+    """The commands to their ends, alone; those that read a run have one made."""
     cache = stages.new_cache(root / 'calm' / 'cache', root / 'compiled')
+    place = Place(root / 'calm' / 'run1', root / 'calm' / 'none', cache)
     expected: Expected = {}
-    for hosts in (2, 1) if two_hosts else (1,):
-        place = Place(root / 'calm' / f'run{hosts}', root / 'calm' / 'none', cache)
-        expected['main', hosts] = _ends('main', place, hosts)
-    for job in ('tower', 'predict', 'calibrate', 'convert'):
+    counts = set(hosts) if 'main' in jobs else set()
+    if jobs & READ_A_RUN:
+        counts.add(1)
+    for number in sorted(counts):
+        run = dataclasses.replace(place, run=root / 'calm' / f'run{number}')
+        expected['main', number] = _ends('main', run, number)
+    for job in sorted(set(jobs) - {'main'}):
         expected[job, 1] = _ends(job, dataclasses.replace(place, out=root / 'calm' / job), 1)
     return place, expected
+
+
+READ_A_RUN = {'predict', 'calibrate', 'convert'}
+"""Commands that need a finished run."""
 
 
 def _ends(job: str, place: Place, hosts: int) -> dict[str, str]:

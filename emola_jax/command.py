@@ -59,7 +59,7 @@ def exits_with_a_sentence(name: str = 'emola_jax') -> Iterator[None]:
             raise
         if os.environ.get(TRACEBACK_VARIABLE):
             traceback.print_exc()
-        sys.exit(f'{name}: {fault}')
+        preemption.end_command(1, f'{name}: {fault}')
 
 
 def file_system_fault(error: BaseException) -> str | None:

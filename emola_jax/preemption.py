@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
+from typing import NoReturn
 
 from emola_jax.errors import Preempted
 
@@ -41,14 +42,15 @@ class _Signals:
 
     Attributes:
       name: of the command, for its sentence.
+      is_command: whether the process is that command, and no program that calls it.
       guarded: whether the main thread is where an exception becomes a sentence.
       ended: whether the command has ended by itself; what is left is to shut down.
       put_off: called (in the listening thread) instead of ending the command.
       told: whether SIGTERM came.
     """
 
-    def __init__(self, name: str):
-        self.name = name
+    def __init__(self, name: str, is_command: bool):
+        self.name, self.is_command = name, is_command
         self.guarded = self.ended = self.told = False
         self.put_off: Callable[[], None] | None = None
         self._raised: set[int] = set()
@@ -113,7 +115,7 @@ def listen_as_command(argv: Sequence[str]) -> None:
     """
     module = next((text for text in argv if text.startswith('emola_jax')), '')
     if module and _can_listen():
-        _install('emola_jax' if module == 'emola_jax.main' else module)
+        _install('emola_jax' if module == 'emola_jax.main' else module, is_command=True)
 
 
 @contextlib.contextmanager
@@ -140,10 +142,10 @@ def _can_listen() -> bool:
     return _signals is None and threading.current_thread() is threading.main_thread()
 
 
-def _install(name: str) -> int:
+def _install(name: str, *, is_command: bool = False) -> int:
     """Returns the pipe that the system writes signals into; closing it ends the thread."""
     global _signals
-    _signals = _Signals(name)
+    _signals = _Signals(name, is_command)
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     threading.Thread(target=_signals.listen, args=[reader], name='signals', daemon=True).start()
@@ -249,10 +251,21 @@ def _sentence(number: int) -> str:
     return BY_SIGTERM if number == signal.SIGTERM else BY_CTRL_C
 
 
+def end_command(status: int, sentence: str) -> NoReturn:
+    """Ends a command's process now, after which no library has a word about files not closed.
+
+    Raises:
+      SystemExit: the process is no command, but a program that calls one.
+    """
+    if _signals is not None and _signals.is_command:
+        end_process(status, sentence)
+    sys.exit(sentence)
+
+
 _ending = threading.Lock()
 
 
-def end_process(status: int, sentence: str) -> None:
+def end_process(status: int, sentence: str) -> NoReturn:
     """Ends the process now, from any thread, without waiting for any other: files are whole anyway.
 
     Who comes second, while the first is still at it, waits for the end.

@@ -63,6 +63,8 @@ def start(config: ml_collections.ConfigDict, hosts: Hosts | None = None) -> None
       UserError: see `join_hosts`.
     """
     logging.set_verbosity(logging.ERROR)  # orbax tells every rename at INFO, amid the progress bars
+    # What it logs as an error, with tracebacks, it raises as well.
+    logging.get_absl_logger().addFilter(lambda record: 'orbax' not in record.pathname)
     jax.config.update('jax_compilation_cache_dir', str(assets.cache_dir() / 'compiled'))
     given = 'xla_force_host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
     if config.cpu_devices and not given:
