@@ -278,6 +278,8 @@ def end_process(status: int, sentence: str) -> NoReturn:
             if 'multiprocessing' in sys.modules:
                 for child in sys.modules['multiprocessing'].active_children():
                     child.kill()
+        bars = getattr(sys.modules.get('tqdm'), 'tqdm', None)
+        start = '\n' if getattr(bars, '_instances', None) else ''  # a progress bar has no end
         with contextlib.suppress(OSError):
-            os.write(2, f'{sentence}\n'.encode(errors='backslashreplace'))
+            os.write(2, f'{start}{sentence}\n'.encode(errors='backslashreplace'))
         os._exit(status)

@@ -16,14 +16,15 @@ import sys, time
 from emola_jax import command, preemption
 preemption.listen_as_command(['python', '-m', 'emola_jax.tool'])
 with command.exits_with_a_sentence('tool'):
-    print('ready', flush=True)
 """
+READY = "print('ready', flush=True)\n"
 GOES_ON = 'what is done is on disk, and the same command goes on from there\n'
 
 
 def ended(body, *signals, pause=1.5):
-    """Status, output and seconds of a command that gets these signals."""
-    code = BEGIN + ''.join(f'    {line}\n' for line in body.splitlines())
+    """Status, output and seconds of a command that gets these signals once it is ready."""
+    whole = body if READY in body else READY + body
+    code = BEGIN + ''.join(f'    {line}\n' for line in whole.splitlines())
     with subprocess.Popen(
         [sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
@@ -51,9 +52,13 @@ with atomic_write(Path({str(tmp_path / 'a')!r})) as partial:
     assert list(tmp_path.iterdir()) == []
 
 
-STUCK = """
+STUCK = f"""
+began = False
 while True:
     try:
+        if not began:
+            began = True
+            {READY}
         time.sleep(60)
     except BaseException:
         pass
