@@ -202,5 +202,6 @@ def get_config(argument: str = '') -> ConfigDict:
         }
     )
     config.mesh = ConfigDict({'data': 1, 'fsdp': -1, 'tensor': 1, 'dcn_data': 1})
+    config.hosts = ConfigDict({'silence': 25})  # seconds that one of several may be paused
     _priors.choose(config, asked.row)
     return config

@@ -146,6 +146,7 @@ def get_config(argument: str = 'default') -> ConfigDict:
         }
     )
     config.mesh = ConfigDict({'data': -1, 'fsdp': 1, 'tensor': 1, 'dcn_data': 1})
+    config.hosts = ConfigDict({'silence': 25})  # seconds that one of several may be paused
 
     if preset == 'long':
         config.data.synthetic_faces.train_faces = 8000

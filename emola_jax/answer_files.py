@@ -17,7 +17,7 @@ from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.eval_plan import Question
-from emola_jax.files import drop_torn_line, read_json, read_jsonl, write_json, write_text
+from emola_jax.files import drop_torn_line, naming, read_json, read_jsonl, write_json, write_text
 from emola_jax.run_checksums import PARTS_FOLDER
 
 PREDICTIONS_FILE = 'predictions.jsonl'
@@ -65,7 +65,7 @@ class Part:
         path = folder / PARTS_FOLDER / f'host{host}.jsonl'
         path.parent.mkdir(exist_ok=True)
         drop_torn_line(path)
-        self._file = path.open('a', encoding='utf-8')
+        self._path, self._file = path, path.open('a', encoding='utf-8')
 
     def __enter__(self) -> Part:
         """Returns itself."""
@@ -78,15 +78,17 @@ class Part:
         trace: TracebackType | None,
     ) -> None:
         """Closes the file."""
-        self._file.close()
+        with naming(self._path):
+            self._file.close()
 
     def append(self, rows: Mapping[int, Row]) -> None:
         """Writes answers by the index of their question; they are on disk when it returns."""
         lines = (json.dumps({'index': i, **row}, ensure_ascii=False) for i, row in rows.items())
         # One write a batch: a kill leaves whole lines, or a tail that the next start cuts off.
-        self._file.write(''.join(line + '\n' for line in lines))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with naming(self._path):
+            self._file.write(''.join(line + '\n' for line in lines))
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
 
 def merge(folder: Path, questions: Sequence[Question]) -> list[Row]:

@@ -26,7 +26,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from emola_jax import checksums
+from emola_jax import checksums, command
 from emola_jax.errors import UserError
 from emola_jax.files import waiting_turn
 
@@ -410,4 +410,5 @@ def _act(action: str, asset: Asset) -> bool:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    with command.exits_with_a_sentence('emola_jax.assets'):
+        sys.exit(main())

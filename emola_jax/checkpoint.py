@@ -25,6 +25,7 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 from emola_jax import checksums, run_checksums
 from emola_jax.checksums import Damaged
 from emola_jax.errors import UserError
+from emola_jax.files import naming
 from emola_jax.train_state import Params, TrainState
 
 
@@ -88,15 +89,16 @@ class Checkpoints:
         step, started = int(state.step), time.perf_counter()
         if step == self.latest_step():
             return 0.0
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state),
-                data=ocp.args.JsonSave({'plan': plan, 'batches': step}),
-                metadata=ocp.args.JsonSave(self._metadata),
-            ),
-            metrics=None if score is None else {_SCORE: score},
-        )
+        with naming(Path(self._manager.directory)):  # of this one, or of that which it waits for
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(state),
+                    data=ocp.args.JsonSave({'plan': plan, 'batches': step}),
+                    metadata=ocp.args.JsonSave(self._metadata),
+                ),
+                metrics=None if score is None else {_SCORE: score},
+            )
         return time.perf_counter() - started
 
     def restore(self, abstract: TrainState, plan: str) -> TrainState:
@@ -136,8 +138,9 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits until everything is on disk."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        with naming(Path(self._manager.directory)):
+            self._manager.wait_until_finished()
+            self._manager.close()
 
     def _read(
         self, abstract: TrainState, step: int | None = None, **items: Any

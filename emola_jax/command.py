@@ -12,7 +12,9 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from emola_jax import preemption
 from emola_jax.errors import Preempted, UserError
+from emola_jax.files import quoted_fault
 
 TRACEBACK_VARIABLE = 'EMOLA_TRACEBACK'
 """Set to anything, it shows where a fault of the system (a full disk, say) came up."""
@@ -29,34 +31,35 @@ _NEXT_STEPS = {
     errno.EROFS: 'name another place',
 }
 
-_QUOTED = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EROFS)
-"""Looked for in the words of libraries that raise something else than an `OSError`."""
-
 
 @contextlib.contextmanager
 def exits_with_a_sentence(name: str = 'emola_jax') -> Iterator[None]:
     """Turns a `UserError`, or a fault of the file system, into one message and exit status 1.
 
-    `Preempted` is a message as well, with an exit status of its own. Names of files that are no
-    valid text are printed with escapes.
+    `Preempted` (SIGTERM) and Ctrl-C are messages as well, with exit statuses of their own. Names of
+    files that are no valid text are printed with escapes.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors='backslashreplace')
     try:
-        yield
-    except UserError as error:
-        sys.exit(f'{name}: {error}')
+        with preemption.guarded(name):
+            yield
     except Preempted as error:
-        print(f'{name}: {error}', file=sys.stderr)
-        sys.exit(Preempted.EXIT_STATUS)
+        preemption.end_process(Preempted.EXIT_STATUS, f'{name}: {error}')
+    except KeyboardInterrupt:
+        preemption.end_process(preemption.INTERRUPTED, f'{name}: {preemption.BY_CTRL_C}')
     except Exception as error:
+        if preemption.came():  # and reached a process that this one needs
+            preemption.end_process(Preempted.EXIT_STATUS, f'{name}: {preemption.BY_SIGTERM}')
+        if isinstance(error, UserError):
+            sys.exit(f'{name}: {error}')
         fault = file_system_fault(error)
         if fault is None:
             raise
         if os.environ.get(TRACEBACK_VARIABLE):
             traceback.print_exc()
-        sys.exit(f'{name}: {fault}')
+        preemption.end_command(1, f'{name}: {fault}')
 
 
 def file_system_fault(error: BaseException) -> str | None:
@@ -72,9 +75,8 @@ def file_system_fault(error: BaseException) -> str | None:
                 return None
             places = [os.fsdecode(p) for p in (seen.filename, seen.filename2) if _is_path(p)]
             return _sentence(' -> '.join(places), seen.errno)
-        for number in _QUOTED:
-            if os.strerror(number) in str(seen):
-                return f'{_sentence("", number)} ({" ".join(str(seen).split())[:300]})'
+        if (number := quoted_fault(seen)) is not None:
+            return f'{_sentence("", number)} ({" ".join(str(seen).split())[:300]})'
         seen = seen.__cause__ or seen.__context__
     return None
 

@@ -156,7 +156,8 @@ def flatten(tree: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
 def differing(one: Any, other: Any) -> list[str]:
     """Names of the fields in which two configs, as JSON holds them, differ.
 
-    A field that only one of them has counts as what runs did before there was a choice.
+    A field that only one of them has counts as what runs did before there was a choice; one that
+    changes nothing of what is computed does not count.
     """
     first, second = dict(flatten(one)), dict(flatten(other))
 
@@ -166,7 +167,12 @@ def differing(one: Any, other: Any) -> list[str]:
         value = values.get(name, default)
         return list(value) if isinstance(value, tuple) else value
 
-    return sorted(n for n in first.keys() | second.keys() if of(first, n) != of(second, n))
+    def is_free(name: str) -> bool:
+        field = find(name)
+        return field is not None and field.free
+
+    names = (name for name in first.keys() | second.keys() if not is_free(name))
+    return sorted(name for name in names if of(first, name) != of(second, name))
 
 
 def _shown(value: Any) -> str:

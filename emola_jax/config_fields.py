@@ -19,6 +19,9 @@ from input_pipeline.selection import POLICIES
 LAST_BATCH = ('keep', 'run_on')
 """An epoch ends with a batch of what is left; or batches run on into the next epoch."""
 
+SILENCE = 25
+"""Seconds that a host of a run may be silent, if its config does not say; see `host_watch.join`."""
+
 MISSING: Any = object()
 """Stands for a value that is not declared; None is a value."""
 _SEEDS = 2**32 - 1
@@ -34,6 +37,7 @@ class Field:
       reads: what a flag's text says; raises ValueError.
       older: what runs that lack the field did; without it the field has no such meaning.
       required: whether every config has it.
+      free: whether a run may go on with another value; it changes nothing that is computed.
     """
 
     expected: str
@@ -41,6 +45,7 @@ class Field:
     reads: Callable[[str], Any]
     older: Any = MISSING
     required: bool = False
+    free: bool = False
 
     def having(self, **changes: Any) -> Field:
         """The same with other settings."""
@@ -269,6 +274,7 @@ FIELDS: dict[str, Field] = {
     'eval.refill': _COUNT.having(older=0),
     **{f'mesh.{axis}': _AXIS for axis in ('data', 'fsdp', 'tensor')},
     'mesh.dcn_data': _SIZE.having(older=1),
+    'hosts.silence': _whole(2, 86_400).having(older=SILENCE, free=True),
 }
 """By dotted name; `*` stands for any one name."""
 

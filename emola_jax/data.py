@@ -96,6 +96,7 @@ def load(
     workdir: Path,
     *,
     checked: bool = True,
+    reports: bool = True,
 ) -> Data:
     """Builds the data set if it isn't there yet, and checks every record of the splits in use.
 
@@ -105,6 +106,7 @@ def load(
       tokenizer: of the language model.
       workdir: where dropped records are listed.
       checked: False takes every record as it is, for who trains and scores nothing.
+      reports: False on hosts that share the workdir with one that lists dropped records.
 
     Raises:
       UserError: an unknown template, bad records under the policy 'stop', or no landmarks for a
@@ -131,6 +133,7 @@ def load(
             needs_label=name in (config.eval.split, _validated(config)),
             policy=config.data.on_bad_record,
             report=workdir / f'dropped_{name}.json',
+            reports=reports,
             split=name,
             decodes=False,  # both kinds of builder have done that
         )

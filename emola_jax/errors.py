@@ -10,8 +10,11 @@ class UserError(ValueError):
     """
 
 
-class Preempted(Exception):
-    """The run was told to leave and has saved everything; the message says how to go on."""
+class Preempted(BaseException):
+    """The command was told to leave; the message says how to go on. What it has done is on disk.
+
+    No `Exception`: it comes at any moment, and nothing on its way up shall take it for a fault.
+    """
 
     EXIT_STATUS = 75
     """The system's EX_TEMPFAIL: the same command, started again, goes on."""

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jax
 import ml_collections
 from jax.sharding import Mesh
 
@@ -62,7 +63,8 @@ def prepare(config: ml_collections.ConfigDict, workdir: Path) -> Experiment:
     mesh = sharding.make_mesh(config.mesh)
     opened = bases.open_language_model(config)
     tokenizer = bases.load_tokenizer(config, opened)
-    run_data = data.load(config, model_config, tokenizer, workdir)
+    is_first = jax.process_index() == 0
+    run_data = data.load(config, model_config, tokenizer, workdir, reports=is_first)
     base = bases.load(config, model_config, run_data, tokenizer, opened)
     del opened  # its fields take memory
     frozen, trainable = bases.place(model_config, base, mesh, seed=config.seed)

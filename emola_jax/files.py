@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import functools
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -40,16 +42,52 @@ def atomic_write(path: Path) -> Iterator[Path]:
     _remove_left(path.parent)
     partial = _partial(path, _FILE)
     try:
-        with _at_work(partial) as mode:
+        with naming(path, partial), _at_work(partial) as mode:
             yield partial
             _set_mode(partial, mode)
             partial.replace(path)
-    except OSError as error:
-        if error.filename in (None, str(partial)):
-            error.filename, error.filename2 = str(path), None
-        raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: Path, written: Path | None = None) -> Iterator[None]:
+    """An error of the file system in it names `path`, also where a library left the name out.
+
+    Args:
+      path: what is written.
+      written: the temporary file or folder that takes its name.
+
+    Raises:
+      OSError: with its name and number, whatever kind of error came of it.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None and _SHORT_WRITE.search(str(error)):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        names = (None, *([] if written is None else [str(written)]))
+        if error.errno is not None and error.filename in names:
+            error.filename, error.filename2 = str(path), None
+        elif written is not None and str(error.filename).startswith(f'{written}{os.sep}'):
+            error.filename = f'{path}{os.sep}{Path(str(error.filename)).relative_to(written)}'
+        raise
+    except Exception as error:
+        if isinstance(error, UserError) or (number := quoted_fault(error)) is None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+_SHORT_WRITE = re.compile(r'\d+ requested and \d+ written')
+"""What NumPy says, without a number, where the disk is full."""
+
+_QUOTED = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EROFS)
+
+
+def quoted_fault(error: BaseException) -> int | None:
+    """The number of the file system's error whose words another error quotes; None for none."""
+    said = str(error)
+    return next((number for number in _QUOTED if os.strerror(number) in said), None)
 
 
 @contextlib.contextmanager
@@ -75,7 +113,7 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     partial, old = _partial(path, 'new'), _partial(path, 'old')
     partial.mkdir()
     try:
-        with _held(partial):
+        with _held(partial), naming(path, partial):
             yield partial
             mode = partial.stat().st_mode
             for written in [*partial.rglob('*'), partial]:
@@ -238,10 +276,11 @@ def _open_lock(path: Path) -> Iterator[int]:
 
 
 def _sign(descriptor: int, doing: str) -> None:
-    """Writes into a held lock file who holds it."""
-    os.ftruncate(descriptor, 0)
+    """Writes into a held lock file who holds it; it is held as well where the disk is full."""
     holder = f'process {os.getpid()} on {socket.gethostname()}, which {doing}'
-    os.pwrite(descriptor, holder.encode(), 0)
+    with contextlib.suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, holder.encode(), 0)
 
 
 def _sync(path: Path) -> None:

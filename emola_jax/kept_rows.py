@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from emola_jax.errors import UserError
-from emola_jax.files import drop_torn_line, read_jsonl, write_text
+from emola_jax.files import drop_torn_line, naming, read_jsonl, write_text
 
 T = TypeVar('T')
 
@@ -57,6 +57,7 @@ class KeptRows:
         if not rows:
             write_text(path, json.dumps(header) + '\n')
         with (
+            naming(path),
             path.open('a', encoding='utf-8') as file,
             tqdm(total=len(items), initial=len(rows), desc=stage, unit=unit) as bar,
         ):

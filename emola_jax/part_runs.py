@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from emola_jax import checksums
-from emola_jax.errors import UserError
+from emola_jax import checksums, preemption
+from emola_jax.errors import Preempted, UserError
 from emola_jax.evaluate import SCORES_FILE
 from emola_jax.files import read_json
 from input_pipeline.records import TASKS
@@ -27,9 +28,23 @@ def run(config: str, workdir: Path, flags: Sequence[str] = ()) -> None:
 
     Raises:
       UserError: it failed (its own message stands above).
+      Preempted: it was told to leave, or this process was, which tells it.
+      KeyboardInterrupt: Ctrl-C ended it.
     """
     command = [sys.executable, '-m', 'emola_jax.main', f'--config={config}', f'--workdir={workdir}']
-    if subprocess.run([*command, *flags], check=False).returncode:
+    with subprocess.Popen([*command, *flags]) as process, preemption.put_off(process.terminate):
+        try:
+            status = process.wait()
+        except KeyboardInterrupt:  # a terminal tells both, `kill` only this one
+            process.send_signal(signal.SIGINT)
+            raise
+    if status == Preempted.EXIT_STATUS:
+        raise Preempted(
+            f'{workdir}: its run was told to leave; the same command goes on from there'
+        )
+    if status == preemption.INTERRUPTED:
+        raise KeyboardInterrupt
+    if status:
         raise UserError(f'{workdir}: the run of {config} failed; see above, then call this again')
 
 

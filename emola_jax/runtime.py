@@ -11,28 +11,27 @@ Several processes ("hosts") make one run when each is started with the same comm
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import os
+import re
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import ml_collections
 import orbax.checkpoint as ocp
 from absl import logging
 
-from emola_jax import assets, host_memory
-from emola_jax.errors import UserError
+from emola_jax import assets, host_memory, host_watch
+from emola_jax.config_fields import SILENCE
+from emola_jax.errors import Preempted, UserError
 
 HOST_VARIABLES = ('JAX_COORDINATOR_ADDRESS', 'JAX_NUM_PROCESSES', 'JAX_PROCESS_ID')
 """Who the processes of a run are, set by hand: all three or none."""
 
 _PATIENCE = 3600 * 1000
 """Milliseconds that hosts wait for one that has more to do; a dead one is noticed long before."""
-
-_SILENCE = 20
-"""Seconds without a sign of life until a host counts as lost."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,39 +63,39 @@ def start(config: ml_collections.ConfigDict, hosts: Hosts | None = None) -> None
       UserError: see `join_hosts`.
     """
     logging.set_verbosity(logging.ERROR)  # orbax tells every rename at INFO, amid the progress bars
+    # What it logs as an error, with tracebacks, it raises as well.
+    logging.get_absl_logger().addFilter(lambda record: 'orbax' not in record.pathname)
     jax.config.update('jax_compilation_cache_dir', str(assets.cache_dir() / 'compiled'))
     given = 'xla_force_host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
     if config.cpu_devices and not given:
         jax.config.update('jax_num_cpu_devices', config.cpu_devices)
         if config.cpu_devices == 1:
             host_memory.keep()
-    join_hosts(hosts)
+    join_hosts(hosts, config.get('hosts', {}).get('silence', SILENCE))
 
 
-def join_hosts(hosts: Hosts | None = None) -> None:
+def join_hosts(hosts: Hosts | None = None, silence: int = SILENCE) -> None:
     """Connects this process to the others of its run, if it is told that there are any.
 
     Args:
       hosts: who they are; None asks the environment.
+      silence: seconds without a sign of life that a host may be paused; twice as many are its loss.
 
     Raises:
       UserError: a variable is missing or is no number.
+      Preempted: the others did not come.
     """
     hosts = hosts or _by_environment()
-    limits: Any = {
-        'heartbeat_timeout_seconds': _SILENCE,
-        'shutdown_timeout_seconds': _SILENCE,
-    }
     if hosts is not None:
-        jax.distributed.initialize(
+        host_watch.join(
             hosts.coordinator,
             hosts.processes,
             hosts.process,
+            silence=silence,
             cluster_detection_method='deactivate',
-            **limits,
         )
     elif _in_cluster():
-        jax.distributed.initialize(**limits)
+        host_watch.join(silence=silence)
 
 
 def _by_environment() -> Hosts | None:
@@ -127,19 +126,46 @@ def all_or_none() -> Iterator[None]:
     """What runs in it ends on every host together, and with a sentence where one of them is lost.
 
     Raises:
-      UserError: another host died or was lost.
+      Preempted: another host died or was lost, or all were told to leave.
     """
+    watch = host_watch.watch()
+    if watch is None:
+        yield
+        return
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
-        if jax.process_count() == 1:
-            raise
-        raise UserError(
-            f'host {jax.process_index()} lost another host of the run '
-            f'({" ".join(str(error).split())[:200]}); start the same command again on every host: '
-            'it goes on from the newest checkpoint'
-        ) from error
-    wait_for_hosts('the run is done')
+        wait_for_hosts('the run is done')
+    except Preempted:
+        with contextlib.suppress(Exception):
+            jax.distributed.shutdown()  # together, or the first to go would be lost to the others
+        raise
+    except Exception as error:
+        if why := _loss(error):
+            watch.end_if_one_failed()
+            raise Preempted(host_watch.lost(why)) from error
+        watch.failed(str(error) if isinstance(error, UserError) else type(error).__name__)
+        atexit.register(os._exit, 1)  # not to wait for the others at the end
+        raise
+
+
+_BY_NAME = re.compile('gloo|nccl|coordination', re.I)
+_OF_OTHER_HOSTS = re.compile('peer|connection|socket|barrier|heartbeat|unavailable|deadline', re.I)
+
+
+def _loss(error: BaseException) -> str:
+    """What JAX says of another host that was lost, if that is the error or its cause.
+
+    It says so with several kinds of exceptions, and a library may wrap them.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        of_jax = isinstance(seen, jax.errors.JaxRuntimeError)
+        may_be = of_jax or not isinstance(seen, UserError)
+        said = str(seen)
+        if (may_be and _BY_NAME.search(said)) or (of_jax and _OF_OTHER_HOSTS.search(said)):
+            return ' '.join(said.split())[:200]
+        seen = seen.__cause__ or seen.__context__
+    return ''
 
 
 def wait_for_hosts(point: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -17,6 +18,7 @@ from ml_collections import ConfigDict
 from emola_jax import (
     cpu_compiler,
     host_memory,
+    host_watch,
     optim,
     preemption,
     sharding,
@@ -92,7 +94,7 @@ def train(experiment: Experiment) -> TrainState:
 
     # ---------------------------------------------------------------- loop
     dropout_key = jax.random.key(experiment.config.seed)
-    with preemption.listening() as is_told_to_leave:
+    with _leaving() as stops_behind:
         for step in range(start + 1, steps + 1):
             asked = time.perf_counter()
             batch = next(batches)
@@ -105,7 +107,7 @@ def train(experiment: Experiment) -> TrainState:
                     host_memory.compile_apart(do_step, state, frozen, on_mesh, key)
                 state, metrics = do_step(state, frozen, on_mesh, key)
             log.add(step, metrics, record_index, waited)
-            leaving = is_told_to_leave(step) and step < steps
+            leaving = stops_behind(step) and step < steps
             validates = validation.is_due(experiment, step) and not leaving
             if leaving or validates or step % config.checkpoint_every == 0 or step == steps:
                 log.flush()  # a state that isn't finite is never saved
@@ -115,16 +117,38 @@ def train(experiment: Experiment) -> TrainState:
             if leaving:
                 break
 
-    # ----------------------------------------------------------------- end
-    log.close()
-    checkpoints.close()
-    batches.close()
-    if int(state.step) < steps:
-        raise Preempted(
-            f'stopped by SIGTERM behind step {int(state.step)} of {steps}, which is saved; '
-            'the same command goes on from there'
-        )
+        # ------------------------------------------------------------- end
+        log.close()
+        checkpoints.close()
+        batches.close()
+        if int(state.step) < steps:
+            raise Preempted(
+                f'stopped by SIGTERM behind step {int(state.step)} of {steps}, which is saved; '
+                'the same command goes on from there'
+            )
     return state
+
+
+@contextlib.contextmanager
+def _leaving() -> Iterator[Callable[[int], bool]]:
+    """Yields what is asked at every step that was started: is the run to stop behind it?
+
+    SIGTERM before the first step (which is compiled) ends the run at once: nothing is to be saved.
+    """
+    watch = host_watch.watch()
+    if watch is not None:
+        with watch.training():
+            yield watch.stops_behind
+        return
+    with contextlib.ExitStack() as put_off:
+        came: Callable[[], bool] | None = None
+
+        def stops_behind(step: int) -> bool:
+            nonlocal came
+            came = came or put_off.enter_context(preemption.put_off())
+            return came()
+
+        yield stops_behind
 
 
 def jitted_step(

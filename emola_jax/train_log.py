@@ -16,7 +16,7 @@ import optax
 from tqdm import tqdm
 
 from emola_jax.errors import UserError
-from emola_jax.files import read_jsonl, write_text
+from emola_jax.files import naming, read_jsonl, write_text
 
 METRICS_FILE = 'metrics.jsonl'
 
@@ -69,7 +69,7 @@ class TrainLog:
             path = workdir / METRICS_FILE
             kept = [row for row in read_jsonl(path, ('step',)) if row['step'] <= start]
             write_text(path, ''.join(json.dumps(row) + '\n' for row in kept))
-            self._file = path.open('a', encoding='utf-8')
+            self._path, self._file = path, path.open('a', encoding='utf-8')
             self._board = SummaryWriter(str(workdir / 'tensorboard'), purge_step=start + 1)
             self._bar = tqdm(
                 total=steps, initial=start, desc='train', unit='step', dynamic_ncols=True
@@ -144,8 +144,9 @@ class TrainLog:
             'tokens_per_second': self._tokens / seconds,
             'data_wait': self._waited / seconds,
         }
-        self._file.write(json.dumps({'step': step.number, **row}) + '\n')
-        self._file.flush()
+        with naming(self._path):
+            self._file.write(json.dumps({'step': step.number, **row}) + '\n')
+            self._file.flush()
         for name, value in row.items():
             self._board.add_scalar(name, value, step.number)
         self._bar.set_postfix(

@@ -52,10 +52,21 @@ def select(
     report: Path,
     split: str,
     decodes: bool = True,
+    reports: bool = True,
 ) -> Selection:
     """Checks every record of `source`; writes the problems to the JSON file `report`.
 
-    `decodes` is False for pictures that were decoded when the data set was built.
+    Args:
+      source: all records of a split.
+      encoder: makes conversations of them, whose length counts.
+      known_aus: the action units that the data set labels.
+      needs_landmarks: whether a record without landmarks is bad.
+      needs_label: whether a record without label is bad.
+      policy: one of `POLICIES`.
+      report: the file.
+      split: its name, for messages.
+      decodes: False for pictures that were decoded when the data set was built.
+      reports: False where another process writes the file and prints what is left out.
 
     Raises:
       UserError: a record is bad and `policy` is 'stop', or no record is left.
@@ -83,14 +94,15 @@ def select(
         if not found:
             kept.append(index)
             lengths.append(length)
-    write_json(report, [dataclasses.asdict(problem) for problem in dropped])
+    if reports:
+        write_json(report, [dataclasses.asdict(problem) for problem in dropped])
     selection = Selection(np.asarray(kept, np.int64), tuple(dropped), np.asarray(lengths, np.int64))
     if dropped and policy == 'stop':
         raise UserError(
             f'split {split}: {len(source) - len(kept)} bad records, the first: '
             f"{dropped[0].message} (all in {report}; data.on_bad_record = 'drop' leaves them out)"
         )
-    if dropped:
+    if dropped and reports:
         reasons = ', '.join(f'{count} {kind}' for kind, count in selection.reasons().items())
         print(f'{split}: {len(source) - len(kept)} of {len(source)} records left out: {reasons}')
         print(f'  each is named in {report}')

@@ -206,3 +206,11 @@ def test_fields_that_older_runs_lack_count_as_what_they_did():
     now = copy.deepcopy(now)
     now['train'] |= {'last_batch': 'keep', 'steps': 9}
     assert config_checks.differing(older, now) == ['train.last_batch', 'train.steps']
+
+
+def test_how_long_a_host_may_be_silent_may_change_from_start_to_start():
+    now = CONFIGS['configs/tiny.py']
+    patient, older = copy.deepcopy(now), copy.deepcopy(now)
+    patient['hosts']['silence'] = 300
+    del older['hosts']
+    assert config_checks.differing(now, patient) == config_checks.differing(older, patient) == []

@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -13,6 +15,7 @@ from emola_jax.files import (
     atomic_write,
     below,
     drop_torn_line,
+    naming,
     one_writer,
     read_json,
     read_jsonl,
@@ -305,3 +308,69 @@ def test_a_file_system_without_locks_is_written_and_nothing_is_removed_there(tmp
     monkeypatch.setattr('fcntl.flock', none)
     write_json(tmp_path / 'b.json', 1)
     assert sorted(p.name for p in tmp_path.iterdir()) == [left.name, 'b.json']
+
+
+def full(path):
+    """What writing `path` ends with on a full disk, by way of several libraries."""
+    library = f'I/O error: {os.strerror(errno.ENOSPC)} (os error {errno.ENOSPC})'
+    yield OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # write(2) of an open file
+    yield OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    yield OSError('262144 requested and 1024 written')  # numpy
+    yield ValueError(library)  # safetensors
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file_whatever_library_finds_it(tmp_path):
+    for fault in [atomic_write, atomic_folder, naming]:
+        for error in full('partial'):
+            path = tmp_path / 'scores.json'
+            with pytest.raises(OSError) as caught, fault(path) as partial:
+                if getattr(error, 'filename', None):
+                    error.filename = str(partial) if partial else None
+                raise error
+            assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_real_full_disk_names_the_file_and_the_old_one_stays(tmp_path):
+    path = tmp_path / 'rows.json'
+    write_json(path, 1)
+    program = f"""
+import resource, signal, pathlib
+from emola_jax import command, files
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+with command.exits_with_a_sentence('tool'):
+    files.write_json(pathlib.Path({str(path)!r}), ['x' * 100] * 1000)
+"""
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f'tool: {path}: file too large')
+    assert path.read_text() == '1\n'
+    assert [p.name for p in tmp_path.iterdir()] == ['rows.json']
+
+
+def test_a_file_system_without_locks_is_said_and_does_not_hang(tmp_path, monkeypatch, capsys):
+    def refuse(descriptor, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, 'flock', refuse)
+    with one_writer(tmp_path, 'trains'), one_writer(tmp_path, 'trains'):
+        pass
+    with waiting_turn(tmp_path / '.lock', 'renders faces'):
+        pass
+    assert 'no locks on this file system (No locks available)' in capsys.readouterr().out
+
+
+def test_a_folder_has_one_writer_in_two_containers_of_equal_process_ids(tmp_path):
+    """In PID namespaces of their own where this machine lets; else only the names are equal."""
+    unshare = ['unshare', '--pid', '--fork', '--kill-child']
+    works = shutil.which('unshare') and not subprocess.run([*unshare, 'true']).returncode
+    container = unshare if works else []
+    start = [*container, sys.executable, '-c', HOLDER, str(tmp_path)]
+    with subprocess.Popen(start, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as one:
+        assert one.stdout.readline() == 'holds\n'
+        other = subprocess.run(start, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        assert other.returncode == 1 and 'in use by process' in other.stderr
+        one.stdin.close()
+    done = subprocess.run(start, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, 'holds\n')

@@ -119,4 +119,6 @@ def test_a_process_does_not_outlive_the_other(killed, tmp_path):
         wait_for(lambda: notes.exists() and len(notes.read_text().splitlines()) > 3)
         pair[killed].kill()
         output = pair[1 - killed].communicate(timeout=60)[0]
-    assert pair[1 - killed].returncode not in (0, None), output
+    assert pair[1 - killed].returncode == Preempted.EXIT_STATUS, output
+    assert f'host {1 - killed} lost another host of the run' in output.splitlines()[-1]
+    assert 'Traceback' not in output and 'terminate called' not in output

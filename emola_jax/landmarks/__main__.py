@@ -12,6 +12,7 @@ from pathlib import Path
 
 from emola_jax import command
 from emola_jax.command import positive
+from emola_jax.files import one_writer
 from emola_jax.landmarks import audit, audit_page, listing
 from emola_jax.landmarks.experts import Expert, load_expert
 from emola_jax.landmarks.extract import extract, write_failures
@@ -56,12 +57,13 @@ def main(argv: Sequence[str]) -> int:
         print(line)
     expert = load_expert(arguments.expert, arguments.preprocess, arguments.batch)
     report = arguments.report or _common_folder(found.items)
-    if arguments.audit:
-        findings = audit.audit(found.items, expert, batch=arguments.batch)
-        _report_audit(findings, report, arguments)
-        _print_some(found.refused)
-    else:
-        _extract(found, expert, report, arguments)
+    with one_writer(report, 'looks for landmarks'):
+        if arguments.audit:
+            findings = audit.audit(found.items, expert, batch=arguments.batch)
+            _report_audit(findings, report, arguments)
+            _print_some(found.refused)
+        else:
+            _extract(found, expert, report, arguments)
     return 1 if found.faults else 0
 
 
@@ -151,10 +153,7 @@ def _parser() -> argparse.ArgumentParser:
 def cli() -> None:
     """Runs `main`; prints a user error as one sentence, exit status 1."""
     with command.exits_with_a_sentence('emola_jax.landmarks'):
-        try:
-            sys.exit(main(sys.argv[1:]))
-        except KeyboardInterrupt:
-            sys.exit('emola_jax.landmarks: stopped; the files that are written stay, run it again')
+        sys.exit(main(sys.argv[1:]))
 
 
 if __name__ == '__main__':

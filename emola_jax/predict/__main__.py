@@ -298,10 +298,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 def cli() -> None:
     """Runs `main`; prints a user error as one sentence, exit status 1."""
     with command.exits_with_a_sentence('emola_jax.predict'):
-        try:
-            sys.exit(main(sys.argv[1:]))
-        except KeyboardInterrupt:
-            sys.exit('emola_jax.predict: stopped; nothing is lost that was written')
+        sys.exit(main(sys.argv[1:]))
 
 
 if __name__ == '__main__':

@@ -17,7 +17,14 @@ from typing import Any
 
 from emola_jax import csv_files, trained
 from emola_jax.errors import UserError
-from emola_jax.files import atomic_write, drop_torn_line, numbered_jsonl, read_json, write_json
+from emola_jax.files import (
+    atomic_write,
+    drop_torn_line,
+    naming,
+    numbered_jsonl,
+    read_json,
+    write_json,
+)
 from emola_jax.names import file_stem, folded
 from emola_jax.predict import rows
 from emola_jax.predict.inputs import Shot
@@ -214,7 +221,7 @@ def _write(path: Path, kept: Iterable[Row]) -> None:
 
 
 def _append(path: Path, new: Sequence[Row]) -> None:
-    with path.open('a', encoding='utf-8') as file:
+    with naming(path), path.open('a', encoding='utf-8') as file:
         file.write(''.join(map(_line, new)))
         file.flush()
         os.fsync(file.fileno())

