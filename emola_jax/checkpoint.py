@@ -197,7 +197,8 @@ class _SummedUp(ocp.path.atomicity.AtomicRenameTemporaryPath):
         """Writes SHA256SUMS, then renames the folder."""
         if self.get_final().name.isdecimal():
             # The parent would write the time of the commit behind the checksums.
-            store, self._checkpoint_metadata_store = self._checkpoint_metadata_store, None
+            store: Any = self._checkpoint_metadata_store
+            self._checkpoint_metadata_store = None
             if store is not None:
                 await asyncio.to_thread(_note_commit, store, self.get() / '_CHECKPOINT_METADATA')
             folder = Path(self.get())

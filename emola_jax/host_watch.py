@@ -159,12 +159,11 @@ def join(*arguments: Any, silence: int, **options: Any) -> None:
     # pause of half the time-out is survived for certain, and silence of all of it is not.
     try:
         with _lost_with_a_sentence():
-            jax.distributed.initialize(
-                *arguments,
-                heartbeat_timeout_seconds=2 * silence,
-                shutdown_timeout_seconds=silence,
-                **options,
-            )
+            limits = {
+                'heartbeat_timeout_seconds': 2 * silence,
+                'shutdown_timeout_seconds': silence,
+            }
+            jax.distributed.initialize(*arguments, **limits, **options)
     except jax.errors.JaxRuntimeError as error:
         raise Preempted(
             f'the other hosts of the run did not come ({" ".join(str(error).split())[:200]}); '
