@@ -173,7 +173,7 @@ def _prepared(one: Disturbance, folder: Path, calm: Place) -> Place:
     run = calm.run if one.stage.job in ('predict', 'convert') else folder / 'run'
     if one.stage.job == 'calibrate':
         shutil.copytree(calm.run, run, ignore=shutil.ignore_patterns('calibration.json'))
-    if one.stage.name not in ('start-up', 'data build'):
+    if one.stage.job != 'tower' and one.stage.name not in ('start-up', 'data build'):
         shutil.copytree(calm.cache / 'datasets', cache / 'datasets')
     return Place(run, folder / 'out', cache)
 

@@ -157,13 +157,10 @@ def join(*arguments: Any, silence: int, **options: Any) -> None:
     jax.config.update('jax_enable_preemption_service', False)
     # A heartbeat comes every half of JAX's time-out, and process 0 has as long to answer it: so a
     # pause of half the time-out is survived for certain, and silence of all of it is not.
+    options |= {'heartbeat_timeout_seconds': 2 * silence, 'shutdown_timeout_seconds': silence}
     try:
         with _lost_with_a_sentence():
-            limits = {
-                'heartbeat_timeout_seconds': 2 * silence,
-                'shutdown_timeout_seconds': silence,
-            }
-            jax.distributed.initialize(*arguments, **limits, **options)
+            jax.distributed.initialize(*arguments, **options)
     except jax.errors.JaxRuntimeError as error:
         raise Preempted(
             f'the other hosts of the run did not come ({" ".join(str(error).split())[:200]}); '
