@@ -11,7 +11,7 @@ import ml_collections
 from flax.traverse_util import flatten_dict
 
 from emola_jax import bases, checkpoint, command, data, train_state
-from emola_jax.convert import foreign_config, lazy, tokenizer_files
+from emola_jax.convert import foreign_config, lazy, sizes, tokenizer_files
 from emola_jax.convert.foreign_code import without_code
 from emola_jax.convert.lazy import Lazy
 from emola_jax.convert.read_folder import vocabulary_faults
@@ -50,7 +50,11 @@ def read_run(
     if config.base.kind == 'llava':
         config.base.llava, config.base.clip = base or config.base.llava, clip or config.base.clip
     # What is written stands on the original weights, however the run held them.
-    model = EmolaConfig.from_config_dict(config.model).replace(quantize=None)
+    try:
+        model = EmolaConfig.from_config_dict(config.model).replace(quantize=None)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(f'{newest}: its config describes no model ({error})') from error
+    sizes.check(newest, model)
     params = {
         path: lazy.of_array(leaf, str(newest)) for path, leaf in flatten_dict(trainable).items()
     }

@@ -30,6 +30,7 @@ _TYPES: dict[int, tuple[str, int]] = {
     11: ('<f8', 10),
 }
 _EXTERNAL = 1
+_LARGEST_SIDE = 4096  # pixels
 _FLOAT, _INT, _STRING, _TENSOR, _FLOATS, _INTS = 1, 2, 3, 4, 6, 7
 
 
@@ -58,8 +59,8 @@ def read_graph(path: Path) -> tuple[Graph, dict[str, np.ndarray]]:
         graph, weights = _graph(_message(encoded))
     except UserError as error:
         raise UserError(f'{path}: {error}') from None
-    except (KeyError, IndexError, ValueError, TypeError, struct.error) as error:
-        raise UserError(f'{path}: not a readable ONNX file ({error!r})') from None
+    except Exception as error:  # a field of another kind than the format says
+        raise UserError(f'{path}: not a readable ONNX file ({error!r:.200})') from None
     if unknown := unknown_operators(graph):
         raise UserError(f'{path}: operators that are not supported: {", ".join(unknown)}')
     return graph, weights
@@ -166,6 +167,8 @@ def _size(value: Message) -> int:
     shape = [_signed(dim[0]) if dim else 0 for dim in dims]  # 0: named, not fixed
     if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3] or shape[2] < 1:
         raise UserError(f'the input has shape {shape} (0: any), expected [n, 3, S, S]')
+    if shape[2] > _LARGEST_SIDE:
+        raise UserError(f'the input has sides of {shape[2]}, expected {_LARGEST_SIDE} at most')
     return shape[2]
 
 

@@ -27,6 +27,7 @@ from emola_jax.models.blaze_face import SHORT_RANGE, BlazeFace
 from emola_jax.models.face_mesh import MESH_468, FaceMesh
 
 _IDENTIFIER = b'TFL3'
+_LONGEST_NAME = 1000  # bytes
 # Field numbers of the schema.
 _MODEL_SUBGRAPHS, _MODEL_BUFFERS = 2, 4
 _SUBGRAPH_TENSORS = 0
@@ -70,12 +71,12 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
     if content[4:8] != _IDENTIFIER:
         raise UserError(f'{path}: not a TensorFlow Lite file')
     try:
-        return _constants(content)
-    except (struct.error, IndexError, ValueError) as error:
-        raise UserError(f'{path}: damaged TensorFlow Lite file ({error})') from None
+        return _constants(memoryview(content))
+    except Exception as error:  # offsets that lead anywhere
+        raise UserError(f'{path}: damaged TensorFlow Lite file ({error!s:.200})') from None
 
 
-def _constants(content: bytes) -> dict[str, np.ndarray]:
+def _constants(content: memoryview) -> dict[str, np.ndarray]:
     model = _Table(content, struct.unpack_from('<I', content, 0)[0])
     buffers = [table.bytes(_BUFFER_DATA) for table in model.tables(_MODEL_BUFFERS)]
     (graph,) = model.tables(_MODEL_SUBGRAPHS)
@@ -84,7 +85,7 @@ def _constants(content: bytes) -> dict[str, np.ndarray]:
         data = buffers[tensor.scalar(_TENSOR_BUFFER, '<I')]
         if not data:
             continue  # computed when the net runs
-        name = tensor.bytes(_TENSOR_NAME).decode()
+        name = _name(tensor.bytes(_TENSOR_NAME))
         kind = tensor.scalar(_TENSOR_TYPE, '<b')
         if kind not in _DTYPES:
             raise ValueError(f'tensor {name} has type {kind}, expected one of {sorted(_DTYPES)}')
@@ -93,11 +94,20 @@ def _constants(content: bytes) -> dict[str, np.ndarray]:
     return found
 
 
+def _name(text: memoryview) -> str:
+    if len(text) > _LONGEST_NAME:
+        raise ValueError(f'a tensor has a name of {len(text)} bytes')
+    return str(text, 'utf-8')
+
+
 @dataclasses.dataclass(frozen=True)
 class _Table:
-    """A FlatBuffers table: its first word leads back to the list of its fields' offsets."""
+    """A FlatBuffers table: its first word leads back to the list of its fields' offsets.
 
-    content: bytes
+    Nothing is copied: any number of tables may share the same bytes of a file.
+    """
+
+    content: memoryview
     start: int
 
     def scalar(self, field: int, kind: str) -> int:
@@ -105,7 +115,7 @@ class _Table:
         at = self._field(field)
         return struct.unpack_from(kind, self.content, at)[0] if at else 0
 
-    def bytes(self, field: int, item_size: int = 1) -> bytes:
+    def bytes(self, field: int, item_size: int = 1) -> memoryview:
         """A vector of plain values or a string; empty where it is left out."""
         start, length = self._vector(field)
         end = start + length * item_size
@@ -135,7 +145,7 @@ class _Table:
         return start + 4, struct.unpack_from('<I', self.content, start)[0]
 
 
-def _follow(content: bytes, at: int) -> int:
+def _follow(content: memoryview, at: int) -> int:
     return at + struct.unpack_from('<I', content, at)[0]
 
 

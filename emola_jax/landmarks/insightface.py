@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +32,8 @@ Preprocessing = Literal['reference', 'insightface']
 PREPROCESSINGS: tuple[Preprocessing, ...] = ('reference', 'insightface')
 
 _BOX_SCALE = 1.5
+_LARGEST_VALUE = 1 << 27
+"""Numbers of one picture between two operators; 2d106det has 150,000."""
 _MEAN, _STD = 127.5, 128.0
 """What InsightFace takes off and divides by where the graph doesn't."""
 
@@ -86,9 +89,16 @@ class InsightFaceExpert:
         graph, params = read_graph(path)
         images = jax.ShapeDtypeStruct((1, 3, graph.size, graph.size), np.float32)
         try:
-            outputs = jax.eval_shape(GraphNet(graph).apply, {'params': params}, images).shape[1]
-        except (TypeError, ValueError) as error:
-            raise UserError(f'{path}: its operators do not fit each other ({error})') from None
+            program = jax.make_jaxpr(GraphNet(graph).apply)({'params': params}, images)
+            outputs = program.out_avals[0].shape[1]
+        except Exception as error:  # an operator without what it needs, or of other shapes
+            reason = ' '.join(str(error).split())[:300]
+            raise UserError(f'{path}: its operators do not fit each other ({reason})') from None
+        largest = max((math.prod(v.aval.shape) for e in program.eqns for v in e.outvars), default=0)
+        if largest > _LARGEST_VALUE:
+            raise UserError(
+                f'{path}: a value of {largest} numbers; at most {_LARGEST_VALUE} are computed'
+            )
         if outputs != 2 * POINTS:
             raise UserError(f'{path}: gives {outputs} numbers, expected {2 * POINTS} (106 points)')
         return cls(graph, params)
