@@ -2,12 +2,13 @@
 
     python -m benchmarks.flips
 
-Makes a run of configs/tiny.py. Then flips one random bit of one of its files, reads what the
-commands read, and puts the bit back; over and over. Files: a checkpoint's data and metadata, the
-run's other files, the prepared data set, and the caches (vision tower, landmarks, rig, unpacked
-assets). Each flip must either be told by the name of its file or change nothing that is read.
-For checkpoints it is also counted what orbax and tensorstore notice without the checksums. Prints
-one line for each flip and writes benchmarks/results/flips.json.
+Makes a run of configs/tiny.py, or copies a finished one (--run). Then flips one random bit of one
+of its files, reads what the commands read, and puts the bit back; over and over. Files: a
+checkpoint's data and metadata, the run's other files, the prepared data set, and the caches (vision
+tower, landmarks, rig, unpacked assets). Each flip must either be told by the name of its file or
+change nothing that is read. For a checkpoint's data it is also counted what orbax and tensorstore
+notice without the checksums, of trainables alone. Prints one line for each flip and writes
+benchmarks/results/flips.json.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from unittest import mock
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 from absl import flags
 
 from benchmarks import measure
@@ -40,15 +42,12 @@ from emola_jax import (
     checksums,
     computed_landmarks,
     config_files,
-    optim,
+    part_runs,
     run_checksums,
     tower,
-    train,
-    workflow,
 )
-from emola_jax import experiment as experiments
 from emola_jax.errors import UserError
-from emola_jax.files import write_json
+from emola_jax.files import read_json, write_json
 from emola_jax.report_data import load as read_report
 from input_pipeline.datasets import builder, synthetic_faces
 from input_pipeline.synthetic import rig
@@ -89,10 +88,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--flips', type=int, default=100, help='how many')
     parser.add_argument('--seed', type=int, default=0, help='of files and bits')
+    parser.add_argument('--run', type=Path, help='a finished run of configs/tiny.py to copy')
     arguments = parser.parse_args()
     flags.FLAGS.mark_as_parsed()  # grain reads absl flags
     with tempfile.TemporaryDirectory() as folder:
-        areas = list(_areas(Path(folder)))
+        areas = list(_areas(Path(folder), arguments.run))
         rows = flip_all(areas, arguments.flips, np.random.default_rng(arguments.seed))
     found = {
         area.name: dict(collections.Counter(r['result'] for r in rows if r['area'] == area.name))
@@ -111,7 +111,7 @@ def main() -> None:
         'flips': len(rows),
         'silent': silent,
         'by_area': found,
-        'checkpoints_without_checksums': dict(bare),
+        'checkpoint_data_without_checksums': dict(bare),
         'rows': rows,
     }
     write_json(RESULTS, result)
@@ -196,44 +196,46 @@ def _below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob('*') if path.is_file() and path.name[0] != '.')
 
 
-def _areas(folder: Path) -> Iterator[Area]:
+def _areas(folder: Path, finished: Path | None) -> Iterator[Area]:
     run = folder / 'run'
-    config = config_files.load('configs/tiny.py')
-    with workflow.alone_in(run, 'flips bits'):
-        workflow.run(config, run)
-    experiment = experiments.prepare(config, folder / 'again')
-    yield from _of_checkpoints(experiment, run)
+    if finished is None:
+        part_runs.run('configs/tiny.py', run, [])
+    else:
+        shutil.copytree(finished, run)
+    yield from _of_checkpoints(run)
     yield from _of_run(run)
-    yield from _of_data_set(config, folder)
+    yield from _of_data_set(folder)
     yield from _of_caches(folder)
 
 
-def _of_checkpoints(experiment: experiments.Experiment, run: Path) -> Iterator[Area]:
-    plan = train.planned(experiment)
-    steps = train.total_steps(experiment.config, plan)
-    settings = optim.OptimiserConfig(**experiment.config.train.optimiser)
-    state = train.new_state(experiment, optim.make_optimiser(settings, steps))
-    abstract = checkpoint.abstract_state(state)
+def _of_checkpoints(run: Path) -> Iterator[Area]:
+    """What predict, convert and calibrate read, and what an evaluation does."""
+    metadata = read_json(run / 'config.json')
+    newest = run / 'checkpoints' / str(checkpoint.saved_steps(run / 'checkpoints')[-1])
+    stored = ocp.StandardCheckpointer().metadata(newest / 'state').item_metadata.tree
+    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    abstract: Any = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), stored
+    )
 
     def read() -> Any:
-        newest, metadata, trainable = checkpoint.read_trainable(run)
-        opened = checkpoint.Checkpoints(run, keep=2, metadata=experiments.metadata(experiment))
+        found, told, trainable = checkpoint.read_trainable(run)
+        opened = checkpoint.Checkpoints(run, keep=2, metadata=metadata)
         try:
-            whole = opened.restore(abstract, plan.fingerprint())
+            whole = opened.restore_trainable(abstract)
         finally:
             opened.close()
-        return newest.name, metadata, _digest(trainable), _digest(whole)
+        return found.name, told, _digest(trainable), _digest(whole)
 
     def bare() -> Any:
         with mock.patch.object(checksums, 'check', lambda *_: True):
-            return read()
+            return _digest(checkpoint.read_trainable(run)[2])
 
-    newest = run / 'checkpoints' / str(steps)
     files = _below(newest)
     data = [path for path in files if path.parent.name == 'd']
     rest = [path for path in files if path.parent.name != 'd']
     yield Area('checkpoint data', 30, run, data, read, bare)
-    yield Area('checkpoint metadata', 20, run, rest, read, bare)
+    yield Area('checkpoint metadata', 20, run, rest, read)
 
 
 def _of_run(run: Path) -> Iterator[Area]:
@@ -251,7 +253,8 @@ def _of_run(run: Path) -> Iterator[Area]:
     yield Area('other files of the run', 15, run, files, read)
 
 
-def _of_data_set(config: Any, folder: Path) -> Iterator[Area]:
+def _of_data_set(folder: Path) -> Iterator[Area]:
+    config = config_files.load('configs/tiny.py')
     faces = synthetic_faces.FacesConfig(**config.data.synthetic_faces)
     cached = assets.cache_dir() / 'datasets'
     built = synthetic_faces.build(
@@ -310,11 +313,12 @@ def _of_tower(cache: Path) -> Area:
 
 
 def _tower_reader(senses: Any, cache: Path) -> Callable[[Callable[[], Any]], Any]:
+    config = tower.TowerConfig(**config_files.load('configs/mini.py').base.tower)
     unused: Any = None
 
     def read(load_faces: Callable[[], Any]) -> Any:
         found = tower.load_or_train(
-            tower.TowerConfig(),
+            config,
             senses,
             load_faces=load_faces,
             data_key='fake',

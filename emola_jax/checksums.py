@@ -226,7 +226,10 @@ def is_usable(path: Path) -> bool:
     if is_whole(path):
         return True
     if path.exists():
-        print(f'{path}: is not what was written, so it is made again', file=sys.stderr)
+        print(
+            f'{path}: is not what was written (see {_beside(path).name}), so it is made again',
+            file=sys.stderr,
+        )
     return False
 
 

@@ -102,7 +102,10 @@ def test_a_sealed_file_is_whole_until_a_bit_of_it_or_its_sum_flips(tmp_path, cap
             file.write_bytes(whole)
     flip(path)
     assert not checksums.is_usable(path)
-    assert 'x.npy: is not what was written, so it is made again' in capsys.readouterr().err
+    assert (
+        'x.npy: is not what was written (see x.npy.sha256), so it is made again'
+        in capsys.readouterr().err
+    )
     beside.unlink()
     assert checksums.is_usable(path)  # of an older version
 

@@ -89,7 +89,7 @@ def test_a_file_of_which_a_bit_flipped_is_made_again(tmp_path, suffix, capsys):
     flip(path.with_name(path.name + suffix), 300)
     again = computed_landmarks.with_computed(records(4), Finder, tmp_path, 'set')
     np.testing.assert_array_equal(again.landmarks, made.landmarks)
-    assert f'{path}: is not what was written, so it is made again' in capsys.readouterr().err
+    assert f'{path}: is not what was written (see {path.name}.sha256)' in capsys.readouterr().err
     computed_landmarks.with_computed(records(4), never, tmp_path, 'set')
 
 

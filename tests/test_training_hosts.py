@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from emola_jax import sharding
+from emola_jax import checksums, sharding
 from emola_jax.checkpoint import read_trainable
 from emola_jax.errors import Preempted
 from tests.host_processes import hosts
@@ -72,6 +72,12 @@ def together(tmp_path_factory):
 def test_two_processes_of_four_devices_train_as_one_of_eight(whole, together):
     np.testing.assert_allclose(losses(together), losses(whole), atol=1e-5)
     assert_same_weights(together, whole)
+    for step in ('3', '6'):  # summed up by one of them, when both had written
+        folder = together / 'checkpoints' / step
+        assert checksums.check(folder)
+        names = set(checksums.names_below(folder)) - {'commit_success.txt'}
+        assert checksums.read(folder).keys() == names
+        assert any('process_1' in name for name in names)
 
 
 def test_each_process_reads_its_share_and_together_they_read_all(whole, together):
