@@ -15,8 +15,6 @@ from emola_jax.metrics import action_units, emotions
 FOLDER = Path(__file__).parent / 'phrasings'
 
 
-
-
 def files(task):
     return [
         pytest.param(path, id=path.stem.removesuffix(f'_{task}'))
