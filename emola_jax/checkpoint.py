@@ -197,7 +197,7 @@ class _SummedUp(ocp.path.atomicity.AtomicRenameTemporaryPath):
         """Writes SHA256SUMS, then renames the folder."""
         if self.get_final().name.isdecimal():
             # The parent would write the time of the commit behind the checksums.
-            store: Any = self._checkpoint_metadata_store
+            store: Any = self._checkpoint_metadata_store  # type: ignore[has-type]
             self._checkpoint_metadata_store = None
             if store is not None:
                 await asyncio.to_thread(_note_commit, store, self.get() / '_CHECKPOINT_METADATA')
