@@ -104,7 +104,7 @@ def _masks(row: Sequence[int]) -> Callable[[int], int]:
     @functools.lru_cache(max(64, 8 * _MASK_BYTES // max(1, len(row))))
     def mask(word: int) -> int:
         found = places.get(word, ())
-        bits = bytearray(len(row) // 8 + 1) if found else b''
+        bits = bytearray(len(row) // 8 + 1 if found else 0)
         for place in found:
             bits[place >> 3] |= 1 << (place & 7)
         return int.from_bytes(bits, 'little')
