@@ -103,10 +103,9 @@ def _masks(row: Sequence[int]) -> Callable[[int], int]:
 
     @functools.lru_cache(max(64, 8 * _MASK_BYTES // max(1, len(row))))
     def mask(word: int) -> int:
-        if word not in places:
-            return 0
-        bits = bytearray(len(row) // 8 + 1)
-        for place in places[word]:
+        found = places.get(word, ())
+        bits = bytearray(len(row) // 8 + 1 if found else 0)
+        for place in found:
             bits[place >> 3] |= 1 << (place & 7)
         return int.from_bytes(bits, 'little')
 
