@@ -68,18 +68,23 @@ def walk(folder: Path, wanted: Collection[Kind], *, without: Path | None = None)
 
 
 def exists(text: str) -> bool:
-    """Whether something of that name is there and can be looked at; any text is allowed."""
+    """Whether something of that name is there and can be looked at; any text is allowed.
+
+    An empty one, as a shell makes of a variable that is not set, names nothing.
+    """
     try:
         Path(text).stat()
     except (OSError, ValueError):  # too long, a circle of links; NUL
         return False
-    return True
+    return text != ''
 
 
 def existing(text: str) -> Path | None:
     """The place that a text names as it is, or with its `~` expanded; None if there is none."""
     if exists(text):
         return Path(text)
+    if not text:
+        return None
     try:
         home = Path(text).expanduser()
     except RuntimeError:  # no such user

@@ -36,7 +36,7 @@ def test_the_folder_of_results_is_passed_over(tmp_path):
 @pytest.mark.parametrize('text', ['x' * 300, 'a\0b', '/dev/null/x', os.fsdecode(b'\xff'), ''])
 def test_any_text_can_be_asked_for(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
-    assert not folders.exists(text) or text == ''
+    assert not folders.exists(text) and folders.existing(text) is None
     assert folders.existing('~no_such_user_here/x') is None
 
 

@@ -115,7 +115,7 @@ def _arguments(given: Sequence[str], lines: Iterable[str]) -> Iterator[str]:
 
 def _paths(argument: str, made: Listing, skipped: Path) -> Iterator[Path]:
     """The files of one argument; a name that is there is taken as it is before it is a pattern."""
-    shown = readable(argument)
+    shown = readable(argument) or "''"
     path = folders.existing(argument)
     if path is None:
         pattern = _as_pattern(argument)
