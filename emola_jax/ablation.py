@@ -36,7 +36,8 @@ from emola_jax import (
 from emola_jax.ablation_table import table
 from emola_jax.errors import UserError
 from emola_jax.evaluate import SCORES_FILE
-from emola_jax.files import one_writer, read_json, write_json, write_text
+from emola_jax.files import read_json, write_json, write_text
+from emola_jax.locks import one_writer
 from emola_jax.paper_tables import RENDERED
 
 BOTH = 'both'

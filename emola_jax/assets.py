@@ -28,7 +28,7 @@ from pathlib import Path, PurePosixPath
 
 from emola_jax import checksums, command
 from emola_jax.errors import UserError
-from emola_jax.files import waiting_turn
+from emola_jax.locks import waiting_turn
 
 _STAMP = 'unpacked.json'
 _MEGABYTE = 1_000_000

@@ -17,8 +17,8 @@ import numpy as np
 from emola_jax import command, computed_landmarks, data, report, run_checksums, runtime
 from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
-from emola_jax.files import one_writer
 from emola_jax.kept_rows import KeptRows
+from emola_jax.locks import one_writer
 from emola_jax.models.config import EmolaConfig
 from emola_jax.predict import calibration
 from emola_jax.predict.calibration import Calibration

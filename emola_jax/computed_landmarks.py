@@ -18,9 +18,9 @@ from tqdm import tqdm
 
 from emola_jax import checksums
 from emola_jax.errors import UserError
-from emola_jax.files import waiting_turn
 from emola_jax.kept_rows import KeptRows
 from emola_jax.landmarks.finder import FaceFinder
+from emola_jax.locks import waiting_turn
 from input_pipeline import images
 from input_pipeline.arrays import read_array
 from input_pipeline.landmarks import POINTS

@@ -27,7 +27,8 @@ from emola_jax.answer_files import PREDICTIONS_FILE
 from emola_jax.errors import UserError
 from emola_jax.evaluate import CONTROL, SCORES_FILE, score
 from emola_jax.facs import AU_NAMES
-from emola_jax.files import one_writer, read_json, read_jsonl, write_json, write_text
+from emola_jax.files import read_json, read_jsonl, write_json, write_text
+from emola_jax.locks import one_writer
 from emola_jax.metrics import cross_validation
 from emola_jax.metrics.cross_validation import SCORINGS
 from input_pipeline.records import TASKS

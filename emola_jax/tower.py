@@ -21,7 +21,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from emola_jax import checksums
-from emola_jax.files import waiting_turn
+from emola_jax.locks import waiting_turn
 from emola_jax.tower_alignment import WordTargets, align_projectors
 from emola_jax.tower_training import Faces, Params, Senses, TowerConfig, train_vision
 

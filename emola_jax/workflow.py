@@ -20,7 +20,8 @@ from emola_jax.checkpoint import Checkpoints, abstract_state
 from emola_jax.errors import UserError
 from emola_jax.eval_plan import EvalConfig
 from emola_jax.experiment import Experiment
-from emola_jax.files import one_writer, read_json, write_json
+from emola_jax.files import read_json, write_json
+from emola_jax.locks import one_writer
 from emola_jax.train_state import TrainState
 
 

@@ -11,8 +11,9 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from emola_jax import csv_files
-from emola_jax.files import atomic_folder, atomic_write, one_writer, waiting_turn, write_json
+from emola_jax.files import atomic_folder, atomic_write, write_json
 from emola_jax.landmarks.items import write_landmarks
+from emola_jax.locks import one_writer, waiting_turn
 from input_pipeline.datasets import builder, manual
 from input_pipeline.datasets.folder import Folder
 from input_pipeline.datasets.items import Options

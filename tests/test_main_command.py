@@ -11,7 +11,7 @@ import pytest
 
 from emola_jax import ablation, eval_plan, folds, optim, report_data, train_log, workflow
 from emola_jax.errors import UserError
-from emola_jax.files import one_writer
+from emola_jax.locks import one_writer
 from tests.tiny_experiment import tiny_experiment
 
 CHECKOUT = Path(__file__).parent.parent

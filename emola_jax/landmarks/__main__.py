@@ -12,13 +12,13 @@ from pathlib import Path
 
 from emola_jax import command
 from emola_jax.command import positive
-from emola_jax.files import one_writer
 from emola_jax.landmarks import audit, audit_page, listing
 from emola_jax.landmarks.experts import Expert, load_expert
 from emola_jax.landmarks.extract import extract, write_failures
 from emola_jax.landmarks.insightface import PREPROCESSINGS
 from emola_jax.landmarks.items import Item
 from emola_jax.landmarks.listing import Listing
+from emola_jax.locks import one_writer
 from emola_jax.names import readable
 
 _DESCRIPTION = """\

@@ -19,8 +19,9 @@ from tqdm import tqdm
 from emola_jax import command, folders, runtime
 from emola_jax.command import positive
 from emola_jax.errors import UserError
-from emola_jax.files import atomic_write, one_writer
+from emola_jax.files import atomic_write
 from emola_jax.landmarks.finder import FaceFinder
+from emola_jax.locks import one_writer
 from emola_jax.names import path_text, readable
 from emola_jax.predict import calibration, inputs, listing, overlay, page, rows
 from emola_jax.predict.inputs import Shot

@@ -23,7 +23,8 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from emola_jax.errors import UserError
-from emola_jax.files import atomic_write, waiting_turn
+from emola_jax.files import atomic_write
+from emola_jax.locks import waiting_turn
 from emola_jax.texts import is_text
 from input_pipeline.datasets import builder
 from input_pipeline.datasets.items import Item, Options, read

@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from emola_jax.errors import UserError
-from emola_jax.files import waiting_turn
+from emola_jax.locks import waiting_turn
 from input_pipeline import landmarks, synthetic
 from input_pipeline.datasets import builder
 from input_pipeline.datasets.builder import load

@@ -13,8 +13,9 @@ from PIL import Image
 from emola_jax import predict
 from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
-from emola_jax.files import one_writer, read_jsonl
+from emola_jax.files import read_jsonl
 from emola_jax.landmarks.finder import make_face
+from emola_jax.locks import one_writer
 from emola_jax.names import text_path
 from emola_jax.predict import __main__ as command
 from emola_jax.predict import calibration, timeline
