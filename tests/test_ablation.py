@@ -1,5 +1,6 @@
 """The command of the ablation with runs that are pretended, and the configs of its rows."""
 
+import contextlib
 import json
 import subprocess
 from pathlib import Path
@@ -96,12 +97,19 @@ def test_an_unknown_row_is_told_before_anything_runs(runs):
 def test_a_run_is_a_process_with_the_rows_argument_and_flags(monkeypatch, tmp_path):
     asked = []
 
-    def fail(command, **options):
-        asked.append(command)
-        finish(tmp_path / 'ablation' / 'seed3' / 'both', 'both', 3)
-        return subprocess.CompletedProcess(command, len(asked) > 1)
+    class FailsTheSecondTime(contextlib.nullcontext):
+        def __init__(self, command):
+            super().__init__(self)
+            asked.append(command)
+            finish(tmp_path / 'ablation' / 'seed3' / 'both', 'both', 3)
 
-    monkeypatch.setattr(subprocess, 'run', fail)
+        def wait(self):
+            return int(len(asked) > 1)
+
+        def terminate(self):
+            raise AssertionError('nobody told it to leave')
+
+    monkeypatch.setattr(subprocess, 'Popen', FailsTheSecondTime)
     with pytest.raises(UserError, match='failed'):
         ablation.ablate('configs/tiny.py', tmp_path, ['image'], [3], ['--config.train.steps=2'])
     assert asked[1][2:] == [
