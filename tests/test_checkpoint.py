@@ -14,6 +14,8 @@ from emola_jax.optim import OptimiserConfig, make_optimiser
 from tests.test_checksums import flip
 from tests.tiny_experiment import tiny_experiment
 
+pytestmark = pytest.mark.usefixtures('compiled_quickly')
+
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_goes_on(tmp_path):
     experiment = tiny_experiment(tmp_path, steps=4)

@@ -10,6 +10,8 @@ from emola_jax import eval_stream, evaluate, stream
 from emola_jax.files import read_jsonl
 from tests.tiny_experiment import questions, tiny_experiment
 
+pytestmark = pytest.mark.usefixtures('compiled_quickly')
+
 FACES = questions(13)
 
 

@@ -9,6 +9,8 @@ from emola_jax.errors import UserError
 from emola_jax.files import read_jsonl
 from tests.tiny_experiment import questions, tiny_experiment
 
+pytestmark = pytest.mark.usefixtures('compiled_quickly')
+
 
 def answers(workdir):
     return [row['prediction'] for row in read_jsonl(workdir / 'predictions.jsonl')]

@@ -12,6 +12,8 @@ from emola_jax.models.lora import merge_lora
 from emola_jax.samplers import Sampler
 from tests.models.tiny import conversation, pack, pad_left, random_params
 
+pytestmark = pytest.mark.usefixtures('compiled_quickly')
+
 MODEL = Emola(TINY)
 PARAMS = random_params(TINY)
 PROMPTS = [conversation(TINY, length, seed=length) for length in (4, 9, 6, 2)]

@@ -9,6 +9,8 @@ import torch
 from emola_jax.errors import UserError
 from emola_jax.losses import chunked_next_token_loss, next_token_loss
 
+pytestmark = pytest.mark.usefixtures('compiled_quickly')
+
 
 def test_equals_torch_cross_entropy_over_the_weighted_tokens():
     rng = np.random.default_rng(0)

@@ -16,6 +16,8 @@ from tests.models.tiny import random_params, run
 from tests.test_train import one_step
 from tests.tiny_experiment import MODEL, records, tiny_experiment
 
+pytestmark = pytest.mark.usefixtures('compiled_quickly')
+
 RECORDS = records(24)
 PARAMS = random_params(MODEL)
 

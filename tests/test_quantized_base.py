@@ -26,6 +26,8 @@ from tests.models.tiny import conversation, pad_left, random_params, run
 from tests.test_train import mesh, micro_batches
 from tests.tiny_experiment import MODEL
 
+pytestmark = pytest.mark.usefixtures('compiled_quickly')
+
 KINDS = [
     QuantConfig('int8', 'int8', 'int8', block=16),
     QuantConfig('nf4', 'nf4', 'nf4', block=16),

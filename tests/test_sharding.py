@@ -13,6 +13,8 @@ from emola_jax.errors import UserError
 from emola_jax.files import read_jsonl
 from tests.tiny_experiment import questions, tiny_experiment
 
+pytestmark = pytest.mark.usefixtures('compiled_quickly')
+
 
 def boxed(names, shape):
     return nn.LogicallyPartitioned(jax.ShapeDtypeStruct(shape, np.float32), names)

@@ -22,6 +22,8 @@ from input_pipeline import packing
 from tests.models.tiny import conversation
 from tests.tiny_experiment import MODEL, tiny_experiment
 
+pytestmark = pytest.mark.usefixtures('compiled_quickly')
+
 
 def losses(workdir):
     rows = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]

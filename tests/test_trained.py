@@ -29,6 +29,8 @@ from emola_jax.optim import OptimiserConfig, make_optimiser
 from tests.convert.checkpoints import CLIP, assert_same, released_copy
 from tests.tiny_experiment import MODEL, tiny_experiment
 
+pytestmark = pytest.mark.usefixtures('compiled_quickly')
+
 GOLDEN_MODEL = EmolaConfig(
     vision=VisionConfig(image_size=56, patch_size=14, width=32, layers=4, heads=4, mlp=128),
     llm=LlamaConfig(vocab=512, width=64, layers=3, heads=4, kv_heads=4, head_dim=16, mlp=172),

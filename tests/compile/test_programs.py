@@ -16,6 +16,8 @@ from emola_jax.errors import UserError
 from emola_jax.models.config import EmolaConfig
 from emola_jax.models.emola import abstract_params
 
+pytestmark = pytest.mark.usefixtures('compiled_quickly')
+
 LAYERS = 5
 
 

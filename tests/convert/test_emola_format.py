@@ -27,6 +27,8 @@ from tests.convert.checkpoints import (
     write_clip_config,
 )
 
+pytestmark = pytest.mark.usefixtures('compiled_quickly')
+
 FILES = ('adapter_model.bin', 'non_lora_trainables.bin', 'landmark_feature_projector.bin')
 
 

@@ -21,6 +21,8 @@ from tests.convert.hf_tiny import (
     write,
 )
 
+pytestmark = pytest.mark.usefixtures('compiled_quickly')
+
 NEW_TOKENS = 24
 
 

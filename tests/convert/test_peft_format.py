@@ -28,6 +28,8 @@ from tests.convert.checkpoints import (
 )
 from tests.models.tiny import conversation, run
 
+pytestmark = pytest.mark.usefixtures('compiled_quickly')
+
 
 def on_llava_hf(folder, tied):
     """The base with what the folder's README says: adapter by PEFT, projectors by hand."""

@@ -15,6 +15,8 @@ from emola_jax.convert.write_peft import write
 from emola_jax.errors import UserError
 from tests.convert.checkpoints import released_copy
 
+pytestmark = pytest.mark.usefixtures('compiled_quickly')
+
 
 @pytest.fixture(scope='module')
 def released(tmp_path_factory):

@@ -29,6 +29,8 @@ from tests.convert.hf_tiny import (
 )
 from tests.convert.hf_tiny import source as source_of
 
+pytestmark = pytest.mark.usefixtures('compiled_quickly')
+
 TIED = PLAIN.replace(llm=dataclasses.replace(PLAIN.llm, tied_embeddings=True), scan=False)
 ROOMY = PLAIN.replace(llm=dataclasses.replace(PLAIN.llm, vocab=TOKENIZER.vocab + 5, kv_heads=2))
 PLACEHOLDER = TOKENIZER.vocab

@@ -10,6 +10,8 @@ from emola_jax.models.face_prior import FacePrior
 from emola_jax.models.projector import Projector
 from tests.models.tiny import conversation, pack, random_params, run
 
+pytestmark = pytest.mark.usefixtures('compiled_quickly')
+
 MODEL = Emola(TINY)
 PARAMS = random_params(TINY)
 

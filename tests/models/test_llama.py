@@ -17,6 +17,8 @@ from emola_jax.models.emola import Emola, restack_params, unroll
 from emola_jax.models.layers import REMAT, stack_layers
 from tests.models.tiny import TEXT_ONLY, conversation, random_params, run
 
+pytestmark = pytest.mark.usefixtures('compiled_quickly')
+
 
 def hugging_face(cfg, params):
     """A LlamaForCausalLM that carries our parameters."""

@@ -9,6 +9,8 @@ from emola_jax.models.emola import Emola
 from emola_jax.models.lora import LoraDense, low_rank, merge_lora
 from tests.models.tiny import conversation, random_params, run
 
+pytestmark = pytest.mark.usefixtures('compiled_quickly')
+
 RNG = np.random.default_rng(0)
 PARAMS = {
     'kernel': RNG.normal(size=(6, 5)).astype(np.float32),

@@ -13,6 +13,8 @@ from emola_jax.models.emola import Emola
 from emola_jax.models.face_prior import FacePrior
 from tests.models.tiny import conversation, random_params, run
 
+pytestmark = pytest.mark.usefixtures('compiled_quickly')
+
 BEFORE = PriorConfig(place='before')
 TWO = TINY.replace(more_priors=(('second', PriorConfig(hidden=8, standardize=True)),))
 

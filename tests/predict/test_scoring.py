@@ -15,6 +15,8 @@ from emola_jax.tokenizer import Tokenizer
 from tests.models.tiny import conversation, pack, pad_left, random_params
 from tests.tiny_experiment import MODEL
 
+pytestmark = pytest.mark.usefixtures('compiled_quickly')
+
 PLAIN, PARAMS = merge_lora(Emola(MODEL), random_params(MODEL))
 PROMPTS = [conversation(MODEL, length, seed=length) for length in (4, 9, 6)]
 TOKENIZER = Tokenizer.byte_level()
