@@ -81,7 +81,7 @@ def _read_video(path: Path) -> None:
     from input_pipeline import videos
 
     with videos.opened(path) as capture:
-        for number, _ in enumerate(videos.frames(capture)):
+        for number, _ in enumerate(videos.frames(path, capture)):
             videos.retrieve(capture)
             if number > 200:
                 break

@@ -107,7 +107,7 @@ def refused(config, tmp_path):
 
 def test_a_base_in_the_home_folder_is_found(on_llava, tmp_path):
     run = experiment.prepare(on_llava, tmp_path / 'run')
-    assert run.tokenizer.encode('\nWhat AUs') == [448, 13, 493, 308, 361, 282]
+    assert run.tokenizer.encode('\nWhat AUs') == [448, 13, 493, 308, 361]
     assert not Path('~').exists()
 
 

@@ -12,7 +12,8 @@ from emola_jax import command, preemption
 from emola_jax.errors import Preempted
 
 BEGIN = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests ignore it
 from emola_jax import command, preemption
 preemption.listen_as_command(['python', '-m', 'emola_jax.tool'])
 with command.exits_with_a_sentence('tool'):
