@@ -70,12 +70,13 @@ def read_by(workdir):
 
 def main(workdir, shape, settings):
     runtime.join_hosts()
-    devices = np.asarray(jax.devices()).reshape(json.loads(shape))
-    with command.exits_with_a_sentence(), runtime.all_or_none():
+    with runtime.all_or_none():
+        devices = np.asarray(jax.devices()).reshape(json.loads(shape))
         mesh = jax.sharding.Mesh(devices, sharding.MESH_AXES)
         train_all(Path(workdir), mesh, **json.loads(settings))
 
 
 if __name__ == '__main__':
     flags.FLAGS.mark_as_parsed()  # grain's reading processes ask for them
-    main(*sys.argv[1:])
+    with command.exits_with_a_sentence():
+        main(*sys.argv[1:])
