@@ -189,7 +189,7 @@ def circumstances() -> dict[str, Any]:
     """Command, machine and versions, for the JSON of a benchmark."""
     packages = ('jax', 'orbax-checkpoint', 'grain', 'numpy')
     return {
-        'command': ' '.join(['python', *sys.argv]),
+        'command': ' '.join([f'python -m benchmarks.{Path(sys.argv[0]).stem}', *sys.argv[1:]]),
         'machine': f'{platform.machine()}, {os.cpu_count()} cores',
         'versions': {name: importlib.metadata.version(name) for name in packages},
     }
