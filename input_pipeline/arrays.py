@@ -51,7 +51,8 @@ def read_arrays(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
                     array = file.read()  # to its end, where zipfile compares its checksum
                 found[name] = _parse(io.BytesIO(array), len(array), f'{path}, array {name}')
             return found
-    except (zipfile.BadZipFile, OSError, KeyError, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, OSError, KeyError, EOFError, RuntimeError) as error:
+        # zipfile's RuntimeErrors: a member that is encrypted, or packed by a method it lacks.
         reason = ' '.join(str(error).split())[:200]
         raise UserError(f'{path}: no readable .npz file ({reason})') from None
 

@@ -107,3 +107,15 @@ def test_archives_of_ours_are_read_and_damaged_ones_refused(tmp_path):
         else:
             assert all(np.array_equal(again[name], read[name]) for name in read)
     assert found > 10
+
+
+@pytest.mark.parametrize(('field', 'value'), [('flag_bits', 1), ('extract_version', 99)])
+def test_an_archive_that_zipfile_cannot_unpack_is_a_sentence(field, value, tmp_path):
+    np.savez(path := tmp_path / 'a.npz', images=np.zeros(3))
+    content = bytearray(path.read_bytes())
+    offset = {'flag_bits': 2, 'extract_version': 0}[field]  # of the local header's fields
+    for start, shift in ((content.index(b'PK\x03\x04'), 4), (content.index(b'PK\x01\x02'), 6)):
+        content[start + shift + offset] = value
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r'a\.npz: no readable \.npz file'):
+        read_arrays(path, ('images',))
