@@ -9,6 +9,7 @@ the README's code blocks then runs in it through the shell, in the README's orde
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import itertools
 import json
@@ -18,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import cv2
@@ -195,14 +197,19 @@ def _answers(folder: Path) -> None:
 
 def main() -> int:
     """Runs every line and says what became of it; the status is 1 if one ended unexpectedly."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix='readme_'))
-    folder.mkdir(parents=True, exist_ok=True)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('folder', nargs='?', type=Path, help='a new one; default: a temporary one')
+    named = parser.parse_args().folder
+    folder = (named or Path(tempfile.mkdtemp(prefix='readme_'))).resolve()
+    folder.mkdir(parents=True, exist_ok=named is None)
     prepare(folder)
     faults = 0
     for line in lines((CHECKOUT / 'README.md').read_text(encoding='utf-8')):
+        started = time.monotonic()
         outcome = run(line, folder)
         faults += not outcome.kind
-        print(f'{outcome.kind or "FAULT":<10} {line}', flush=True)
+        seconds = time.monotonic() - started
+        print(f'{outcome.kind or "FAULT":<6}{seconds:6.1f} s  {line}', flush=True)
         if outcome.kind != ENDS:
             print('  ' + '\n  '.join(outcome.output.strip().splitlines()[-4:]))
     return int(faults > 0)

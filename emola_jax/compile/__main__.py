@@ -73,6 +73,7 @@ def main(argv: list[str]) -> None:
         raise UserError('several topologies, batches, lengths or meshes need --sweep')
     for case in wanted:
         chips.chip_of(case['topology'])
+    chips.check_libtpu()
     out = command.path(given.out) if given.out else None
     if out is not None:
         command.check_output_file(out)
