@@ -12,8 +12,8 @@ from typing import Any
 
 from benchmarks.measure import Figures, Side
 from benchmarks.shapes import PRESETS, Shapes
-from emola_jax.convert.hf_config import emola_config
-from emola_jax.tokenizer import Tokenizer
+from emola_jax.convert.hf_config_out import emola_config
+from emola_jax.models.tokenizer import Tokenizer
 
 DTYPES = ('float32', 'bfloat16')
 _LARGEST_SHARED = 2e9

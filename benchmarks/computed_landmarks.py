@@ -26,15 +26,17 @@ from typing import Any
 
 import numpy as np
 
-from emola_jax import calibrate, computed_landmarks, runtime
+from emola_jax.cli import calibrate
+from emola_jax.experts import landmark_cache
 from emola_jax.facs import EMOTIONS
-from emola_jax.files import write_json
-from emola_jax.kept_rows import KeptRows
+from emola_jax.files.kept_rows import KeptRows
+from emola_jax.files.whole import write_json
 from emola_jax.metrics import rege
+from emola_jax.parallel import hosts
 from emola_jax.predict import calibration
 from emola_jax.predict.load import load, read_config
 from emola_jax.predict.model import Predictor
-from input_pipeline.prompts import prompt_length
+from input_pipeline.prompt_batches import prompt_length
 from input_pipeline.records import TASKS, Record
 
 LOSS_LIMIT = 3.0
@@ -51,11 +53,11 @@ def main() -> None:
     parser.add_argument('--no-text', dest='text', action='store_false')
     parser.add_argument('--out', type=Path, help='also write the JSON there')
     arguments = parser.parse_args()
-    runtime.start(read_config(arguments.run))
+    hosts.start(read_config(arguments.run))
     model = load(arguments.run, batch=arguments.batch)
     exact = calibrate.read_split(arguments.run, arguments.split)
     exact = exact[: 2 * arguments.faces or None]
-    computed, kept = computed_landmarks.of_records(exact, model.finder)
+    computed, kept = landmark_cache.of_records(exact, model.finder)
     kept_rows = KeptRows(
         arguments.run / 'computed_landmarks',
         calibrate.rows_identity(arguments.run, arguments.split),

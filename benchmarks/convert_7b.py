@@ -27,15 +27,16 @@ import jax
 import ml_dtypes
 import numpy as np
 
-from emola_jax.convert import rules, tables
-from emola_jax.convert.foreign_config import TOWER_FIELD
-from emola_jax.convert.lazy import Index, Lazy
+from emola_jax.convert import layouts
+from emola_jax.convert.hf_config_in import TOWER_FIELD
 from emola_jax.convert.read_folder import read_folder
-from emola_jax.convert.weights import open_folder
 from emola_jax.convert.write import write_safetensors
-from emola_jax.files import atomic_folder
+from emola_jax.files.whole import atomic_folder
 from emola_jax.models.config import LLAVA_1_5_7B, EmolaConfig
 from emola_jax.models.emola import param_shapes
+from emola_jax.weights import rules
+from emola_jax.weights.lazy import Index, Lazy
+from emola_jax.weights.read_files import open_folder
 
 MEMORY_LIMIT, TIME_LIMIT = 6e9, 2.0
 """Bytes beyond the page cache, and times the copy: what the conversion may take at most."""
@@ -103,7 +104,7 @@ def _timed(seconds: list[float]) -> Iterator[None]:
 def _convert(source: Path, out: Path, shard_size: int) -> None:
     found = read_folder(source)
     with atomic_folder(out) as folder:
-        tensors = rules.to_theirs(tables.EMOLA_HF.rules, found.params)
+        tensors = rules.to_theirs(layouts.EMOLA_HF.rules, found.params)
         write_safetensors(folder, tensors, max_shard_size=shard_size)
 
 
@@ -148,7 +149,7 @@ def _write_synthetic(folder: Path, model: EmolaConfig, shard_size: int) -> None:
 def _named_places(model: EmolaConfig) -> dict[str, tuple[int, ...]]:
     """The original layout's tensor names and shapes."""
     shapes = {path: shape.shape for path, shape in param_shapes(model).items()}
-    places = rules.places(tables.LLAVA.rules, shapes.items())
+    places = rules.places(layouts.LLAVA.rules, shapes.items())
     return {n: rules.their_shape(place, shapes[place.path]) for n, place in places.items()}
 
 

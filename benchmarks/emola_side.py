@@ -17,14 +17,18 @@ from ml_collections import ConfigDict
 
 from benchmarks import shapes as sizes
 from benchmarks.shapes import Shapes
-from emola_jax import bases, host_memory, optim, sharding, train, train_state
-from emola_jax.convert import lazy, rules, weights
-from emola_jax.convert.tables import EMOLA_HF
+from emola_jax.convert.layouts import EMOLA_HF
 from emola_jax.convert.write import write_safetensors
-from emola_jax.generate import generate
-from emola_jax.models.emola import Emola, param_shapes, unroll
+from emola_jax.experiment import base as bases
+from emola_jax.experiment import state as train_state
+from emola_jax.experiment.state import TrainState
+from emola_jax.generation.generate import generate
+from emola_jax.models.emola import Emola, Params, param_shapes, unroll
 from emola_jax.models.lora import merge_lora
-from emola_jax.train_state import Params, TrainState
+from emola_jax.parallel import cpu_memory, sharding
+from emola_jax.training import loop
+from emola_jax.training import optimiser as optim
+from emola_jax.weights import lazy, read_files, rules
 
 Figures = dict[str, Any]
 STEPS = 1000
@@ -48,11 +52,9 @@ def train_step(spec: Mapping[str, Any]) -> tuple[Callable[[], Figures], Figures]
             'accumulate': 1,
         }
     )
-    do_step = train.jitted_step(model, optimiser, config, mesh)
+    do_step = loop.jitted_step(model, optimiser, config, mesh)
     step = jax.device_put(jnp.zeros((), jnp.int32), sharding.replicated(mesh))
-    places = jax.tree.map(
-        lambda leaf: leaf.sharding, train.state_shapes(trainable, optimiser, mesh)
-    )
+    places = jax.tree.map(lambda leaf: leaf.sharding, loop.state_shapes(trainable, optimiser, mesh))
     opt_state = jax.jit(optimiser.init, out_shardings=places.opt_state)(trainable)
     state = [TrainState(step, trainable, opt_state)]
     batch = sizes.packed(sizes.training_batch(shapes), shapes.segments)
@@ -60,7 +62,7 @@ def train_step(spec: Mapping[str, Any]) -> tuple[Callable[[], Figures], Figures]
 
     with jax.set_mesh(mesh):
         on_mesh = sharding.shard_batch(batch, mesh)
-        temporaries = host_memory.compile_apart(do_step, state[0], frozen, on_mesh, key)
+        temporaries = cpu_memory.compile_apart(do_step, state[0], frozen, on_mesh, key)
         del on_mesh
 
     def call() -> Figures:
@@ -133,7 +135,7 @@ def start(devices: int) -> None:
     """Prepares the process as a run does; splits a CPU into virtual devices."""
     jax.config.update('jax_num_cpu_devices', devices)
     if devices == 1:
-        host_memory.keep()
+        cpu_memory.keep()
 
 
 def write_weights(spec: Mapping[str, Any]) -> Callable[[], None]:
@@ -157,7 +159,7 @@ def _placed(shapes: Shapes, folder: Path | None) -> tuple[Mesh, Params, Params]:
         base = bases.random_base(shapes.model, 0)
     else:
         wanted = {p: leaf for p, leaf in param_shapes(shapes.model).items() if 'lora' not in p[-1]}
-        stored = weights.open_folder(folder).tensors
+        stored = read_files.open_folder(folder).tensors
         read, faults = rules.to_ours(EMOLA_HF.rules, stored, wanted)
         assert not faults, faults
         base = bases.Base(unflatten_dict(read), '', '')

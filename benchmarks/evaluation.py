@@ -80,18 +80,23 @@ def evaluator(spec: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Figures]
 
     from absl import flags
 
-    from emola_jax import config_files, evaluate, experiment, optim, runtime, train
-    from emola_jax.answer_files import PREDICTIONS_FILE
-    from emola_jax.checkpoint import Checkpoints, abstract_state
-    from emola_jax.files import read_jsonl
+    from emola_jax.config import config_files
+    from emola_jax.evaluation import evaluate
+    from emola_jax.evaluation.answer_log import PREDICTIONS_FILE
+    from emola_jax.experiment import prepare
+    from emola_jax.experiment.checkpoint import Checkpoints, abstract_state
+    from emola_jax.files.whole import read_jsonl
+    from emola_jax.parallel import hosts
+    from emola_jax.training import loop as train
+    from emola_jax.training import optimiser as optim
 
     flags.FLAGS.mark_as_parsed()  # grain reads absl flags
     config = config_files.load(spec['config'])
     config.cpu_devices = spec['devices'] or config.cpu_devices
-    runtime.start(config)
+    hosts.start(config)
     keeper = tempfile.TemporaryDirectory()
     folder = Path(keeper.name)
-    prepared = experiment.prepare(config, folder)
+    prepared = prepare.prepare(config, folder)
     trainable = prepared.trainable
     if spec['run'] is not None:
         steps = train.total_steps(config, train.planned(prepared))
@@ -108,7 +113,7 @@ def evaluator(spec: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Figures]
         own.mkdir()
         settings = config.copy_and_resolve_references()
         settings.eval.update(changes)
-        changed = experiment.Experiment(**{**vars(prepared), 'config': settings, 'workdir': own})
+        changed = prepare.Experiment(**{**vars(prepared), 'config': settings, 'workdir': own})
         evaluate.evaluate(changed, trainable, step=0)
         rows = read_jsonl(own / PREDICTIONS_FILE)
         return {

@@ -36,20 +36,16 @@ import orbax.checkpoint as ocp
 from absl import flags
 
 from benchmarks import measure
-from emola_jax import (
-    assets,
-    checkpoint,
-    checksums,
-    computed_landmarks,
-    config_files,
-    part_runs,
-    run_checksums,
-    tower,
-)
+from emola_jax.config import config_files
 from emola_jax.errors import UserError
-from emola_jax.files import read_json, write_json
-from emola_jax.report_data import load as read_report
-from input_pipeline.datasets import builder, synthetic_faces
+from emola_jax.experiment import checkpoint, run_checksums, small_tower
+from emola_jax.experts import landmark_cache
+from emola_jax.files import assets, checksums
+from emola_jax.files.whole import read_json, write_json
+from emola_jax.reporting.run_facts import load as read_report
+from emola_jax.study import subrun
+from input_pipeline.datasets import built as builder
+from input_pipeline.datasets import synthetic_faces
 from input_pipeline.synthetic import rig
 
 RESULTS = Path(__file__).parent / 'results' / 'flips.json'
@@ -199,7 +195,7 @@ def _below(folder: Path) -> list[Path]:
 def _areas(folder: Path, finished: Path | None) -> Iterator[Area]:
     run = folder / 'run'
     if finished is None:
-        part_runs.run('configs/tiny.py', run, [])
+        subrun.run('configs/tiny.py', run, [])
     else:
         shutil.copytree(finished, run)
     yield from _of_checkpoints(run)
@@ -305,19 +301,21 @@ def _of_tower(cache: Path) -> Area:
     senses: Any = mock.Mock(recipe=dict)
     read = _tower_reader(senses, cache)
     with (
-        mock.patch.object(tower, 'train_vision', return_value=(made['vision'], {'accuracy': 50.0})),
-        mock.patch.object(tower, 'align_projectors', return_value={}),
+        mock.patch.object(
+            small_tower, 'train_vision', return_value=(made['vision'], {'accuracy': 50.0})
+        ),
+        mock.patch.object(small_tower, 'align_projectors', return_value={}),
     ):
         read(lambda: (None, None))
     return Area('cached tower', 4, cache, _below(cache), lambda: read(_again))
 
 
 def _tower_reader(senses: Any, cache: Path) -> Callable[[Callable[[], Any]], Any]:
-    config = tower.TowerConfig(**config_files.load('configs/mini.py').base.tower)
+    config = small_tower.TowerConfig(**config_files.load('configs/mini.py').base.tower)
     unused: Any = None
 
     def read(load_faces: Callable[[], Any]) -> Any:
-        found = tower.load_or_train(
+        found = small_tower.load_or_train(
             config,
             senses,
             load_faces=load_faces,
@@ -334,13 +332,13 @@ def _tower_reader(senses: Any, cache: Path) -> Callable[[Callable[[], Any]], Any
 def _of_landmarks(cache: Path) -> Area:
     cache.mkdir()
     points = np.random.default_rng(0).uniform(-1, 1, (20, 212)).astype(np.float32)
-    name = f'fake-{computed_landmarks.EXPERT}.npy'
+    name = f'fake-{landmark_cache.EXPERT}.npy'
     with checksums.sealed_write(cache / name) as partial, partial.open('wb') as file:
         np.save(file, points)
     source: Any = range(20)
 
     def read() -> Any:
-        found = computed_landmarks.with_computed(source, _again, cache, 'fake')
+        found = landmark_cache.with_computed(source, _again, cache, 'fake')
         return found.landmarks.tobytes()
 
     return Area('cached landmarks', 4, cache, _below(cache), read)

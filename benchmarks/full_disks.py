@@ -27,7 +27,7 @@ import numpy as np
 from benchmarks import stages
 from benchmarks.kills import undisturbed
 from benchmarks.stages import Place
-from emola_jax.files import write_json
+from emola_jax.files.whole import write_json
 
 RESULTS = Path(__file__).parent / 'results' / 'full_disks.json'
 JOBS = ('main', 'tower', 'predict', 'calibrate', 'convert')

@@ -107,10 +107,10 @@ def _annotation_files(folder: Path) -> None:
 
 
 def _read_annotation(path: Path) -> None:
-    from emola_jax import statistics
+    from emola_jax.cli import statistics
     from input_pipeline.datasets import registry
+    from input_pipeline.datasets.build_plan import make_plan
     from input_pipeline.datasets.items import Options
-    from input_pipeline.datasets.plan import make_plan
 
     folder = path.parent
     if path.suffix == '.json':
@@ -139,7 +139,7 @@ def _config_files(folder: Path) -> None:
 
 
 def _read_config(path: Path) -> None:
-    from emola_jax.convert import foreign_config
+    from emola_jax.convert import hf_config_in
     from emola_jax.models.emola import param_shapes
 
     folder = path.parent / 'folder'
@@ -148,15 +148,15 @@ def _read_config(path: Path) -> None:
     if path.stem == 'preprocessor':
         shutil.copy(path.parent / 'clip.json', folder / 'config.json')
         shutil.copy(path, folder / 'preprocessor_config.json')
-        foreign_config.read_vision(folder)
+        hf_config_in.read_vision(folder)
         return
     shutil.copy(path, folder / 'config.json')
     if path.stem == 'clip':
-        foreign_config.read_vision(folder)
+        hf_config_in.read_vision(folder)
     else:
         from emola_jax.models.config import VisionConfig
 
-        param_shapes(foreign_config.read_model(folder, VisionConfig()))
+        param_shapes(hf_config_in.read_model(folder, VisionConfig()))
 
 
 def _adapter_files(folder: Path) -> None:
@@ -190,15 +190,16 @@ def _adapter_files(folder: Path) -> None:
 
 
 def _read_adapter(path: Path) -> None:
-    from emola_jax.convert import adapter, weights
+    from emola_jax.convert import read_adapter
     from emola_jax.convert.read_folder import read_folder
     from emola_jax.errors import UserError
+    from emola_jax.weights import read_files
 
     folder = path.parent
     if path.name == 'model.safetensors.index.json':
-        opened = weights.open_folder(folder)
+        opened = read_files.open_folder(folder)
     elif path.suffix in ('.bin', '.safetensors'):
-        opened = adapter.open_lora(path)
+        opened = read_adapter.open_lora(path)
         for tensor in opened.tensors.values():
             tensor.whole()
     else:
@@ -211,7 +212,7 @@ def _read_adapter(path: Path) -> None:
 def _tokenizer_files(folder: Path) -> None:
     import tokenizers
 
-    from emola_jax.convert.tokenizer_files import read_tokenizer
+    from emola_jax.models.tokenizer_files import read_tokenizer
 
     for path in (GOLDEN / 'llama_tokenizer').glob('*'):
         if path.name != 'encoded.json':
@@ -226,7 +227,7 @@ def _tokenizer_files(folder: Path) -> None:
 
 
 def _read_tokenizer(path: Path) -> None:
-    from emola_jax.tokenizer import Tokenizer
+    from emola_jax.models.tokenizer import Tokenizer
 
     if path.name in ('tokenizer.model', 'tokenizer.json'):
         other = {'tokenizer.model', 'tokenizer.json'} - {path.name}
@@ -263,7 +264,7 @@ def _gguf_files(folder: Path) -> None:
 
 def _read_gguf(path: Path) -> None:
     from emola_jax.convert import gguf
-    from emola_jax.tokenizer import Tokenizer
+    from emola_jax.models.tokenizer import Tokenizer
 
     reader = gguf.open_gguf(path)
     gguf.read_gguf_llama(path, reader)
@@ -306,7 +307,7 @@ def _varint(value: int) -> bytes:
 
 
 def _read_onnx(path: Path) -> None:
-    from emola_jax.landmarks.insightface import InsightFaceExpert
+    from emola_jax.experts.insightface import InsightFaceExpert
 
     InsightFaceExpert.load(path)
 
@@ -334,11 +335,10 @@ def _prediction_files(folder: Path) -> None:
 
 
 def _read_predictions(path: Path) -> None:
-    from emola_jax import answers
-    from emola_jax.metrics import rege
+    from emola_jax.metrics import read_answers, rege
 
     task: Any = path.stem
-    found = answers.load(path, task)
+    found = read_answers.load(path, task)
     for reader in ('strict-1', 'strict-2'):
         rege.score(found.samples, task, (1, 4, 9), replicates=3, reader=reader)
 

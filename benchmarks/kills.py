@@ -28,7 +28,7 @@ from typing import Any
 from benchmarks import stages
 from benchmarks.stages import STAGES, Place, Stage
 from emola_jax.errors import Preempted
-from emola_jax.files import write_json
+from emola_jax.files.whole import write_json
 
 RESULTS = Path(__file__).parent / 'results' / 'kills.json'
 ALLOWED = (0, 1, Preempted.EXIT_STATUS, -signal.SIGKILL)

@@ -2,7 +2,7 @@
 
     python benchmarks/landmark_subset.py
 
-What `emola_jax/landmarks/mesh_subset.py` was made from: on the training split alone, the vertex of
+What `emola_jax/experts/mesh_subset.py` was made from: on the training split alone, the vertex of
 the least mean error; a point and its mirror image take mirrored vertices (found by running the
 mesh on mirrored pictures), a point on the middle line takes one that mirrors itself.
 """
@@ -15,9 +15,9 @@ import jax
 import numpy as np
 from landmarks import rendered_faces
 
-from emola_jax.landmarks import mesh, mesh_weights
-from emola_jax.landmarks.detection import Detections
-from emola_jax.landmarks.region import region_of
+from emola_jax.experts import mesh, mesh_weights
+from emola_jax.experts.detection import Detections
+from emola_jax.experts.region import region_of
 from input_pipeline.landmarks import FLIP_INDEX, GROUPS, POINTS
 
 _NEAR = 10

@@ -30,11 +30,11 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from configs import mini
-from emola_jax import assets
-from emola_jax.landmarks import mesh, mesh_weights
-from emola_jax.landmarks.detection import anchor_centres
-from emola_jax.landmarks.finder import FaceFinder
-from emola_jax.landmarks.region import SCALE, region_of
+from emola_jax.experts import mesh, mesh_weights
+from emola_jax.experts.detection import anchor_centres
+from emola_jax.experts.finder import FaceFinder
+from emola_jax.experts.region import SCALE, region_of
+from emola_jax.files import assets
 from input_pipeline.datasets import synthetic_faces
 from input_pipeline.images import decode
 from input_pipeline.landmarks import GROUPS

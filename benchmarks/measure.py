@@ -18,7 +18,7 @@ from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Any
 
-from emola_jax.files import write_json
+from emola_jax.files.whole import write_json
 
 RESULTS = Path(__file__).parent / 'results'
 

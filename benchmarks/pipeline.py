@@ -22,8 +22,8 @@ from typing import Any
 from benchmarks import measure, start_up
 from benchmarks.measure import Figures, Side
 from benchmarks.shapes import PRESETS
-from emola_jax import assets
-from emola_jax.optim import OptimiserConfig
+from emola_jax.files import assets
+from emola_jax.training.optimiser import OptimiserConfig
 
 CONFIG = 'configs/mini.py'
 WORKERS = (0, 1, 2)
@@ -77,7 +77,7 @@ def reader(spec: Mapping[str, Any]) -> Callable[[int], Figures]:
     from absl import flags
 
     from configs import mini
-    from emola_jax import bases, data
+    from emola_jax.experiment import base, splits
     from emola_jax.models.config import EmolaConfig
     from input_pipeline.pipeline import plan_rows, train_batches
 
@@ -85,7 +85,7 @@ def reader(spec: Mapping[str, Any]) -> Callable[[int], Figures]:
     config = mini.get_config()
     config.data.workers = spec['workers']
     model = EmolaConfig.from_config_dict(config.model)
-    loaded = data.load(config, model, bases.load_tokenizer(config), Path('unused'), checked=False)
+    loaded = splits.load(config, model, base.load_tokenizer(config), Path('unused'), checked=False)
     split = loaded.splits[config.data.train_split]
     plan = plan_rows(split.source, split.selection.indices, loaded.encoder)
     batches: Iterator[Any] = iter(train_batches(split.source, loaded.encoder, plan))

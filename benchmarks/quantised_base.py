@@ -26,13 +26,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs import mini
-from emola_jax import assets, bases, quantized_base, sharding
-from emola_jax.bases import Base
+from emola_jax.config.model import PRESETS
 from emola_jax.convert.gguf import read_gguf_llama
-from emola_jax.files import write_json
+from emola_jax.experiment import base as bases
+from emola_jax.experiment import quantize
+from emola_jax.experiment.base import Base
+from emola_jax.files import assets
+from emola_jax.files.whole import write_json
 from emola_jax.models.config import EmolaConfig, PriorConfig, QuantConfig
 from emola_jax.models.emola import Emola
-from emola_jax.tokenizer import Tokenizer
+from emola_jax.models.tokenizer import Tokenizer
+from emola_jax.parallel import sharding
 from input_pipeline.conversation import TEMPLATES, conversation
 from input_pipeline.datasets import synthetic_faces
 
@@ -43,7 +47,7 @@ LENGTH = 256
 BASES: dict[str, tuple[str, QuantConfig | None]] = {
     'float32': ('float32', None),
     'bfloat16': ('bfloat16', None),
-    **{name: ('float32', kinds) for name, kinds in quantized_base.PRESETS.items()},
+    **{name: ('float32', kinds) for name, kinds in PRESETS.items()},
     'nf4, ends int8': ('float32', QuantConfig(layers='nf4', ends='int8', vision='int8')),
 }
 """Row of the table -> (type of weights and activations, quantisation)."""
@@ -60,12 +64,12 @@ def main() -> None:
     base = Base({'llm': weights}, '', '')
     texts = _texts(Tokenizer.from_gguf(gguf), count)
     plain = EmolaConfig(vision=None, llm=llm, lora=None, prior=PriorConfig(enabled=False))
-    half = quantized_base.frozen_bytes(plain.replace(param_dtype='bfloat16'))
+    half = quantize.frozen_bytes(plain.replace(param_dtype='bfloat16'))
     references = {name: _logits(plain, base, name, texts) for name in ('float32', 'bfloat16')}
     rows: dict[str, Any] = {}
     for name in BASES:
         found = references[name] if name in references else _logits(plain, base, name, texts)
-        size = quantized_base.frozen_bytes(_model(plain, name))
+        size = quantize.frozen_bytes(_model(plain, name))
         rows[name] = {'bytes': size, 'share_of_bfloat16': round(size / half, 4)}
         rows[name]['loss'] = _loss(found, texts)
         for other, logits in references.items():

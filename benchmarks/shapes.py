@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from configs import mini
-from emola_jax.flops import llm_parameters
+from emola_jax.compile.flops import llm_parameters
 from emola_jax.models.config import (
     LLAVA_1_5_7B,
     TINY,

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from landmarks import rendered_faces
 
-from emola_jax.landmarks.finder import FaceFinder
+from emola_jax.experts.finder import FaceFinder
 
 SHAPES = ((3000, 2000), (12000, 8000), (12000, 2000), (12000, 900))
 _SHARES = (0.3, 0.2, 0.15, 0.12, 0.1, 0.08, 0.07, 0.06, 0.05, 0.04, 0.03)

@@ -21,9 +21,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emola_jax import assets, command
-from emola_jax.checkpoint import read_trainable
-from emola_jax.train_log import METRICS_FILE
+from emola_jax.cli import command
+from emola_jax.experiment.checkpoint import read_trainable
+from emola_jax.files import assets
+from emola_jax.training.log import METRICS_FILE
 
 CHECKOUT = Path(__file__).parent.parent
 PHOTO = CHECKOUT / 'tests' / 'golden' / 'faces' / 'astronaut.jpg'
@@ -162,7 +163,7 @@ def result(job: str, place: Place) -> dict[str, str]:
         names = ('scores.json', 'predictions.jsonl', 'control/predictions.jsonl')
         return {'parameters': _digest_of_tree(params), **_digests(place.run, names)}
     if job == 'tower':
-        from emola_jax.tower import _read
+        from emola_jax.experiment.small_tower import _read
 
         return {path.name: _read(path).sha256 for path in place.cache.glob('towers/*.safetensors')}
     if job == 'calibrate':
@@ -220,11 +221,11 @@ def train_tower(cache: Path) -> None:
     """A tower of 28 pixels, on grey pictures whose labels are noise."""
     import numpy as np
 
-    from emola_jax import sharding
+    from emola_jax.experiment.small_tower import load_or_train
+    from emola_jax.experiment.small_tower_alignment import WordTargets
+    from emola_jax.experiment.small_tower_training import Faces, Senses, TowerConfig
     from emola_jax.models.config import PriorConfig, VisionConfig
-    from emola_jax.tower import load_or_train
-    from emola_jax.tower_alignment import WordTargets
-    from emola_jax.tower_training import Faces, Senses, TowerConfig
+    from emola_jax.parallel import sharding
 
     rng = np.random.default_rng(0)
 

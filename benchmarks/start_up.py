@@ -23,8 +23,8 @@ from pathlib import Path
 
 from benchmarks import measure
 from benchmarks.measure import Figures
-from emola_jax import assets
-from emola_jax.train_log import METRICS_FILE
+from emola_jax.files import assets
+from emola_jax.training.log import METRICS_FILE
 
 COMPILED = 'compiled'
 _PATIENCE = 1800

@@ -6,9 +6,9 @@
     python -m benchmarks.train_step --preset=7b --dtype=bfloat16   for an accelerator
 
 Both sides start from the same weights and do the same steps on the same conversations; the losses
-of their first and their last step are in the result. Operations are those that `emola_jax/flops.py`
-counts for the method, without recomputation; they are held against the rate that each side reaches
-in products of square matrices of the same type.
+of their first and their last step are in the result. Operations are those that
+`emola_jax/compile/flops.py` counts for the method, without recomputation; they are held against
+the rate that each side reaches in products of square matrices of the same type.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any
 from benchmarks import comparison, measure, shapes
 from benchmarks.measure import Figures, Side
 from benchmarks.shapes import Shapes
-from emola_jax import flops
-from emola_jax.optim import OptimiserConfig
+from emola_jax.compile import flops
+from emola_jax.training.optimiser import OptimiserConfig
 
 OPTIMISER = OptimiserConfig(warmup_ratio=0.0)
 

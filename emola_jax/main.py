@@ -21,11 +21,14 @@ import ml_collections
 from absl import app, flags
 from ml_collections import config_flags
 
-from emola_jax import command, config_files, extras, verify
+from emola_jax import extras
+from emola_jax.cli import command, verify
+from emola_jax.config import config_files
 from emola_jax.errors import UserError
+from emola_jax.files import places
 
 if TYPE_CHECKING:
-    from emola_jax import runtime
+    from emola_jax.parallel import hosts
 
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'The experiment: a file of configs/, with an argument after a colon.'
@@ -60,18 +63,20 @@ def main(argv: list[str]) -> int:
     """Prepares the devices, then does what `--mode` says; returns the exit status."""
     if len(argv) > 1:
         raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
-    config, workdir = CONFIG.value, command.path(WORKDIR.value)
+    config, workdir = CONFIG.value, places.path(WORKDIR.value)
     if VERIFY.value:
         return 0 if verify.verify(workdir) else 1
     import jax  # it and what needs it take seconds to import
 
-    from emola_jax import config_checks, runtime, workflow
+    from emola_jax import workflow
+    from emola_jax.config import checks
+    from emola_jax.parallel import hosts
 
-    config_checks.check(config)
+    checks.check(config)
     if MODE.value in ('eval', 'report'):
         workflow.check_trained(workdir)
-    runtime.start(config, _hosts())
-    with runtime.all_or_none():
+    hosts.start(config, _hosts())
+    with hosts.all_or_none():
         if MODE.value != 'run' or not workflow.is_finished(config, workdir):
             with workflow.alone_in(workdir, f'works there (--mode={MODE.value})'):
                 _work(config, workdir)
@@ -96,7 +101,7 @@ def check_torch(argv: Sequence[str]) -> None:
     if base.get('kind') != 'llava' or given.get('--mode') == 'report':
         return
     for name in ('llava', 'clip'):
-        folder = command.path(given.get(f'--config.base.{name}', base[name]))
+        folder = places.path(given.get(f'--config.base.{name}', base[name]))
         files = [*folder.glob('*.safetensors'), *sorted(folder.glob('pytorch_model*.bin'))]
         if files and files[0].suffix == '.bin':
             extras.check_torch(f"{files[0]}: PyTorch's own format")
@@ -117,15 +122,15 @@ def _work(config: ml_collections.ConfigDict, workdir: Path) -> None:
         workflow.report(workdir)
 
 
-def _hosts() -> runtime.Hosts | None:
+def _hosts() -> hosts.Hosts | None:
     coordinator, processes, process = COORDINATOR.value, PROCESSES.value, PROCESS.value
     if coordinator is None and processes is None and process is None:
         return None
     if coordinator is None or processes is None or process is None:
         raise UserError('--coordinator, --processes and --process are given together, or none')
-    from emola_jax import runtime
+    from emola_jax.parallel import hosts
 
-    return runtime.Hosts(coordinator, processes, process)
+    return hosts.Hosts(coordinator, processes, process)
 
 
 def cli() -> None:

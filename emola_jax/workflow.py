@@ -11,18 +11,22 @@ from typing import Any
 import jax
 import ml_collections
 
-from emola_jax import command, config_checks, optim, run_checksums, summary
-from emola_jax import evaluate as evaluation
-from emola_jax import experiment as experiments
-from emola_jax import report as reports
-from emola_jax import train as training
-from emola_jax.checkpoint import Checkpoints, abstract_state
+from emola_jax.config import checks
+from emola_jax.config.eval import EvalConfig
 from emola_jax.errors import UserError
-from emola_jax.eval_plan import EvalConfig
-from emola_jax.experiment import Experiment
-from emola_jax.files import read_json, write_json
-from emola_jax.locks import one_writer
-from emola_jax.train_state import TrainState
+from emola_jax.evaluation import evaluate as evaluation
+from emola_jax.experiment import prepare as experiments
+from emola_jax.experiment import run_checksums
+from emola_jax.experiment.checkpoint import Checkpoints, abstract_state
+from emola_jax.experiment.prepare import Experiment
+from emola_jax.experiment.state import TrainState
+from emola_jax.files import places
+from emola_jax.files.locks import one_writer
+from emola_jax.files.whole import read_json, write_json
+from emola_jax.reporting import run_page as reports
+from emola_jax.reporting import terminal
+from emola_jax.training import loop as training
+from emola_jax.training import optimiser as optim
 
 
 def run(config: ml_collections.ConfigDict, workdir: Path) -> None:
@@ -58,13 +62,13 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None:
 
 
 def report(workdir: Path) -> None:
-    """Writes the report anew from what the workdir holds."""
+    """Writes the report again from what the workdir holds."""
     reports.write_report(workdir)
 
 
 def show(workdir: Path) -> None:
     """Prints the one-screen summary of what the workdir holds."""
-    summary.print_summary(workdir)
+    terminal.print_summary(workdir)
 
 
 @contextlib.contextmanager
@@ -79,7 +83,7 @@ def alone_in(workdir: Path, doing: str) -> Iterator[None]:
     if jax.process_index() != 0:
         yield
         return
-    command.check_output_folder(workdir)
+    places.check_output_folder(workdir)
     with one_writer(workdir, doing), run_checksums.renewed(workdir):
         yield
 
@@ -123,12 +127,10 @@ def _refuse_other_config(config: ml_collections.ConfigDict, workdir: Path) -> No
     path = workdir / 'config.json'
     if not path.exists():
         return
-    if changed := config_checks.differing(
-        _config_of(path), json.loads(config.to_json_best_effort())
-    ):
+    if changed := checks.differing(_config_of(path), json.loads(config.to_json_best_effort())):
         raise UserError(
             f'{workdir}: holds a run of another config (differing in {", ".join(changed)}); '
-            'give another --workdir, or remove the folder to start anew'
+            'give another --workdir, or remove the folder to start again'
         )
 
 

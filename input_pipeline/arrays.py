@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from emola_jax.errors import UserError
-from emola_jax.files import read_bytes
+from emola_jax.files.whole import read_bytes
 
 _LONGEST_HEADER = 10_000
 """Characters of a header; NumPy's own limit, against headers that take its parser minutes."""

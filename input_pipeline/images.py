@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from emola_jax.errors import UserError
-from input_pipeline import media
+from emola_jax.files import media
 
 CLIP_MEAN_COLOUR = (122, 116, 104)
 """CLIP's mean colour in 0..255: what the released training code pads to a square with."""

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from emola_jax.names import file_stem, folded
-from input_pipeline import media
+from emola_jax.files import media
+from emola_jax.files.names import file_stem, folded
 
 SUFFIX = '.npy'
 _LONGEST_NAME = 255  # bytes

@@ -23,12 +23,12 @@ import grain
 import numpy as np
 
 from emola_jax.errors import UserError
-from input_pipeline import dealing, packing
+from input_pipeline import packing, shuffled_landmarks
+from input_pipeline.batch_plan import Place, PlannedBatches, Row, RowPlan
 from input_pipeline.conversation import Conversation, Template, TextEncoder, conversation
 from input_pipeline.images import square_pixels
 from input_pipeline.landmarks import noisy_landmarks
 from input_pipeline.records import Record, RecordSource
-from input_pipeline.row_plan import Place, PlannedBatches, Row, RowPlan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,7 +181,7 @@ def train_batches(
     planned = PlannedBatches(plan)
     givers: dict[int, int] = {}
     if config.shuffle_landmarks:
-        givers = dealing.givers(source, plan.indices, config.seed)
+        givers = shuffled_landmarks.givers(source, plan.indices, config.seed)
 
     def read(number: int) -> packing.Element:
         batch = planned[int(number)]

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from emola_jax.errors import UserError
-from emola_jax.files import write_json
+from emola_jax.files.whole import write_json
 from input_pipeline.conversation import prompt_tokens
 from input_pipeline.pipeline import Encoder
 from input_pipeline.records import Record, RecordSource

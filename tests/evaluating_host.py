@@ -1,7 +1,8 @@
 """One process of an evaluation by several.
 
 `python -m tests.evaluating_host WORKDIR MESH SETTINGS`: MESH is the shape, SETTINGS what
-`evaluate_all` takes, both JSON. Who the processes are is in the environment (`emola_jax.runtime`).
+`evaluate_all` takes, both JSON. Who the processes are is in the environment
+(`emola_jax.parallel.hosts`).
 """
 
 import json
@@ -11,8 +12,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from emola_jax import evaluate, runtime, sharding
-from emola_jax.files import write_json
+from emola_jax.evaluation import evaluate
+from emola_jax.files.whole import write_json
+from emola_jax.parallel import hosts, sharding
 from tests.tiny_experiment import questions, tiny_experiment
 
 
@@ -28,7 +30,7 @@ def evaluate_all(workdir, mesh, count, batch_size, temperature):
 
 
 if __name__ == '__main__':
-    runtime.join_hosts()
+    hosts.join_hosts()
     shape = json.loads(sys.argv[2])
     all_devices = np.asarray(jax.devices()).reshape(shape)
     evaluate_all(

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from emola_jax.landmarks.finder import make_face
+from emola_jax.experts.finder import make_face
 
 FOUND = np.stack(np.meshgrid(np.linspace(4, 20, 53), [5.0, 20.0]), -1).reshape(106, 2)
 """In pixels."""

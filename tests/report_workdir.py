@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from emola_jax import report_faces
+from emola_jax.evaluation import faces
 from emola_jax.facs import EMOTIONS
 from emola_jax.metrics import rege
 from input_pipeline.records import Record
@@ -25,7 +25,7 @@ def png(shade: int) -> bytes:
 def row(face: int, task: str, prediction: str, label: str, parsed: str | None) -> dict:
     return {
         'id': f'face{face}/{task}',
-        'image': report_faces.file_name(png(face)),
+        'image': faces.file_name(png(face)),
         'task': task,
         'dataset': 'synthetic_faces',
         'instruction': f'What about {task}?',
@@ -67,7 +67,7 @@ def write(workdir: Path, *, base: str = 'embedded', dataset: str = 'synthetic_fa
         )
         for face in range(4)
     ]
-    report_faces.save(records, workdir)
+    faces.save(records, workdir)
     write_lines(workdir / 'predictions.jsonl', PREDICTIONS)
     write_lines(
         workdir / 'metrics.jsonl',

@@ -3,7 +3,7 @@
 import pytest
 
 from configs import emola
-from emola_jax import config_files
+from emola_jax.config import config_files
 from emola_jax.errors import UserError
 
 

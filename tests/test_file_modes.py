@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-from emola_jax import csv_files
-from emola_jax.files import atomic_folder, atomic_write, write_json
-from emola_jax.landmarks.items import write_landmarks
-from emola_jax.locks import one_writer, waiting_turn
-from input_pipeline.datasets import builder, manual
+from emola_jax.experts.pictures import write_landmarks
+from emola_jax.files import csv_files
+from emola_jax.files.locks import one_writer, waiting_turn
+from emola_jax.files.whole import atomic_folder, atomic_write, write_json
+from input_pipeline.datasets import build
+from input_pipeline.datasets import built as builder
 from input_pipeline.datasets.folder import Folder
 from input_pipeline.datasets.items import Options
 from tests.input_pipeline.datasets import trees
@@ -59,7 +60,7 @@ def built(tmp_path: Path) -> Path:
         trees.picture(photos / f'{shade}.jpg', shade)
     rows = ''.join(f'{shade}.jpg,anger,train\n' for shade in range(3))
     trees.put(photos / 'labels.csv', f'file,emotion,split\n{rows}')
-    return manual.build(Folder, Options(task='emotion'), root=photos, data_dir=tmp_path / 'tfds')
+    return build.build(Folder, Options(task='emotion'), root=photos, data_dir=tmp_path / 'tfds')
 
 
 def test_a_built_data_set_and_no_temporary_folder_is_left(tmp_path, umask, monkeypatch):
@@ -83,7 +84,7 @@ def test_a_build_that_fails_leaves_no_temporary_folder(tmp_path, monkeypatch):
         raise OSError(28, 'No space left on device')
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(manual._KeepsShards, 'write', full)
+        patch.setattr(build._KeepsShards, 'write', full)
         with pytest.raises(OSError, match='No space left'):
             built(tmp_path)
     assert list(temporary.iterdir()) == []

@@ -6,8 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from emola_jax import runtime, sharding
 from emola_jax.errors import UserError
+from emola_jax.parallel import hosts as runtime
+from emola_jax.parallel import sharding
 from tests.evaluating_host import evaluate_all
 from tests.host_processes import hosts
 

@@ -16,7 +16,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from emola_jax import assets
+from emola_jax.files import assets
 
 pytestmark = pytest.mark.slow
 

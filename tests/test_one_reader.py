@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emola_jax import build_data, report_gallery
+from emola_jax.cli import build_data
 from emola_jax.convert.hf_files import processing_emola
 from emola_jax.errors import UserError
-from emola_jax.landmarks import extract, items
+from emola_jax.experts import extract, pictures
 from emola_jax.predict import inputs
+from emola_jax.reporting import gallery
 from input_pipeline import images
-from input_pipeline.datasets import manual
+from input_pipeline.datasets import build
 from input_pipeline.datasets.folder import Folder
 from tests.input_pipeline.datasets import trees
 from tests.input_pipeline.test_images import STORED, encoded, left_half_transparent, scene, turned
@@ -57,10 +58,10 @@ def test_every_command_sees_the_same_picture(built, name):
     assert predicted.shape == (32, 48, 3) and size == (48, 32)
     assert records[name].image == PICTURES[name]  # the stored bytes stay the owner's
     np.testing.assert_array_equal(images.decode(records[name].image, name=name), predicted)
-    np.testing.assert_array_equal(items.read_picture(path), predicted)
+    np.testing.assert_array_equal(pictures.read_picture(path), predicted)
     exported = processing_emola._as_seen(Image.open(path))
     np.testing.assert_array_equal(exported, predicted)
-    head, _, shown = report_gallery.data_uri(path).partition(',')
+    head, _, shown = gallery.data_uri(path).partition(',')
     assert head.startswith('data:image/')
     # A browser turns a JPEG by its EXIF, so what it is given must be the upright pixels already.
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown))).convert('RGB'), float)
@@ -108,7 +109,7 @@ def test_damaged_pictures_are_dropped_and_counted_by_build_data(tmp_path):
         "record 'chunk.png': field image holds no readable picture, expected PNG or JPEG (" in said
     )
     built = trees.build(Folder, root, 'emotion', drop=True)
-    assert manual.describe(built)['dropped'] == {'unreadable image': len(DAMAGED)}
+    assert build.describe(built)['dropped'] == {'unreadable image': len(DAMAGED)}
     records = [record.id for records in trees.read(built).values() for record in records]
     assert records == ['good.jpg']
 
@@ -117,7 +118,7 @@ def test_damaged_pictures_leave_the_others_of_a_batch_alone(tmp_path):
     for name, content in {**DAMAGED, 'good.jpg': PICTURES['odd.jpg']}.items():
         trees.put(tmp_path / name, content)
     paths = sorted(tmp_path.iterdir())
-    group = [items.Item(path, path.with_suffix('.npy')) for path in paths]
+    group = [pictures.Item(path, path.with_suffix('.npy')) for path in paths]
     ((_, photos),) = extract.batches(group, 32)
     for path, photo in zip(paths, photos, strict=True):
         if path.name == 'good.jpg':

@@ -9,12 +9,12 @@ import pytest
 
 from emola_jax.models.emola import Emola
 from input_pipeline import packing
+from input_pipeline.batch_plan import Place
 from input_pipeline.conversation import TEMPLATES
 from input_pipeline.pipeline import encode, plan_rows, train_batches
-from input_pipeline.row_plan import Place
 from tests.models.tiny import random_params, run
-from tests.test_train import one_step
 from tests.tiny_experiment import MODEL, records, tiny_experiment
+from tests.training.test_loop import one_step
 
 pytestmark = pytest.mark.usefixtures('compiled_quickly')
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from emola_jax import sharding
-from emola_jax.convert import lazy
+from emola_jax.parallel import sharding
+from emola_jax.weights import lazy
 
 MESH = sharding.make_mesh({'data': -1})
 WHOLE = NamedSharding(MESH, PartitionSpec())

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from emola_jax import checksums, sharding
-from emola_jax.checkpoint import read_trainable
 from emola_jax.errors import Preempted
+from emola_jax.experiment.checkpoint import read_trainable
+from emola_jax.files import checksums
+from emola_jax.parallel import sharding
 from tests.host_processes import hosts
 from tests.training_host import read_by, train_all
 

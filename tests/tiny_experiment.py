@@ -6,9 +6,9 @@ import jax
 import ml_collections
 import numpy as np
 
-from emola_jax import bases, sharding
-from emola_jax.data import Data, Split
-from emola_jax.experiment import Experiment
+from emola_jax.experiment import base as bases
+from emola_jax.experiment.prepare import Experiment
+from emola_jax.experiment.splits import Data, Split
 from emola_jax.facs import EMOTIONS
 from emola_jax.models.config import (
     EmolaConfig,
@@ -18,7 +18,8 @@ from emola_jax.models.config import (
     VisionConfig,
 )
 from emola_jax.models.emola import Emola
-from emola_jax.tokenizer import Tokenizer
+from emola_jax.models.tokenizer import Tokenizer
+from emola_jax.parallel import sharding
 from input_pipeline.conversation import TEMPLATES
 from input_pipeline.pipeline import Encoder, PipelineConfig
 from input_pipeline.selection import Selection

@@ -1,7 +1,7 @@
 """One process of a training by several.
 
 `python -m tests.training_host WORKDIR SHAPE SETTINGS`: SHAPE is the mesh, SETTINGS what `train_all`
-takes, both JSON. Who the processes are is in the environment (`emola_jax.runtime`).
+takes, both JSON. Who the processes are is in the environment (`emola_jax.parallel.hosts`).
 """
 
 import dataclasses
@@ -15,7 +15,9 @@ import jax
 import numpy as np
 from absl import flags
 
-from emola_jax import command, runtime, sharding, train
+from emola_jax.cli import command
+from emola_jax.parallel import hosts, sharding
+from emola_jax.training import loop
 from tests.tiny_experiment import tiny_experiment
 
 
@@ -29,7 +31,7 @@ def train_all(workdir, mesh, *, segments=1, workers=0, pause=0.0, **settings):
     pipeline = dataclasses.replace(data.encoder.config, workers=workers, landmark_noise=0.03)
     encoder = dataclasses.replace(data.encoder, config=pipeline)
     experiment = dataclasses.replace(experiment, data=dataclasses.replace(data, encoder=encoder))
-    original, notes = train.train_batches, workdir / f'read_{jax.process_index()}.jsonl'
+    original, notes = loop.train_batches, workdir / f'read_{jax.process_index()}.jsonl'
 
     class Noted:
         def __init__(self, batches, rows, first):
@@ -53,8 +55,8 @@ def train_all(workdir, mesh, *, segments=1, workers=0, pause=0.0, **settings):
     def noted(source, coder, plan, *, rows, first):
         return Noted(original(source, coder, plan, rows=rows, first=first), rows, first)
 
-    with mock.patch.object(train, 'train_batches', noted):
-        return train.train(experiment)
+    with mock.patch.object(loop, 'train_batches', noted):
+        return loop.train(experiment)
 
 
 def read_by(workdir):
@@ -69,8 +71,8 @@ def read_by(workdir):
 
 
 def main(workdir, shape, settings):
-    runtime.join_hosts()
-    with runtime.all_or_none():
+    hosts.join_hosts()
+    with hosts.all_or_none():
         devices = np.asarray(jax.devices()).reshape(json.loads(shape))
         mesh = jax.sharding.Mesh(devices, sharding.MESH_AXES)
         train_all(Path(workdir), mesh, **json.loads(settings))

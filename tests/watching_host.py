@@ -12,8 +12,9 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from emola_jax import command, host_watch, runtime
+from emola_jax.cli import command
 from emola_jax.errors import Preempted, UserError
+from emola_jax.parallel import host_watch, hosts
 
 
 def count():
@@ -25,13 +26,13 @@ def count():
             assert total == 2 * jax.process_count()
             print(f'step {step}', flush=True)
             if watch.stops_behind(step):
-                raise Preempted(f'stopped behind step {step}')
+                raise Preempted(f'stopped after step {step}')
             time.sleep(0.05)
 
 
 def main(work, silence):
-    runtime.join_hosts(silence=int(silence))
-    with runtime.all_or_none():
+    hosts.join_hosts(silence=int(silence))
+    with hosts.all_or_none():
         print('joined', flush=True)
         if work == 'train':
             count()

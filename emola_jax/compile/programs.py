@@ -14,15 +14,19 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
-from emola_jax import bases, data, flops, optim, quantized_base, sharding, train
-from emola_jax.compile import costs, hlo
+from emola_jax.compile import costs, flops, hlo
 from emola_jax.compile.chips import Chip
+from emola_jax.config.eval import EvalConfig
+from emola_jax.config.model import read_model
 from emola_jax.errors import UserError
-from emola_jax.eval_plan import EvalConfig
-from emola_jax.generate import generate_jit
+from emola_jax.experiment import base, splits
+from emola_jax.generation.generate import generate_jit
+from emola_jax.generation.sampler import Sampler
 from emola_jax.models.config import EmolaConfig
 from emola_jax.models.emola import Emola, unroll
-from emola_jax.samplers import Sampler
+from emola_jax.parallel import sharding
+from emola_jax.training import loop
+from emola_jax.training import optimiser as optim
 
 PROGRAMS = ('train', 'generate')
 
@@ -60,14 +64,14 @@ def lower(config: ConfigDict, mesh: Mesh, program: str) -> Lowered:
 
 
 def _train(config: ConfigDict, mesh: Mesh) -> Lowered:
-    model = Emola(quantized_base.model_config(config))
-    frozen, trainable = bases.shapes_on(model.cfg, mesh)
+    model = Emola(read_model(config))
+    frozen, trainable = base.shapes_on(model.cfg, mesh)
     # The number of steps is a constant of the schedule; it changes nothing here.
     optimiser = optim.make_optimiser(optim.OptimiserConfig(**config.train.optimiser), 1000)
-    state = train.state_shapes(trainable, optimiser, mesh)
+    state = loop.state_shapes(trainable, optimiser, mesh)
     if config.train.unroll:
         model, frozen = unroll(model, frozen)
-    step = train.jitted_step(model, optimiser, config.train, mesh)
+    step = loop.jitted_step(model, optimiser, config.train, mesh)
     rows, length = config.train.batch_size, config.data.length
     segments = config.data.segments
     batch = _batch(config, mesh, rows=rows, length=length, segments=segments)
@@ -95,11 +99,11 @@ def _train(config: ConfigDict, mesh: Mesh) -> Lowered:
 
 
 def _generate(config: ConfigDict, mesh: Mesh) -> Lowered:
-    model = Emola(quantized_base.model_config(config))
+    model = Emola(read_model(config))
     if config.eval.get('merge', EvalConfig.merge):
         model = Emola(model.cfg.replace(lora=None, quantize=None))
-    frozen, trainable = bases.shapes_on(model.cfg, mesh)
-    params = train.train_state.merge(frozen, trainable)
+    frozen, trainable = base.shapes_on(model.cfg, mesh)
+    params = loop.train_state.merge(frozen, trainable)
     if config.eval.get('unroll', EvalConfig.unroll):
         model, params = unroll(model, params)
     new = max(config.eval.max_new_tokens.values())
@@ -256,7 +260,7 @@ def _batch(config: ConfigDict, mesh: Mesh, *, rows: int, length: int, segments: 
         for name in ('tokens', 'positions', 'segment_ids')
     }
     if cfg.reads_images:
-        size = data.image_size(config, cfg)
+        size = splits.image_size(config, cfg)
         batch['images'] = _on_mesh((rows, segments, size, size, 3), jnp.uint8, mesh)
     if cfg.reads_landmarks:
         batch['landmarks'] = _on_mesh((rows, segments, cfg.landmark_inputs), jnp.float32, mesh)

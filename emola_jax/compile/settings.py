@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from emola_jax.eval_plan import EvalConfig
+from emola_jax.config.eval import EvalConfig
+from emola_jax.generation.sampler import Sampler
 from emola_jax.models.config import EmolaConfig
-from emola_jax.optim import OptimiserConfig
-from emola_jax.samplers import Sampler
+from emola_jax.training.optimiser import OptimiserConfig
 
 READ = (
     'model',

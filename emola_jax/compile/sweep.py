@@ -22,7 +22,7 @@ from ml_collections import ConfigDict
 
 from emola_jax.compile import chips
 from emola_jax.errors import UserError
-from emola_jax.files import write_text
+from emola_jax.files.whole import write_text
 
 Json = dict[str, Any]
 
@@ -175,8 +175,8 @@ def compile_case(
       UserError: a program's name is none, or libtpu is missing.
     """
     # Not before --help and the flags are done: these imports take seconds.
-    from emola_jax import sharding
     from emola_jax.compile import programs
+    from emola_jax.parallel import sharding
 
     for name in names:
         if name not in programs.PROGRAMS:

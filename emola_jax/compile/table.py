@@ -5,15 +5,10 @@ python -m emola_jax.compile.table sweep.json    prints the tables of a sweep's f
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from emola_jax import command
 from emola_jax.compile.chips import CHIPS
-from emola_jax.errors import UserError
 
 GIB = 2.0**30
 
@@ -256,18 +251,7 @@ def largest_compiler(results: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Prints what the module's docstring says."""
-    parser = argparse.ArgumentParser(description='Prints the tables of a sweep.')
-    parser.add_argument('file', type=Path, help='JSON that emola_jax.compile wrote')
-    with command.exits_with_a_sentence('emola_jax.compile.table'):
-        path = parser.parse_args(argv).file
-        try:
-            results = json.loads(path.read_text(encoding='utf-8'))['results']
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f'{path}: no file that emola_jax.compile wrote ({error})') from error
-        print(markdown(results))
-
-
 if __name__ == '__main__':
+    from emola_jax.cli.compile_table import main
+
     main()

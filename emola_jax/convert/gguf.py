@@ -12,11 +12,12 @@ from flax.traverse_util import unflatten_dict
 from gguf import GGUFReader, ReaderTensor, dequantize
 
 from emola_jax.convert import sizes
-from emola_jax.convert.lazy import Index, Lazy
-from emola_jax.convert.rules import LAYER, Rule, to_ours
 from emola_jax.errors import UserError
 from emola_jax.models.config import EmolaConfig, LlamaConfig, PriorConfig
 from emola_jax.models.emola import param_shapes
+from emola_jax.weights.gguf_file import open_gguf, read_field
+from emola_jax.weights.lazy import Index, Lazy
+from emola_jax.weights.rules import LAYER, Rule, to_ours
 
 
 def llama_rules(config: LlamaConfig) -> tuple[Rule, ...]:
@@ -75,51 +76,6 @@ def read_gguf_llama(
     with ThreadPoolExecutor() as pool:  # NumPy lets go of the interpreter while it copies
         arrays = pool.map(lambda value: np.ascontiguousarray(value.whole()), params.values())
         return config, unflatten_dict(dict(zip(params, arrays, strict=True)))
-
-
-class _Reader(GGUFReader):
-    """Slices the file as a plain array: a memmap's slices cost several times as much.
-
-    There are some hundred thousand, one or two for each token of a vocabulary.
-    """
-
-    @property
-    def data(self) -> Any:
-        """The file's bytes, mapped."""
-        return self._data
-
-    @data.setter
-    def data(self, mapped: Any) -> None:
-        self._data = mapped.view(np.ndarray)
-
-
-def open_gguf(path: Path) -> GGUFReader:
-    """Opens a GGUF file.
-
-    Raises:
-        UserError: there is no such file, or it isn't a GGUF file.
-    """
-    if not Path(path).is_file():
-        raise UserError(f'{path}: no such file; expected a GGUF model.')
-    try:
-        return _Reader(path)
-    except Exception as error:  # of a damaged file the package raises many kinds
-        raise UserError(f'{path}: not a readable GGUF file ({error!s:.200}).') from error
-
-
-def read_field(reader: GGUFReader, path: Path, name: str, default: Any = None) -> Any:
-    """A metadata value of a GGUF file; without a default, UserError if it is missing."""
-    field = reader.fields.get(name)
-    if field is not None:
-        try:
-            return field.contents()
-        except Exception as error:  # text that is no UTF-8, a type that is none
-            raise UserError(
-                f"{path}: metadata field '{name}' cannot be read ({error!s:.200})."
-            ) from error
-    if default is None:
-        raise UserError(f"{path}: metadata field '{name}' is missing.")
-    return default
 
 
 def _read_config(reader: GGUFReader, path: Path) -> LlamaConfig:

@@ -10,13 +10,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from emola_jax.convert import hf_config
-from emola_jax.convert.foreign_config import CONFIG_FILE, TEMPLATE_FIELD
-from emola_jax.convert.hf_config import DEFAULT_GENERATION, Generation
+from emola_jax.convert import hf_config_out
+from emola_jax.convert.hf_config_in import CONFIG_FILE, TEMPLATE_FIELD
+from emola_jax.convert.hf_config_out import DEFAULT_GENERATION, Generation
 from emola_jax.convert.hf_tokenizer import image_token_id, tokenizer_files
-from emola_jax.files import write_json, write_text
+from emola_jax.files.whole import write_json, write_text
 from emola_jax.models.config import EmolaConfig
-from emola_jax.tokenizer import Tokenizer
+from emola_jax.models.tokenizer import Tokenizer
 from input_pipeline.conversation import TEMPLATES
 
 KINDS = ('hf', 'llava-hf')
@@ -55,20 +55,20 @@ def write_files(
     """
     image, words = image_token_id(tokenizer), TEMPLATES[template]
     if kind == 'hf':
-        config = hf_config.emola_config(model, tokenizer, image, dtype)
-        processor = {'processor_config.json': hf_config.emola_processor(model)}
+        config = hf_config_out.emola_config(model, tokenizer, image, dtype)
+        processor = {'processor_config.json': hf_config_out.emola_processor(model)}
         for name in MODULES:
             shutil.copyfile(_HF_FILES / f'{name}.py', folder / f'{name}.py')
     else:
-        config = hf_config.llava_config(model, tokenizer, image, dtype)
-        processor = hf_config.llava_processor(model)
+        config = hf_config_out.llava_config(model, tokenizer, image, dtype)
+        processor = hf_config_out.llava_processor(model)
     contents: dict[str, Any] = {
         **tokenizer_files(tokenizer, starts_with_bos=words.starts_with_bos),
         **processor,
-        'generation_config.json': hf_config.generation_config(tokenizer, image, generation),
+        'generation_config.json': hf_config_out.generation_config(tokenizer, image, generation),
     }
     for name, content in contents.items():
         write_json(folder / name, content)
-    write_text(folder / 'chat_template.jinja', hf_config.chat_template(words))
+    write_text(folder / 'chat_template.jinja', hf_config_out.chat_template(words))
     write_text(folder / 'README.md', card)
     write_json(folder / CONFIG_FILE, {**config, TEMPLATE_FIELD: template})

@@ -9,7 +9,7 @@ import tokenizers
 from tokenizers import processors
 
 from emola_jax.errors import UserError
-from emola_jax.tokenizer import Tokenizer
+from emola_jax.models.tokenizer import Tokenizer
 
 IMAGE_TOKEN = '<image>'
 

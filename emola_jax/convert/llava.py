@@ -9,14 +9,16 @@ from typing import Any
 
 from flax.traverse_util import unflatten_dict
 
-from emola_jax.convert import foreign_config, read, tokenizer_files
-from emola_jax.convert.foreign_config import CONFIG_FILE
+from emola_jax.convert import hf_config_in
+from emola_jax.convert import read_base as read
+from emola_jax.convert.hf_config_in import CONFIG_FILE
+from emola_jax.convert.layouts import LLM, VISION, VISUAL_PROJECTOR
 from emola_jax.convert.read_folder import vocabulary_faults
 from emola_jax.convert.source import refuse
-from emola_jax.convert.tables import LLM, VISION, VISUAL_PROJECTOR
-from emola_jax.convert.weights import refuse_pointer, weight_files
 from emola_jax.errors import UserError
+from emola_jax.models import tokenizer_files
 from emola_jax.models.config import EmolaConfig
+from emola_jax.weights.read_files import refuse_pointer, weight_files
 
 SOURCES = {
     'llava': 'LLaVA-1.5 in its original layout (liuhaotian/llava-v1.5-7b on the Hugging Face hub)',
@@ -58,8 +60,8 @@ def faults(llava: Path, clip: Path, model: EmolaConfig) -> list[str]:
     try:
         vision = model.vision
         if vision is not None and (clip / CONFIG_FILE).is_file():
-            vision = foreign_config.read_vision(clip)
-        theirs = foreign_config.read_model(llava, vision)
+            vision = hf_config_in.read_vision(clip)
+        theirs = hf_config_in.read_model(llava, vision)
     except UserError as error:
         return [*found, str(error)]
     found += _differences(llava, 'llm', theirs.llm, model.llm)

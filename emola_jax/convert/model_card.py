@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from emola_jax.convert.foreign_config import CONFIG_FILE
+from emola_jax.convert.hf_config_in import CONFIG_FILE
 from emola_jax.convert.source import Source, beyond_one_prior
-from emola_jax.files import read_json
+from emola_jax.files.whole import read_json
 from emola_jax.models.config import EmolaConfig
 from input_pipeline.records import TASKS
 

@@ -8,19 +8,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from emola_jax.convert import adapter, foreign_config, rules, sizes, tokenizer_files, weights
+from emola_jax.convert import hf_config_in, read_adapter, sizes
 from emola_jax.convert.foreign_code import without_code
-from emola_jax.convert.foreign_config import CONFIG_FILE, KNOWN_TOWERS, TEMPLATE_FIELD, TOWER_FIELD
+from emola_jax.convert.hf_config_in import CONFIG_FILE, KNOWN_TOWERS, TEMPLATE_FIELD, TOWER_FIELD
 from emola_jax.convert.hf_tokenizer import IMAGE_TOKEN
-from emola_jax.convert.hub import is_hub_id, is_there, local_folder
-from emola_jax.convert.read import Found, read_base
+from emola_jax.convert.layouts import EMOLA_HF, LLM, PRIOR, VISION, VISUAL_PROJECTOR
+from emola_jax.convert.read_base import Found, read_base
 from emola_jax.convert.source import PAPERS_TEMPLATE, Source, refuse
-from emola_jax.convert.tables import EMOLA_HF, LLM, PRIOR, VISION, VISUAL_PROJECTOR
 from emola_jax.errors import UserError
-from emola_jax.files import read_json
+from emola_jax.files.whole import read_json
+from emola_jax.models import tokenizer_files
 from emola_jax.models.config import DTYPES, EmolaConfig, VisionConfig
 from emola_jax.models.emola import param_shapes
-from emola_jax.tokenizer import Tokenizer
+from emola_jax.models.tokenizer import Tokenizer
+from emola_jax.weights import read_files, rules
+from emola_jax.weights.hub import is_hub_id, is_there, local_folder
 from input_pipeline.conversation import TEMPLATES
 
 PROJECTORS_FILE = 'projectors.safetensors'
@@ -57,7 +59,7 @@ def read_folder(
     if not folder.is_dir():
         raise UserError(f'{folder}: no such folder')
     hub = _Hub(folder, allow_download)
-    if not (folder / adapter.ADAPTER_CONFIG).is_file():
+    if not (folder / read_adapter.ADAPTER_CONFIG).is_file():
         return _whole(folder, clip, hub)
     if (folder / CONFIG_FILE).is_file():
         return _released(folder, base, clip, with_base, vision, hub)
@@ -96,14 +98,15 @@ class _Hub:
 
 
 def _whole(folder: Path, clip: str | None, hub: _Hub) -> Source:
-    if not weights.weight_files(folder):
+    if not read_files.weight_files(folder):
         raise UserError(
-            f'{folder}: neither a run of this project, nor an adapter ({adapter.ADAPTER_CONFIG}), '
-            f'nor a model ({" or ".join(pattern for pattern, _ in weights.KINDS)})'
+            f'{folder}: neither a run of this project, nor an adapter '
+            f'({read_adapter.ADAPTER_CONFIG}), '
+            f'nor a model ({" or ".join(pattern for pattern, _ in read_files.KINDS)})'
         )
     values = read_json(folder / CONFIG_FILE)
     vision, clip_folder = _tower(clip, values, hub, with_weights=False)
-    model = foreign_config.read_model(folder, vision)
+    model = hf_config_in.read_model(folder, vision)
     parts = [LLM]
     if model.vision is not None:
         parts += [VISION, VISUAL_PROJECTOR]
@@ -127,15 +130,15 @@ def _released(
     clip_folder = None
     if vision is None or with_base:
         vision, clip_folder = _tower(clip, values, hub, with_weights=with_base)
-    path = adapter.adapter_file(folder)
-    opened = adapter.open_lora(path)
-    model = foreign_config.read_model(folder, vision).replace(
-        lora=adapter.read_lora_config(folder, opened.tensors)
+    path = read_adapter.adapter_file(folder)
+    opened = read_adapter.open_lora(path)
+    model = hf_config_in.read_model(folder, vision).replace(
+        lora=read_adapter.read_lora_config(folder, opened.tensors)
     )
     found = _adapter(path, opened, model)
-    projectors, faults = adapter.read_released_projectors(folder, model)
+    projectors, faults = read_adapter.read_released_projectors(folder, model)
     found.add(Found(projectors, faults, ['EmoLA as released']))
-    named = base or adapter.base_name(folder)
+    named = base or read_adapter.base_name(folder)
     base_folder = _base_folder(named, hub, needed=with_base, asked=base is not None)
     if base_folder is not None and with_base:
         found.add(_below(base_folder, clip_folder, model, (LLM, VISION)))
@@ -145,7 +148,7 @@ def _released(
 
 def _peft(folder: Path, base: str | None, clip: str | None, with_base: bool, hub: _Hub) -> Source:
     """An adapter in PEFT's files, with the projectors that this project puts beside them."""
-    named = base or adapter.base_name(folder)
+    named = base or read_adapter.base_name(folder)
     known = _model_file(folder / MODEL_FILE)
     base_folder = _base_folder(named, hub, needed=with_base or not known, asked=base is not None)
     clip_folder = None
@@ -157,10 +160,10 @@ def _peft(folder: Path, base: str | None, clip: str | None, with_base: bool, hub
         assert base_folder is not None
         values = read_json(base_folder / CONFIG_FILE)
         vision, clip_folder = _tower(clip, values, hub, with_weights=with_base)
-        model = foreign_config.read_model(base_folder, vision)
-    path = adapter.adapter_file(folder)
-    opened = adapter.open_lora(path)
-    model = model.replace(lora=adapter.read_lora_config(folder, opened.tensors))
+        model = hf_config_in.read_model(base_folder, vision)
+    path = read_adapter.adapter_file(folder)
+    opened = read_adapter.open_lora(path)
+    model = model.replace(lora=read_adapter.read_lora_config(folder, opened.tensors))
     found = _adapter(path, opened, model)
     beside = _projectors(folder, model, needed=bool(known))
     found.add(beside)
@@ -220,10 +223,10 @@ def _source(
     )
 
 
-def _adapter(path: Path, opened: weights.Weights, model: EmolaConfig) -> Found:
+def _adapter(path: Path, opened: read_files.Weights, model: EmolaConfig) -> Found:
     if opened.faults:
         return Found(faults=list(opened.faults))
-    params, faults = adapter.read_lora(path, opened, model)
+    params, faults = read_adapter.read_lora(path, opened, model)
     return Found(params, faults, ["PEFT's LoRA"])
 
 
@@ -231,7 +234,7 @@ def _projectors(folder: Path, model: EmolaConfig, *, needed: bool) -> Found:
     path = folder / PROJECTORS_FILE
     if not path.is_file() and not needed:
         return Found()
-    opened = weights.open_files([path])
+    opened = read_files.open_files([path])
     parts = {VISUAL_PROJECTOR, PRIOR} if model.prior.enabled else {VISUAL_PROJECTOR}
     wanted = {p: s for p, s in param_shapes(model).items() if p[0] in parts}
     if opened.faults:
@@ -245,7 +248,7 @@ def _projectors(folder: Path, model: EmolaConfig, *, needed: bool) -> Found:
 
 def _below(folder: Path, clip: Path | None, model: EmolaConfig, parts: tuple[str, ...]) -> Found:
     """The base's parts; a base of other sizes is one fault instead of one a tensor."""
-    theirs = foreign_config.read_model(folder, model.vision).llm
+    theirs = hf_config_in.read_model(folder, model.vision).llm
     differing = [
         f'{folder}: has {field.name} {getattr(theirs, field.name)}, but the adapter was trained on '
         f'a model with {getattr(model.llm, field.name)}'
@@ -290,7 +293,7 @@ def _tower(
         folder = hub.folder(name, '--clip', asked=clip is not None)
     except UserError as error:
         raise UserError(f'the vision tower is missing ({error}); name it with --clip') from None
-    return foreign_config.read_vision(folder), folder
+    return hf_config_in.read_vision(folder), folder
 
 
 def _tokenizer(

@@ -11,14 +11,14 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from emola_jax.convert import lazy
-from emola_jax.convert.lazy import Index, Lazy
-from emola_jax.convert.rules import Path as ParamPath
-from emola_jax.convert.tables import PART_NAMES, PRIOR, VISUAL_PROJECTOR
+from emola_jax.convert.layouts import PART_NAMES, PRIOR, VISUAL_PROJECTOR
 from emola_jax.errors import UserError
 from emola_jax.models.config import EmolaConfig, LoraConfig
 from emola_jax.models.lora import merge_kernel
-from emola_jax.tokenizer import Tokenizer
+from emola_jax.models.tokenizer import Tokenizer
+from emola_jax.weights import lazy
+from emola_jax.weights.lazy import Index, Lazy
+from emola_jax.weights.rules import Path as ParamPath
 
 PAPERS_TEMPLATE = 'vicuna_v1'
 """The conversation template of LLaVA-1.5 and EmoLA, whose files don't name it."""

@@ -16,12 +16,12 @@ from jaxtyping import Float32
 from PIL import Image
 
 from emola_jax import extras
-from emola_jax.convert import tokenizer_files
-from emola_jax.convert.sentencepiece_model import PROBE, SPACE
 from emola_jax.errors import UserError
+from emola_jax.models import tokenizer_files
 from emola_jax.models.config import EmolaConfig
 from emola_jax.models.emola import Emola
-from emola_jax.tokenizer import Tokenizer
+from emola_jax.models.sentencepiece_model import PROBE, SPACE
+from emola_jax.models.tokenizer import Tokenizer
 from input_pipeline.conversation import VISUAL_TOKEN, Template, prompt_tokens
 from input_pipeline.images import square_pixels
 

@@ -14,13 +14,13 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 
 from emola_jax.convert import source, verify
-from emola_jax.convert.lazy import Lazy
+from emola_jax.convert.layouts import LLM
 from emola_jax.convert.read_folder import read_folder
-from emola_jax.convert.rules import Path as ParamPath
 from emola_jax.convert.source import Source
-from emola_jax.convert.tables import LLM
 from emola_jax.errors import UserError
-from emola_jax.tokenizer import Tokenizer
+from emola_jax.models.tokenizer import Tokenizer
+from emola_jax.weights.lazy import Lazy
+from emola_jax.weights.rules import Path as ParamPath
 from input_pipeline.conversation import TEMPLATES
 
 _LIMIT = 1e-3

@@ -12,15 +12,16 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 
 from emola_jax import extras
-from emola_jax.convert import hf_config, rules, source, verify, verify_adapter
+from emola_jax.convert import hf_config_out, source, verify, verify_adapter
+from emola_jax.convert.layouts import LLAVA_HF_MODULES, LLAVA_HF_MODULES_OF_5
 from emola_jax.convert.read_folder import PROJECTORS_FILE, read_folder
 from emola_jax.convert.source import Source
-from emola_jax.convert.tables import LLAVA_HF_MODULES, LLAVA_HF_MODULES_OF_5
-from emola_jax.convert.weights import open_files
 from emola_jax.convert.write_hf import without_prior
 from emola_jax.errors import UserError
 from emola_jax.models.config import EmolaConfig
-from emola_jax.tokenizer import Tokenizer
+from emola_jax.models.tokenizer import Tokenizer
+from emola_jax.weights import rules
+from emola_jax.weights.read_files import open_files
 from input_pipeline.conversation import TEMPLATES, VISUAL_TOKEN
 from input_pipeline.images import square_pixels
 
@@ -111,7 +112,7 @@ def _base(plain: Source, tokenizer: Tokenizer, placeholder: int) -> Any:
 
     base = {p: leaf for p, leaf in plain.params.items() if p[-1] not in ('lora_a', 'lora_b')}
     model = plain.model.replace(lora=None)
-    config = hf_config.llava_config(model, tokenizer, placeholder, 'float32')
+    config = hf_config_out.llava_config(model, tokenizer, placeholder, 'float32')
     net = LlavaForConditionalGeneration(LlavaConfig.from_dict(config)).eval()
     names = dict(net.named_parameters())
     nested = any('.vision_model.' in name for name in names)
@@ -154,7 +155,7 @@ def _check_adapter(adapted: Any, folder: Path) -> None:
 
 def _pixels(model: EmolaConfig, sample: verify.Sample) -> np.ndarray:
     """f32[1, 3, H, W] as transformers normalises them."""
-    vision = hf_config.vision_of(model)
+    vision = hf_config_out.vision_of(model)
     pixels = square_pixels(sample.image, size=vision.image_size, name='sample')
     mean, std = (np.array(x, np.float32) for x in (vision.image_mean, vision.image_std))
     values = (pixels.astype(np.float32) / 255 - mean) / std

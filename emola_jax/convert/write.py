@@ -14,13 +14,13 @@ import ml_dtypes
 import numpy as np
 
 from emola_jax import extras
-from emola_jax.convert import tokenizer_files
 from emola_jax.convert.foreign_code import without_code
-from emola_jax.convert.lazy import Lazy
 from emola_jax.convert.purposes import DEFAULT_SHARD_SIZE
 from emola_jax.convert.source import Source
-from emola_jax.convert.weights import SAFETENSORS_NAMES
-from emola_jax.files import read_json, write_json
+from emola_jax.files.whole import read_json, write_json
+from emola_jax.models import tokenizer_files
+from emola_jax.weights.lazy import Lazy
+from emola_jax.weights.read_files import SAFETENSORS_NAMES
 
 Progress = Callable[[int], object]
 """Called with the bytes of each tensor that is written."""

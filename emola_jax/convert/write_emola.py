@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from emola_jax.convert import adapter, rules
-from emola_jax.convert.foreign_config import CONFIG_FILE, TEMPLATE_FIELD, TOWER_FIELD
-from emola_jax.convert.lazy import Lazy
+from emola_jax.convert import read_adapter
+from emola_jax.convert.hf_config_in import CONFIG_FILE, TEMPLATE_FIELD, TOWER_FIELD
+from emola_jax.convert.layouts import LLAVA, PEFT_PREFIX, PRIOR
 from emola_jax.convert.model_card import facts_of, model_card
 from emola_jax.convert.source import PAPERS_TEMPLATE, Source, check_priors, trained
-from emola_jax.convert.tables import LLAVA, PEFT_PREFIX, PRIOR
 from emola_jax.convert.write import Options, copy_tokenizer, write_pytorch
 from emola_jax.errors import UserError
-from emola_jax.files import write_json, write_text
+from emola_jax.files.whole import write_json, write_text
 from emola_jax.models.config import EmolaConfig
+from emola_jax.weights import rules
+from emola_jax.weights.lazy import Lazy
 
 # What the released code saves beside what follows from the model; LLaVA-1.5's values.
 _CONSTANT: dict[str, Any] = {
@@ -90,8 +91,8 @@ def write(source: Source, folder: Path, options: Options) -> None:
     plain = rules.prefixed(LLAVA.rules, PEFT_PREFIX)
     for name, table, params in (
         ('adapter_model.bin', LLAVA.lora_rules, lora),
-        (adapter.NON_LORA_FILE, plain, others),
-        (adapter.LANDMARK_FILE, plain, prior),
+        (read_adapter.NON_LORA_FILE, plain, others),
+        (read_adapter.LANDMARK_FILE, plain, prior),
     ):
         tensors = options.cast(rules.to_theirs(table, params))
         write_pytorch(folder / name, tensors, options.progress)
@@ -100,8 +101,8 @@ def write(source: Source, folder: Path, options: Options) -> None:
     write_text(folder / 'README.md', model_card(facts))
     write_json(folder / CONFIG_FILE, config(source, options.base or source.base))
     write_json(
-        folder / adapter.ADAPTER_CONFIG,
-        adapter.peft_config(source.model, options.base or source.base),
+        folder / read_adapter.ADAPTER_CONFIG,
+        read_adapter.peft_config(source.model, options.base or source.base),
     )
 
 

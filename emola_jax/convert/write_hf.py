@@ -11,19 +11,20 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
-from emola_jax.convert import hf_config, lazy, rules, source, verify, weights
-from emola_jax.convert.hf_config import DEFAULT_GENERATION, Generation
+from emola_jax.convert import hf_config_out, source, verify
+from emola_jax.convert.hf_config_out import DEFAULT_GENERATION, Generation
 from emola_jax.convert.hf_folder import write_files
 from emola_jax.convert.hf_tokenizer import image_token_id
-from emola_jax.convert.lazy import Lazy
+from emola_jax.convert.layouts import EMOLA_HF, EXPERT, LLAVA_HF, MORE_PRIORS, PRIOR
 from emola_jax.convert.model_card import facts_of, model_card
 from emola_jax.convert.source import Source
-from emola_jax.convert.tables import EMOLA_HF, EXPERT, LLAVA_HF, MORE_PRIORS, PRIOR
 from emola_jax.convert.write import Options, write_safetensors
 from emola_jax.errors import UserError
+from emola_jax.generation.sampler import Sampler
 from emola_jax.models.config import PriorConfig
-from emola_jax.samplers import Sampler
-from emola_jax.tokenizer import Tokenizer
+from emola_jax.models.tokenizer import Tokenizer
+from emola_jax.weights import lazy, read_files, rules
+from emola_jax.weights.lazy import Lazy
 from input_pipeline.conversation import TEMPLATES
 
 _KEPT_FLOAT32 = ('model.landmark_mean', 'model.landmark_std')
@@ -47,10 +48,10 @@ _LIMIT = 1e-2
 def check(kind: str, source_: Source) -> None:
     """Raises UserError where the format cannot express the model."""
     if kind == 'hf':
-        hf_config.vision_of(source_.model)
+        hf_config_out.vision_of(source_.model)
         source.check_priors(source_.model, 'hf')
     else:
-        hf_config.check_plain_llava(source_.model)
+        hf_config_out.check_plain_llava(source_.model)
     if source_.load_tokenizer is None:
         raise UserError(f'{source_.folder}: holds no tokenizer, which --to={kind} needs')
 
@@ -95,11 +96,11 @@ def tensors(kind: str, whole: Source, tokenizer: Tokenizer) -> dict[str, Lazy]:
         return rules.to_theirs(EMOLA_HF.rules, whole.params)
     plain = without_prior(whole)
     named = rules.to_theirs(LLAVA_HF.rules, plain.params)
-    rows = hf_config.padded_vocab(plain.model, image_token_id(tokenizer))
+    rows = hf_config_out.padded_vocab(plain.model, image_token_id(tokenizer))
     for name in _PADDED:
         if name in named:
             named[name] = with_rows(named[name], rows, tokenizer.pad_id)
-    width = hf_config.vision_of(plain.model).width
+    width = hf_config_out.vision_of(plain.model).width
     dtype = plain.params['vision', 'class_embedding'].dtype
     unused = {name: np.full(width, value, dtype) for name, value in _UNUSED.items()}
     return named | {name: lazy.of_array(array) for name, array in unused.items()}
@@ -156,7 +157,7 @@ def check_written(kind: str, source_: Source, folder: Path) -> float:
 def _as_stored(kind: str, whole: Source, folder: Path) -> dict[str, Any]:
     """Our parameters in float32, rounded as far as the folder's types round them."""
     table = EMOLA_HF.rules if kind == 'hf' else LLAVA_HF.rules
-    stored = weights.open_folder(folder).tensors
+    stored = read_files.open_folder(folder).tensors
     shapes = [(path, tensor.shape) for path, tensor in whole.params.items()]
     types = {
         place.path: stored[name].dtype

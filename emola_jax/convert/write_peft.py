@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from emola_jax.convert import adapter, rules
+from emola_jax.convert import read_adapter
+from emola_jax.convert.layouts import EMOLA_HF, LLAVA_HF_MODULES
 from emola_jax.convert.model_card import facts_of, model_card
 from emola_jax.convert.read_folder import MODEL_FILE, PROJECTORS_FILE
 from emola_jax.convert.source import Source, check_priors, trained
-from emola_jax.convert.tables import EMOLA_HF, LLAVA_HF_MODULES
 from emola_jax.convert.write import Options, copy_tokenizer, write_safetensors
 from emola_jax.convert.write_emola import reasons, stored_dtype
 from emola_jax.errors import UserError
-from emola_jax.files import write_json, write_text
+from emola_jax.files.whole import write_json, write_text
 from emola_jax.models.config import LORA_TARGETS, EmolaConfig
+from emola_jax.weights import rules
 
 _USE = """\
 `PeftModel.from_pretrained(model, folder)` puts this LoRA adapter on the language model of LLaVA-1.5
@@ -60,9 +61,9 @@ def write(source: Source, folder: Path, options: Options) -> None:
         },
     )
     write_json(
-        folder / adapter.ADAPTER_CONFIG,
+        folder / read_adapter.ADAPTER_CONFIG,
         {
-            **adapter.peft_config(source.model, options.base or source.base),
+            **read_adapter.peft_config(source.model, options.base or source.base),
             'target_modules': target_pattern(source.model),
         },
     )

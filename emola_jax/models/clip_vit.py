@@ -11,10 +11,10 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, UInt8
 
 from emola_jax.models.config import QuantConfig, VisionConfig
-from emola_jax.models.layers import ATTENTION, Dense, logical_param, remat_layer
+from emola_jax.models.layers import ATTENTION, Dense, remat_layer
 from emola_jax.ops.attention import attention
 from emola_jax.ops.product import product
-from emola_jax.sharding import constrain
+from emola_jax.parallel.sharding import constrain, logical_param
 
 
 def normalize_images(

@@ -205,7 +205,7 @@ class EmolaConfig:
             square, which a small language model with small embeddings needs in order to learn soon.
         dtype: of activations and matrix products; norms, softmax and logits are always float32.
         param_dtype: of frozen weights; what trains (LoRA, projectors) is always float32.
-        remat: what the backward pass keeps instead of computing it anew, by name; see
+        remat: what the backward pass keeps instead of computing it again, by name; see
             `layers.REMAT`.
         scan: layers stacked on axis 0 and run in a compiled loop; False unrolls them, with one
             subtree a layer (`stack_layers` and `unstack_layers` go between the two).

@@ -20,7 +20,10 @@ from emola_jax.models.layers import stack_layers, unstack_layers
 from emola_jax.models.llama import Cache, Llama
 from emola_jax.models.projector import Projector
 from emola_jax.ops.attention import packed_mask
-from emola_jax.sharding import constrain
+from emola_jax.parallel.sharding import constrain
+
+Params = dict[str, Any]
+"""The parameters of a model, or a part of them: nested by module, arrays at the leaves."""
 
 Batch = Mapping[str, Array]
 """What the model reads of a batch: tokens, positions, segment_ids i32[B, L] and, as far as it uses

@@ -6,17 +6,17 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
-from emola_jax.landmarks.mesh import landmarks_of_crops
-from emola_jax.models.blaze_face import SHORT_RANGE, BlazeFace
-from emola_jax.models.face_mesh import MESH_468, FaceMesh
-from emola_jax.sharding import constrain
+from emola_jax.experts.blaze_face import SHORT_RANGE, BlazeFace
+from emola_jax.experts.face_mesh import MESH_468, FaceMesh
+from emola_jax.experts.mesh import landmarks_of_crops
+from emola_jax.parallel.sharding import constrain
 
 
 class LandmarkExpert(nn.Module):
     """BlazeFace, FaceMesh and the 106 points. Parameters: `detector` and `mesh`, both frozen."""
 
     def setup(self) -> None:
-        """Names the two nets as `landmarks.mesh` does."""
+        """Names the two nets as `experts.mesh` does."""
         self.detector = BlazeFace()
         self.mesh = FaceMesh()
 

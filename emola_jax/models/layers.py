@@ -12,20 +12,7 @@ from jaxtyping import Array, Float
 from emola_jax.errors import UserError
 from emola_jax.ops import quant
 from emola_jax.ops.product import product
-from emola_jax.sharding import split_first_axis
-
-
-def logical_param(
-    module: nn.Module,
-    name: str,
-    init: Any,
-    axes: tuple[str | None, ...],
-    shape: tuple[int, ...],
-    dtype: Any,
-) -> Array:
-    """Declares a parameter whose axes have the given logical names."""
-    return cast(Array, module.param(name, nn.with_logical_partitioning(init, axes), shape, dtype))
-
+from emola_jax.parallel.sharding import logical_param, split_first_axis
 
 Matrix = Array | quant.Quantized
 
@@ -126,7 +113,7 @@ REMAT: dict[str, Any] = {
     'dots': _KEEP.dots_with_no_batch_dims_saveable,
     'all_dots': _KEEP.dots_saveable,
 }
-"""What the backward pass finds kept of a layer; all else it computes anew:
+"""What the backward pass finds kept of a layer; all else it computes again:
 
     none        everything but the inside of a gate: fastest, largest
     full        the layer's input
@@ -141,7 +128,7 @@ def remat_layer(
 ) -> Any:
     """Wraps a layer so that its backward pass keeps what the policy `remat` names.
 
-    Outside a loop XLA would merge what is computed anew with what it was computed from; there,
+    Outside a loop XLA would merge what is computed again with what it was computed from; there,
     barriers are set.
     """
     if remat == 'none':

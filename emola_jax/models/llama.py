@@ -17,7 +17,7 @@ from emola_jax.ops import quant
 from emola_jax.ops.attention import attention
 from emola_jax.ops.gate import swiglu
 from emola_jax.ops.rope import apply_rope, rope_tables
-from emola_jax.sharding import constrain
+from emola_jax.parallel.sharding import constrain
 
 Cache = dict[str, Any]
 """{'k': [layers, B, K, H, P], 'v': [layers, B, K, P, H]}; unrolled, {'0': {'k', 'v'}, …} without

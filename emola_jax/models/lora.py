@@ -10,9 +10,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from emola_jax.models.config import LoraConfig
-from emola_jax.models.layers import dense, frozen_matrix, logical_param
+from emola_jax.models.layers import dense, frozen_matrix
 from emola_jax.ops import quant
 from emola_jax.ops.product import product
+from emola_jax.parallel.sharding import logical_param
 
 Module = TypeVar('Module', bound=nn.Module)
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from emola_jax.sharding import platform
+from emola_jax.parallel.sharding import platform
 
 
 def product(x: Float[Array, '*rows in'], w: Float[Array, 'in out']) -> Float[Array, '*rows out']:

@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import optimize, special
 
-from emola_jax import checksums
 from emola_jax.errors import UserError
-from emola_jax.files import read_json, write_json
+from emola_jax.files import checksums
+from emola_jax.files.whole import read_json, write_json
 from emola_jax.metrics.probabilities import calibration_error, reliability, roc_auc
 
 CALIBRATION_FILE = 'calibration.json'

@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from emola_jax.errors import UserError
-from input_pipeline import images, media, videos
+from emola_jax.files import media
+from input_pipeline import images, videos
 
 
 @dataclasses.dataclass(frozen=True)

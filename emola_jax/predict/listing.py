@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from emola_jax import folders
-from emola_jax.names import path_text, readable
-from input_pipeline.media import Kind
+from emola_jax.files import folders
+from emola_jax.files.media import Kind
+from emola_jax.files.names import path_text, readable
 
 STDIN = '-'
 

@@ -13,20 +13,21 @@ import ml_collections
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from emola_jax import checksums, data, sharding, train_state, trained
-from emola_jax.convert import lazy
 from emola_jax.convert.source import Source
 from emola_jax.errors import UserError
+from emola_jax.experiment import finished_run, splits, state
+from emola_jax.experts.finder import FaceFinder
 from emola_jax.facs import AU_NAMES
-from emola_jax.files import read_json
-from emola_jax.landmarks.finder import FaceFinder
+from emola_jax.files import checksums
+from emola_jax.files.texts import quoted
+from emola_jax.files.whole import read_json
 from emola_jax.models.config import EmolaConfig
-from emola_jax.models.emola import Emola, abstract_params, unroll
+from emola_jax.models.emola import Emola, Params, abstract_params, unroll
 from emola_jax.models.lora import merge_lora
-from emola_jax.predict import calibration, forms
+from emola_jax.parallel import sharding
+from emola_jax.predict import answer_forms, calibration
 from emola_jax.predict.model import Predictor
-from emola_jax.texts import quoted
-from emola_jax.train_state import Params
+from emola_jax.weights import lazy
 from input_pipeline.conversation import TEMPLATES
 from input_pipeline.pipeline import Encoder
 
@@ -55,7 +56,7 @@ def load(
     """
     workdir = Path(workdir)
     config = read_config(workdir)
-    source = trained.read_run(workdir, base=base, clip=clip)
+    source = finished_run.read_run(workdir, base=base, clip=clip)
     if source.model.shuffles_landmarks:
         raise UserError(
             f"{workdir}: model.prior.source is 'shuffled', a control: it learnt the landmarks "
@@ -70,7 +71,7 @@ def load(
     if config.eval.unroll:
         model, params = unroll(model, params)
     tokenizer = source.load_tokenizer()
-    settings = data.pipeline_config(config, source.model)
+    settings = splits.pipeline_config(config, source.model)
     devices = jax.device_count()
     return Predictor(
         model=model,
@@ -82,8 +83,8 @@ def load(
             tokenizer,
             TEMPLATES[config.data.template],
         ),
-        form=forms.of_config(config),
-        codes=forms.known_aus(config, _labelled_aus(workdir)),
+        form=answer_forms.of_config(config),
+        codes=answer_forms.known_aus(config, _labelled_aus(workdir)),
         max_new_tokens=dict(config.eval.max_new_tokens),
         finder=finder or FaceFinder.load(),
         calibration=calibration.load(workdir, identity(workdir)) or calibration.UNCALIBRATED,
@@ -97,18 +98,18 @@ def read_config(workdir: Path) -> ml_collections.ConfigDict:
     Raises:
       UserError: the folder holds no trained run, or its config is damaged.
     """
-    path = workdir / trained.RUN_CONFIG
+    path = workdir / finished_run.RUN_CONFIG
     if workdir.exists() and not workdir.is_dir():
         raise UserError(f'{workdir}: is a file; expected the folder of a run')
     if not workdir.is_dir():
         raise UserError(f'{workdir}: no such folder; expected a run, made by emola_jax.main')
-    if not path.is_file() or not trained.is_run(workdir):
+    if not path.is_file() or not finished_run.is_run(workdir):
         raise UserError(f'{workdir}: holds no trained run (config.json and checkpoints/)')
     checksums.check_file(path)
     try:
         config = ml_collections.ConfigDict(read_json(path)['config'])
         EmolaConfig.from_config_dict(config.model)
-        forms.of_config(config)
+        answer_forms.of_config(config)
         dict(config.eval.max_new_tokens)
         str(config.base.kind)
     except UserError:
@@ -140,9 +141,9 @@ def identity(workdir: Path) -> dict[str, Any]:
         for path in newest.rglob('*')
         if path.is_file()
     )
-    base = read_json(workdir / trained.RUN_CONFIG).get('base', {})
+    base = read_json(workdir / finished_run.RUN_CONFIG).get('base', {})
     if not isinstance(base, dict):
-        raise UserError(f"{workdir / trained.RUN_CONFIG}: field 'base' is {quoted(base)}")
+        raise UserError(f"{workdir / finished_run.RUN_CONFIG}: field 'base' is {quoted(base)}")
     return {
         'step': step,
         'base': base.get('fingerprint', ''),
@@ -156,7 +157,7 @@ def _labelled_aus(workdir: Path) -> list[int]:
     Raises:
       UserError: the run's config is damaged.
     """
-    path = workdir / trained.RUN_CONFIG
+    path = workdir / finished_run.RUN_CONFIG
     found = read_json(path).get('labelled_aus') or []
     known = list(AU_NAMES)  # by ==: what else JSON holds may have no hash
     if not isinstance(found, list) or any(au not in known for au in found):
@@ -173,7 +174,7 @@ def _place(source: Source, mesh: jax.sharding.Mesh) -> Params:
         {
             path: lazy.place(
                 leaf,
-                np.float32 if train_state.group_of(path) else shapes[path].dtype,
+                np.float32 if state.group_of(path) else shapes[path].dtype,
                 shardings[path],
             )
             for path, leaf in source.params.items()

@@ -18,19 +18,19 @@ from jax.sharding import Mesh
 from jaxtyping import Float, Float32, UInt8
 from PIL import Image
 
-from emola_jax import sharding
+from emola_jax.experts.finder import Face, FaceFinder
 from emola_jax.facs import EMOTIONS
-from emola_jax.generate import generate
-from emola_jax.landmarks.finder import Face, FaceFinder
-from emola_jax.models.emola import Emola
-from emola_jax.predict import flags, scoring, token_tree
+from emola_jax.generation.generate import generate
+from emola_jax.models.emola import Emola, Params
+from emola_jax.models.tokenizer import Tokenizer
+from emola_jax.parallel import sharding
+from emola_jax.predict import cautions as flags
+from emola_jax.predict import scoring, token_tree
+from emola_jax.predict.answer_forms import AnswerForm
 from emola_jax.predict.calibration import UNCALIBRATED, Calibration
-from emola_jax.predict.forms import AnswerForm
-from emola_jax.tokenizer import Tokenizer
-from emola_jax.train_state import Params
 from input_pipeline import images
 from input_pipeline.pipeline import Encoder
-from input_pipeline.prompts import bucket, prompt_batch, prompt_length
+from input_pipeline.prompt_batches import bucket, prompt_batch, prompt_length
 from input_pipeline.records import Record
 
 EMOTION, AU = 'emotion', 'au'

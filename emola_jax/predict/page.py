@@ -13,16 +13,16 @@ from pathlib import Path
 from markupsafe import Markup
 from PIL import Image
 
-from emola_jax import report
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_NAMES
-from emola_jax.files import write_text
-from emola_jax.names import text_path
+from emola_jax.files.names import text_path
+from emola_jax.files.whole import write_text
 from emola_jax.predict import rows, timeline
 from emola_jax.predict.inputs import read_photo
 from emola_jax.predict.listing import Input
 from emola_jax.predict.results import TIMELINES, Results
 from emola_jax.predict.rows import ANSWERED, Row
+from emola_jax.reporting import run_page
 from input_pipeline import videos
 
 PAGE_FILE = 'predictions.html'
@@ -72,7 +72,7 @@ def write_page(results: Results, *, title: str, about: Sequence[str], limit: int
     for old in (results.folder / TIMELINES).glob('*.face*.svg'):
         old.unlink()
     text = (
-        report.environment()
+        run_page.environment()
         .get_template('predictions.html')
         .render(
             title=title,

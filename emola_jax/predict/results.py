@@ -15,9 +15,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from emola_jax import csv_files, trained
 from emola_jax.errors import UserError
-from emola_jax.files import (
+from emola_jax.experiment import finished_run
+from emola_jax.files import csv_files
+from emola_jax.files.names import file_stem, folded
+from emola_jax.files.whole import (
     atomic_write,
     drop_torn_line,
     naming,
@@ -25,7 +27,6 @@ from emola_jax.files import (
     read_json,
     write_json,
 )
-from emola_jax.names import file_stem, folded
 from emola_jax.predict import rows
 from emola_jax.predict.inputs import Shot
 from emola_jax.predict.listing import Input
@@ -74,7 +75,7 @@ class Results:
         Raises:
           UserError: it holds answers of other settings, damaged ones, or something else.
         """
-        if trained.is_run(folder):
+        if finished_run.is_run(folder):
             raise UserError(f'{folder}: holds a trained run; give another --out')
         settings = {'format': _FORMAT, **settings}
         if overwrite or not _goes_on(folder, settings):

@@ -7,11 +7,11 @@ from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_NAMES, EMOTIONS
-from emola_jax.names import readable
+from emola_jax.files.names import readable
+from emola_jax.files.texts import quoted
 from emola_jax.predict.inputs import Shot
 from emola_jax.predict.listing import Input
 from emola_jax.predict.model import FaceAnswer
-from emola_jax.texts import quoted
 
 Row = dict[str, Any]
 Key = tuple[str, float | None]

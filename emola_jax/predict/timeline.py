@@ -7,8 +7,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from emola_jax import charts
 from emola_jax.facs import AU_NAMES, EMOTIONS
+from emola_jax.reporting import charts
 
 SHOWN_FROM = 0.2
 """An action unit that never reaches this probability has no row."""

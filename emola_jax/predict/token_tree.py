@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Int32
 
 from emola_jax.errors import UserError
-from emola_jax.predict.forms import AuList, stem
+from emola_jax.predict.answer_forms import AuList, stem
 from input_pipeline.conversation import TextEncoder
 
 

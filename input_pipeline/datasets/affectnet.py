@@ -26,12 +26,13 @@ from pathlib import Path
 
 from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
-from emola_jax.texts import printable
+from emola_jax.files import paths
+from emola_jax.files.texts import printable
 from input_pipeline.arrays import read_array
-from input_pipeline.datasets import answers, checks, paths, tables
+from input_pipeline.datasets import checks, label_files, wording
+from input_pipeline.datasets.build import FaceBuilder
+from input_pipeline.datasets.build_plan import DataSet
 from input_pipeline.datasets.items import Box, Item, Options, Scan, landmark_file
-from input_pipeline.datasets.manual import FaceBuilder
-from input_pipeline.datasets.plan import DataSet
 
 _FOLDER = 'AffectNet'
 _SETS = {'train': 'train_set', 'validation': 'val_set'}
@@ -108,7 +109,7 @@ def _scan_list(found: Scan, folder: Path, split: str) -> None:
     path = folder / _LIST_FOLDER / _LISTS[split]
     found.label_files.append(path)
     try:
-        rows = tables.table(path, (*_COLUMNS, *_BOX)).records
+        rows = label_files.table(path, (*_COLUMNS, *_BOX)).records
     except UserError as error:
         found.problem(str(path), checks.BAD_LABEL_FILE, str(error))
         return
@@ -138,7 +139,7 @@ def _scan_list(found: Scan, folder: Path, split: str) -> None:
 def _box(found: Scan, where: str, cells: Mapping[str, str]) -> Box | None:
     """The box of a face, or None with the reason in `found`. Whether it fits, its picture says."""
     texts = [cells[column] for column in _BOX]
-    numbers = [number for text in texts if (number := tables.whole_number(text)) is not None]
+    numbers = [number for text in texts if (number := label_files.whole_number(text)) is not None]
     if len(numbers) < len(_BOX):  # they are, where there is a face
         message = f"{where}: the face's box is {texts}, expected four whole numbers, none below 0"
         found.problem(where, checks.BAD_BOX, message)
@@ -171,8 +172,8 @@ def _item(folder: Path, picture: Path, key: str, emotion: int, box: Box | None) 
         image=str(picture),
         landmarks=landmark_file(folder / 'landmarks', folder, picture),
         task='emotion',
-        instruction=answers.QUESTIONS['emotion'],
-        response=answers.emotion_answer(emotion),
+        instruction=wording.QUESTIONS['emotion'],
+        response=wording.emotion_answer(emotion),
         emotion=emotion,
         source=_FOLDER,
         box=box,

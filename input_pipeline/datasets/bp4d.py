@@ -17,11 +17,12 @@ from pathlib import Path
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_LISTS
-from input_pipeline.datasets import checks, frames, paths, tables
+from emola_jax.files import paths
+from input_pipeline.datasets import checks, label_files, video_frames
+from input_pipeline.datasets.build import FaceBuilder
+from input_pipeline.datasets.build_plan import DataSet
 from input_pipeline.datasets.folds import Parts, part_of
 from input_pipeline.datasets.items import Options, Scan
-from input_pipeline.datasets.manual import FaceBuilder
-from input_pipeline.datasets.plan import DataSet
 
 _FOLDER = 'BP4D'
 _LABELS = Path(_FOLDER, 'AUCoding/AU_OCC')
@@ -60,7 +61,7 @@ def missing(root: Path, options: Options) -> list[str]:
     lines = []
     if not paths.files(root / _LABELS, '.csv'):
         lines.append(f'{root / _LABELS}/*.csv: the occurrence codes of BP4D')
-    if not frames.pictures(root / _FOLDER, _FRAMES).is_dir():
+    if not video_frames.pictures(root / _FOLDER, _FRAMES).is_dir():
         lines.append(f'{root / _FOLDER / _FRAMES}: the frames of BP4D')
     return lines
 
@@ -77,15 +78,15 @@ def scan(root: Path, options: Options) -> Scan:
             found.problem(str(path), checks.UNKNOWN_SUBJECT, message)
             continue
         try:
-            table = tables.table(path, map(str, _AUS))
+            table = label_files.table(path, map(str, _AUS))
         except UserError as error:
             found.problem(str(path), checks.BAD_LABEL_FILE, str(error))
             continue
         subject, task = match['subject'], match['task']
-        folder = frames.pictures(root / _FOLDER, _FRAMES) / subject / task
-        numbered = frames.numbered(folder)
+        folder = video_frames.pictures(root / _FOLDER, _FRAMES) / subject / task
+        numbered = video_frames.numbered(folder)
         for row in table.records[:: options.frame_step]:
-            frame = tables.whole_number(row.cells.get(table.columns[0], ''))
+            frame = label_files.whole_number(row.cells.get(table.columns[0], ''))
             where = f'{path}, line {row.line}'
             if frame is None:
                 expected = 'expected a frame number and the codes of its action units'
@@ -94,7 +95,7 @@ def scan(root: Path, options: Options) -> Scan:
             codes = {au: row.cells[str(au)] for au in _AUS}
             if _is_coded(found, where, codes):
                 found.items.append(
-                    frames.item(
+                    video_frames.item(
                         root / _FOLDER,
                         numbered.get(frame, folder / f'{frame}.jpg'),
                         id=f'{subject}/{task}/{frame}',

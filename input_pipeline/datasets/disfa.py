@@ -18,11 +18,12 @@ from pathlib import Path
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_LISTS
-from input_pipeline.datasets import checks, frames, paths, tables
+from emola_jax.files import paths
+from input_pipeline.datasets import checks, label_files, video_frames
+from input_pipeline.datasets.build import FaceBuilder
+from input_pipeline.datasets.build_plan import DataSet
 from input_pipeline.datasets.folds import Parts, part_of
 from input_pipeline.datasets.items import Options, Scan
-from input_pipeline.datasets.manual import FaceBuilder
-from input_pipeline.datasets.plan import DataSet
 from input_pipeline.validate import Problem
 
 _FOLDER = 'DISFA'
@@ -62,17 +63,17 @@ def missing(root: Path, options: Options) -> list[str]:
     lines = []
     if not any(paths.files(folder, '.txt') for folder in _subjects(root)):
         lines.append(f'{root / _LABELS}/SN*/SN*_au*.txt: the labels of DISFA')
-    if not frames.pictures(root / _FOLDER).is_dir() and not _videos(root):
+    if not video_frames.pictures(root / _FOLDER).is_dir() and not _videos(root):
         lines.append(f'{root / _FOLDER}/Video_LeftCamera/*.avi: the videos of DISFA')
     return lines
 
 
 def prepare(root: Path) -> list[Problem]:
     """Writes the frames of the owners' videos, where nobody has yet; returns what is no video."""
-    folder = frames.pictures(root / _FOLDER)
+    folder = video_frames.pictures(root / _FOLDER)
     if folder.name != 'frames':
         return []
-    return frames.extract({folder / subject: path for subject, path in _videos(root).items()})
+    return video_frames.extract({folder / subject: path for subject, path in _videos(root).items()})
 
 
 def scan(root: Path, options: Options) -> Scan:
@@ -89,8 +90,8 @@ def scan(root: Path, options: Options) -> Scan:
         coded = sorted(set.intersection(*map(set, intensities.values())))
         if len(found.problems) == told:
             _compare_frames(found, folder, intensities, coded)
-        pictures = frames.pictures(root / _FOLDER) / folder.name
-        numbered = frames.numbered(pictures)
+        pictures = video_frames.pictures(root / _FOLDER) / folder.name
+        numbered = video_frames.numbered(pictures)
         first = 0 if 0 in numbered else 1
         last = max(numbered, default=0) + 1 - first
         beyond = [frame for frame in coded if frame > last]
@@ -100,7 +101,7 @@ def scan(root: Path, options: Options) -> Scan:
         for frame in coded[:: options.frame_step]:
             number = frame - 1 + first
             found.items.append(
-                frames.item(
+                video_frames.item(
                     root / _FOLDER,
                     numbered.get(number, pictures / f'{number}.jpg'),
                     id=f'{folder.name}/{frame}',
@@ -133,14 +134,14 @@ def _of_frame(found: Scan, path: Path, au: int) -> dict[int, int]:
     found.label_files += [path] if path.is_file() else []
     of_frame: dict[int, int] = {}
     try:
-        numbered = list(tables.lines(path))
+        numbered = list(label_files.lines(path))
     except UserError as error:
         found.problem(str(path), checks.BAD_LABEL_FILE, str(error))
         return of_frame
     for line, text in numbered:
         where = f'{path}, line {line}'
         frame, _, intensity = (part.strip() for part in text.partition(','))
-        number = tables.whole_number(frame)
+        number = label_files.whole_number(frame)
         if number is None or not intensity:
             found.problem(
                 where, checks.BAD_ROW, f"{where}: expected 'frame,intensity', not {text!r}"

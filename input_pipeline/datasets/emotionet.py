@@ -23,10 +23,11 @@ from pathlib import Path, PurePosixPath
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_LISTS
-from input_pipeline.datasets import answers, checks, paths, tables
+from emola_jax.files import paths
+from input_pipeline.datasets import checks, label_files, wording
+from input_pipeline.datasets.build import FaceBuilder
+from input_pipeline.datasets.build_plan import DataSet
 from input_pipeline.datasets.items import Item, Options, Scan, landmark_file
-from input_pipeline.datasets.manual import FaceBuilder
-from input_pipeline.datasets.plan import DataSet
 
 _FOLDER = 'EmotioNet'
 _SPLITS = ('train', 'test')
@@ -62,7 +63,7 @@ def scan(root: Path, options: Options) -> Scan:
     found = Scan(label_files=_label_files(root))
     for path in found.label_files:
         try:
-            table = tables.rows(path)
+            table = label_files.rows(path)
             columns = _columns(path, table)
         except UserError as error:
             found.problem(str(path), checks.BAD_LABEL_FILE, str(error))
@@ -82,7 +83,7 @@ def _unquoted(cells: list[str]) -> list[str]:
     return [cell.strip("'").strip() for cell in cells]
 
 
-def _columns(path: Path, table: list[tables.Row]) -> dict[int, int]:
+def _columns(path: Path, table: list[label_files.Row]) -> dict[int, int]:
     """Action unit -> index of its column.
 
     Raises:
@@ -102,7 +103,9 @@ def _columns(path: Path, table: list[tables.Row]) -> dict[int, int]:
     return {au: au + 1 for au in _AUS}
 
 
-def _add(found: Scan, root: Path, where: str, row: tables.Row, columns: dict[int, int]) -> None:
+def _add(
+    found: Scan, root: Path, where: str, row: label_files.Row, columns: dict[int, int]
+) -> None:
     """Adds the item of a row, or says why there is none."""
     cells = _unquoted(row.cells)
     if row.fault or len(cells) <= max(columns.values()) or not _has_picture(cells[0]):
@@ -128,8 +131,8 @@ def _add(found: Scan, root: Path, where: str, row: tables.Row, columns: dict[int
             image=str(picture),
             landmarks=landmark_file(root / _FOLDER / 'landmarks', pictures, picture),
             task='au',
-            instruction=answers.QUESTIONS['au'],
-            response=answers.au_answer(aus),
+            instruction=wording.QUESTIONS['au'],
+            response=wording.au_answer(aus),
             aus=aus,
             source=_FOLDER,
         )

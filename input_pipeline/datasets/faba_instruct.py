@@ -17,12 +17,13 @@ from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_LISTS, EMOTIONS, emotion_label
-from emola_jax.texts import Fields, quoted
-from input_pipeline.datasets import checks, llava_json, paths
-from input_pipeline.datasets.answers import QUESTIONS
+from emola_jax.files import paths
+from emola_jax.files.texts import Fields, quoted
+from input_pipeline.datasets import checks, llava_json
+from input_pipeline.datasets.build import FaceBuilder
+from input_pipeline.datasets.build_plan import DataSet
 from input_pipeline.datasets.items import Item, ItemSource, Options, Scan
-from input_pipeline.datasets.manual import FaceBuilder
-from input_pipeline.datasets.plan import DataSet
+from input_pipeline.datasets.wording import QUESTIONS
 from input_pipeline.records import IMAGE_MARK, TASKS, UNLABELLED
 
 SPLITS = ('train', 'eval')

@@ -33,11 +33,12 @@ from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_NAMES, EMOTIONS, emotion_label
-from emola_jax.texts import Fields, is_text, parse_fields, printable, quoted, read_text
-from input_pipeline.datasets import answers, checks, llava_json, paths, tables
+from emola_jax.files import paths
+from emola_jax.files.texts import Fields, is_text, parse_fields, printable, quoted, read_text
+from input_pipeline.datasets import checks, label_files, llava_json, wording
+from input_pipeline.datasets.build import FaceBuilder
+from input_pipeline.datasets.build_plan import DataSet
 from input_pipeline.datasets.items import Item, Options, Scan, landmark_file
-from input_pipeline.datasets.manual import FaceBuilder
-from input_pipeline.datasets.plan import DataSet
 from input_pipeline.records import TASKS, UNLABELLED
 
 _NAMES = ('labels.csv', 'labels.tsv', 'labels.jsonl')
@@ -88,7 +89,7 @@ def scan(root: Path, options: Options) -> Scan:
     path = label_file(root, options)
     found = Scan(label_files=[path])
     try:
-        table = _json_table(path) if path.suffix.lower() == '.jsonl' else tables.table(path)
+        table = _json_table(path) if path.suffix.lower() == '.jsonl' else label_files.table(path)
     except UserError as error:
         found.problem(str(path), checks.BAD_LABEL_FILE, str(error))
         return found
@@ -114,33 +115,35 @@ def scan(root: Path, options: Options) -> Scan:
     return found
 
 
-def _json_table(path: Path) -> tables.Table:
+def _json_table(path: Path) -> label_files.Table:
     """One object a line as a table: cells are whatever JSON values they are."""
     if llava_json.is_list(read_text(path)):
         raise UserError(f'{path}: is one JSON list; expected one JSON object a line, no commas')
-    records = [_json_record(number, line) for number, line in tables.lines(path)]
+    records = [_json_record(number, line) for number, line in label_files.lines(path)]
     if not records:
         raise UserError(f'{path}: expected one JSON object a line, found nothing')
     columns = list(dict.fromkeys(name for record in records for name in record.cells))
     if not columns:
         raise UserError(f'{path}, line {records[0].line}: {records[0].fault}')
-    return tables.Table(columns, records)
+    return label_files.Table(columns, records)
 
 
-def _json_record(number: int, line: str) -> tables.Record:
+def _json_record(number: int, line: str) -> label_files.Record:
     try:
         row = parse_fields(line, 'the line')
     except UserError as error:
-        return tables.Record(number, {}, str(error).removeprefix('the line: '))
+        return label_files.Record(number, {}, str(error).removeprefix('the line: '))
     if not isinstance(row, Fields):
-        return tables.Record(number, {}, f'expected a JSON object, found {quoted(row)}')
+        return label_files.Record(number, {}, f'expected a JSON object, found {quoted(row)}')
     names = [name.lower() for name in row]
     cells = dict(zip(names, row.values(), strict=True))
     twice = [*row.repeated, *(name for name in cells if names.count(name) > 1)]
-    return tables.Record(number, cells, f'has the field {quoted(twice[0])} twice' if twice else '')
+    return label_files.Record(
+        number, cells, f'has the field {quoted(twice[0])} twice' if twice else ''
+    )
 
 
-def _faults(record: tables.Record, finder: paths.Finder) -> Iterator[tuple[str, str]]:
+def _faults(record: label_files.Record, finder: paths.Finder) -> Iterator[tuple[str, str]]:
     """Kind and description of what is wrong with a row."""
     row = record.cells
     if record.fault:
@@ -202,9 +205,9 @@ def _item(root: Path, finder: paths.Finder, row: dict[str, Any], task: str) -> I
     subject = _text(row, 'subject')
     described = _text(row, f'{task}_description') or _text(row, 'description')
     if not described and task == 'au':
-        described = answers.au_answer(aus)
+        described = wording.au_answer(aus)
     elif not described and emotion is not None:
-        described = answers.emotion_answer(emotion)
+        described = wording.emotion_answer(emotion)
     given = _text(row, 'landmarks')
     return Item(
         id=f'{key}/{task}' if len(_tasks(row)) > 1 else key,
@@ -214,7 +217,7 @@ def _item(root: Path, finder: paths.Finder, row: dict[str, Any], task: str) -> I
         if given
         else landmark_file(root / 'landmarks', root, picture),
         task=task,
-        instruction=_text(row, 'instruction') or answers.QUESTIONS[task],
+        instruction=_text(row, 'instruction') or wording.QUESTIONS[task],
         response=described,
         emotion=UNLABELLED if emotion is None else emotion,
         aus=aus,

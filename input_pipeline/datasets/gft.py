@@ -21,10 +21,11 @@ from pathlib import Path
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_LISTS
-from input_pipeline.datasets import checks, frames, paths, tables
+from emola_jax.files import paths
+from input_pipeline.datasets import checks, label_files, video_frames
+from input_pipeline.datasets.build import FaceBuilder
+from input_pipeline.datasets.build_plan import DataSet
 from input_pipeline.datasets.items import Options, Scan
-from input_pipeline.datasets.manual import FaceBuilder
-from input_pipeline.datasets.plan import DataSet
 from input_pipeline.validate import Problem
 
 _FOLDER = 'GFT'
@@ -54,17 +55,17 @@ def missing(root: Path, options: Options) -> list[str]:
     ]
     if not paths.files(root / _LABELS, '.csv'):
         lines.append(f'{root / _LABELS}/*.csv: the codes of GFT')
-    if not frames.pictures(root / _FOLDER).is_dir() and not _videos(root):
+    if not video_frames.pictures(root / _FOLDER).is_dir() and not _videos(root):
         lines.append(f'{root / _FOLDER}/videos: the videos of GFT')
     return lines
 
 
 def prepare(root: Path) -> list[Problem]:
     """Writes the frames of the owners' videos, where nobody has yet; returns what is no video."""
-    folder = frames.pictures(root / _FOLDER)
+    folder = video_frames.pictures(root / _FOLDER)
     if folder.name != 'frames':
         return []
-    return frames.extract({folder / path.stem: path for path in _videos(root)})
+    return video_frames.extract({folder / path.stem: path for path in _videos(root)})
 
 
 def scan(root: Path, options: Options) -> Scan:
@@ -80,21 +81,21 @@ def _scan_participant(found: Scan, root: Path, participant: str, split: str, ste
     path = root / _LABELS / f'{participant}.csv'
     found.label_files += [path] if path.is_file() else []
     try:
-        table = tables.table(path)
+        table = label_files.table(path)
         columns = _columns(table.columns)
         if lacking := [f'AU{au}' for au in SCORED if au not in columns]:
             raise UserError(f'{path}: the header lacks a column for {", ".join(lacking)}')
     except UserError as error:
         found.problem(str(path), checks.BAD_LABEL_FILE, str(error))
         return
-    folder = frames.pictures(root / _FOLDER) / participant
-    numbered = frames.numbered(folder)
+    folder = video_frames.pictures(root / _FOLDER) / participant
+    numbered = video_frames.numbered(folder)
     for row in table.records[::step]:
         labels = _labels(found, f'{path}, line {row.line}', row, columns)
         if labels:
             frame, aus = labels
             found.items.append(
-                frames.item(
+                video_frames.item(
                     root / _FOLDER,
                     numbered.get(frame, folder / f'{frame}.jpg'),
                     id=f'{participant}/{frame}',
@@ -108,7 +109,7 @@ def _scan_participant(found: Scan, root: Path, participant: str, split: str, ste
 def _participants(found: Scan, path: Path) -> list[str]:
     found.label_files.append(path)
     try:
-        return [line for _, line in tables.lines(path)]
+        return [line for _, line in label_files.lines(path)]
     except UserError as error:
         found.problem(str(path), checks.BAD_LABEL_FILE, str(error))
         return []
@@ -122,10 +123,10 @@ def _columns(names: list[str]) -> dict[int, str]:
 
 
 def _labels(
-    found: Scan, where: str, row: tables.Record, columns: dict[int, str]
+    found: Scan, where: str, row: label_files.Record, columns: dict[int, str]
 ) -> tuple[int, tuple[int, ...]] | None:
     """Frame number and present action units of a row, or None with the reason in `found`."""
-    frame = tables.whole_number(next(iter(row.cells.values()), ''))
+    frame = label_files.whole_number(next(iter(row.cells.values()), ''))
     if frame is None:
         expected = 'expected a frame number and the codes of its action units'
         found.problem(where, checks.BAD_ROW, f'{where}: {row.fault or expected}')
@@ -145,7 +146,7 @@ def _labels(
 
 
 def _videos(root: Path) -> list[Path]:
-    return paths.files(root / _FOLDER / 'videos', *frames.VIDEO_SUFFIXES)
+    return paths.files(root / _FOLDER / 'videos', *video_frames.VIDEO_SUFFIXES)
 
 
 DATA_SET = DataSet(

@@ -31,7 +31,7 @@ class Options:
 
     Attributes:
       task: 'emotion', 'au' or 'mix' (both).
-      frame_step: of video sets, every so many-th labelled frame; 1 is all, as in the literature.
+      frame_step: of video sets, take one labelled frame in so many; 1 takes all, as is usual.
       labels: of the set `folder`, the label file, if it isn't the only one there.
     """
 

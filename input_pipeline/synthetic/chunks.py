@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from emola_jax import checksums, command
 from emola_jax.errors import UserError
+from emola_jax.files import checksums, places
 from input_pipeline.arrays import read_arrays
 from input_pipeline.synthetic.render import face_renderer
 from input_pipeline.synthetic.rig import load_rig
@@ -212,7 +212,7 @@ def main(arguments: Sequence[str]) -> None:
         try:
             render_chunk(chunk, anny_root, cache_dir)
         except OSError as error:
-            if fault := command.file_system_fault(error):
+            if fault := places.file_system_fault(error):
                 print(f'{_FAULT}{fault}', flush=True)
                 return
             raise

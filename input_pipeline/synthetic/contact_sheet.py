@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emola_jax import assets
 from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
-from emola_jax.files import atomic_write
+from emola_jax.files import assets
+from emola_jax.files.whole import atomic_write
 from input_pipeline.synthetic.action_units import SUPPORTED_AUS
 from input_pipeline.synthetic.render import FaceRenderer, RenderedFace, face_renderer
 from input_pipeline.synthetic.sample import FaceSpec, draw_action_units, sample_face

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emola_jax import checksums
 from emola_jax.errors import UserError
+from emola_jax.files import checksums
 from input_pipeline.arrays import read_arrays
 from input_pipeline.synthetic.dental_arch import add_dental_arches
 from input_pipeline.synthetic.occlusion import ambient_occlusion

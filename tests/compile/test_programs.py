@@ -9,12 +9,14 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import emola
-from emola_jax import bases, quantized_base, sharding, train_state
 from emola_jax.compile import costs, hlo, programs, settings
 from emola_jax.compile.chips import CHIPS
+from emola_jax.config.model import read_model
 from emola_jax.errors import UserError
+from emola_jax.experiment import base, state
 from emola_jax.models.config import EmolaConfig
 from emola_jax.models.emola import abstract_params
+from emola_jax.parallel import sharding
 
 pytestmark = pytest.mark.usefixtures('compiled_quickly')
 
@@ -76,7 +78,7 @@ def test_operations_of_unrolled_layers_are_those_counted_by_hand(program):
 def test_frozen_weights_are_gathered_a_layer_at_a_time(program, axes):
     """All layers of a kernel at once would undo what sharding saves."""
     _, module = compiled(program, axes)
-    shapes = bases.shapes_on(
+    shapes = base.shapes_on(
         EmolaConfig.from_config_dict(small().model), sharding.make_mesh({'fsdp': 8})
     )[0]
     stack = min(
@@ -101,15 +103,15 @@ def test_the_frozen_base_gets_no_gradient():
     config = small()
     cfg = EmolaConfig.from_config_dict(config.model)
     mesh = sharding.make_mesh({'data': 8})
-    frozen, _ = bases.shapes_on(cfg, mesh)
+    frozen, _ = base.shapes_on(cfg, mesh)
     kernels = [leaf.size for leaf in jax.tree.leaves(frozen['llm']['layers']) if leaf.ndim == 3]
     with pytest.MonkeyPatch.context() as patch:
         # Everything trains but the embeddings: the same program, with the gradients that it lacks.
         def group(path):
             return 'lora' if path[:2] == ('llm', 'layers') else original(path)
 
-        original = train_state.group_of
-        patch.setattr(train_state, 'group_of', group)
+        original = state.group_of
+        patch.setattr(state, 'group_of', group)
         lowered = programs.lower(config, mesh, 'train')
         everything, _ = programs.report(lowered, CHIPS['v5e'], mesh)
     tokens = config.train.batch_size * config.data.length
@@ -143,9 +145,7 @@ def test_no_parameter_is_allocated():
     """LLaVA-1.5-7B from shapes: this process would not hold it otherwise."""
     mesh = sharding.make_mesh({'fsdp': 8})
     before = sum(array.nbytes for array in jax.live_arrays())
-    frozen, trainable = bases.shapes_on(
-        EmolaConfig.from_config_dict(emola.get_config().model), mesh
-    )
+    frozen, trainable = base.shapes_on(EmolaConfig.from_config_dict(emola.get_config().model), mesh)
     leaves = jax.tree.leaves((frozen, trainable))
     assert sum(leaf.size for leaf in leaves) > 7e9
     assert all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)
@@ -176,7 +176,7 @@ def test_a_quantised_base_is_compiled_as_such():
     plain = programs.lower(config, mesh, 'train')
     config.base.quantize = 'nf4'
     small_base = programs.lower(config, mesh, 'train')
-    frozen, _ = bases.shapes_on(quantized_base.model_config(small()), mesh)
+    frozen, _ = base.shapes_on(read_model(small()), mesh)
     in_float32 = 4 * sum(leaf.size for leaf in jax.tree.leaves(frozen))
     assert plain.arguments - small_base.arguments > 0.7 * in_float32
 

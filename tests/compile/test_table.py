@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from emola_jax.cli import compile_table
 from emola_jax.compile import table
 
 GIB = 2.0**30
@@ -96,7 +97,7 @@ def test_slices_are_in_order_of_size(capsys, tmp_path):
     results = [trained('v5e:8x8', 64, fits=True), trained('v4:2x2x1', 4, fits=True), CASE]
     path = tmp_path / 'sweep.json'
     path.write_text(json.dumps({'config': {}, 'results': results}))
-    table.main([str(path)])
+    compile_table.main([str(path)])
     printed = capsys.readouterr().out.splitlines()[2:5]
     assert [line.split(' ')[1] for line in printed] == ['v4:2x2x1', 'v5e:2x4', 'v5e:8x8']
 
@@ -104,4 +105,4 @@ def test_slices_are_in_order_of_size(capsys, tmp_path):
 def test_a_file_that_holds_no_sweep_is_named(tmp_path):
     (tmp_path / 'other.json').write_text('{}')
     with pytest.raises(SystemExit, match=r'other\.json: no file that emola_jax\.compile wrote'):
-        table.main([str(tmp_path / 'other.json')])
+        compile_table.main([str(tmp_path / 'other.json')])

@@ -11,10 +11,10 @@ import torch
 from flax.traverse_util import flatten_dict
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
-from emola_jax.convert import lazy
 from emola_jax.convert.source import Source
 from emola_jax.models import config as ours
 from emola_jax.models.layers import stack_layers, unstack_layers
+from emola_jax.weights import lazy
 from tests.models.tiny import random_params
 
 GOLDEN = Path(__file__).parent.parent / 'golden'

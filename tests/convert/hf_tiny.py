@@ -11,10 +11,10 @@ from flax.traverse_util import flatten_dict
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from emola_jax.convert import lazy, write_hf
+from emola_jax.convert import write_hf
 from emola_jax.convert.source import Source
 from emola_jax.convert.write import Options
-from emola_jax.files import atomic_folder
+from emola_jax.files.whole import atomic_folder
 from emola_jax.models.config import (
     EmolaConfig,
     LlamaConfig,
@@ -23,7 +23,8 @@ from emola_jax.models.config import (
     VisionConfig,
 )
 from emola_jax.models.emola import Emola
-from emola_jax.tokenizer import Tokenizer
+from emola_jax.models.tokenizer import Tokenizer
+from emola_jax.weights import lazy
 from input_pipeline.conversation import TEMPLATES, prompt_tokens
 from input_pipeline.images import square_pixels
 from tests.models.tiny import pad_left, random_params, run

@@ -10,7 +10,7 @@ import pytest
 import torch
 from flax.traverse_util import unflatten_dict
 
-from emola_jax.convert import adapter
+from emola_jax.convert import read_adapter
 from emola_jax.convert.read_folder import read_folder
 from emola_jax.errors import UserError
 from emola_jax.models.emola import Emola
@@ -148,7 +148,7 @@ CASES = [(field, value) for field, values in REFUSED.items() for value in values
 
 def read(folder, **fields):
     (folder / 'adapter_config.json').write_text(json.dumps({**PLAIN, **fields}))
-    return adapter.read_lora_config(folder, ['x.q_proj.lora_A.weight'])
+    return read_adapter.read_lora_config(folder, ['x.q_proj.lora_A.weight'])
 
 
 @pytest.mark.parametrize(('field', 'value'), CASES)
@@ -169,10 +169,10 @@ def test_every_field_of_the_installed_peft_is_known_with_its_default(tmp_path):
 def test_a_missing_field_is_named(tmp_path):
     (tmp_path / 'adapter_config.json').write_text('{"peft_type": "LORA"}')
     with pytest.raises(UserError, match=r"'r' is missing\n.*'lora_alpha' is missing"):
-        adapter.read_lora_config(tmp_path, [])
+        read_adapter.read_lora_config(tmp_path, [])
 
 
 def test_a_base_that_is_no_text_is_named(tmp_path):
     (tmp_path / 'adapter_config.json').write_text('{"base_model_name_or_path": 3}')
     with pytest.raises(UserError, match="'base_model_name_or_path' is 3, expected a text"):
-        adapter.base_name(tmp_path)
+        read_adapter.base_name(tmp_path)

@@ -8,8 +8,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.numpy import load_file, save_file
 
-from emola_jax.convert.__main__ import main
-from emola_jax.convert.adapter import read_lora_config
+from emola_jax.cli.convert import main
+from emola_jax.convert.read_adapter import read_lora_config
 from emola_jax.convert.read_folder import read_folder
 from emola_jax.errors import UserError
 from tests.convert.checkpoints import llava_hf

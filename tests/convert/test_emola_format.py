@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from emola_jax.cli.convert import main
 from emola_jax.convert import write_hf
-from emola_jax.convert.__main__ import main
 from emola_jax.convert.formats import FORMATS
 from emola_jax.convert.read_folder import read_folder
 from emola_jax.convert.source import merged, trained

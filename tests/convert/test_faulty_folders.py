@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from emola_jax import command
-from emola_jax.convert.__main__ import cli, main
+from emola_jax.cli import command
+from emola_jax.cli.convert import cli, main
 from emola_jax.convert.read_folder import read_folder
 from emola_jax.errors import UserError
 from tests.convert.checkpoints import CLIP, llava_hf, released_copy

@@ -6,13 +6,14 @@ import sys
 import pytest
 import tensorflow_datasets as tfds
 
-from emola_jax.convert import foreign_code, hub
+from emola_jax.convert import foreign_code
 from emola_jax.convert.read_folder import read_folder
 from emola_jax.convert.verify import _has_only_our_code
 from emola_jax.convert.write import Options, copy_tokenizer
 from emola_jax.convert.write_emola import config as emola_config
 from emola_jax.errors import UserError
-from input_pipeline.datasets import builder
+from emola_jax.weights import hub
+from input_pipeline.datasets import built
 from tests.convert.checkpoints import released_copy
 from tests.convert.whole_folders import change_json
 
@@ -94,7 +95,7 @@ def test_a_data_set_names_our_own_types_of_features_alone(place, tmp_path, monke
     monkeypatch.delitem(sys.modules, 'evil_features', raising=False)
     (tmp_path / 'evil_features.py').write_text(f'open({str(tmp_path / "run")!r}, "w")')
     (tmp_path / 'dataset_info.json').write_text('{"name": "x", "version": "1.0.0"}')
-    features = json.dumps(builder.record_features().to_json())
+    features = json.dumps(built.record_features().to_json())
     own = 'tensorflow_datasets.core.features.text_feature.Text'
     if place == 'type':
         own = 'tensorflow_datasets.core.features.features_dict.FeaturesDict'
@@ -104,7 +105,7 @@ def test_a_data_set_names_our_own_types_of_features_alone(place, tmp_path, monke
     path = tmp_path / 'features.json'
     path.write_text(features.replace(own, 'evil_features.Text', 1))
     with pytest.raises(UserError, match=r"features\.json: names the feature 'evil_features\.Text'"):
-        builder.load(tmp_path, 'train')
+        built.load(tmp_path, 'train')
     assert not (tmp_path / 'run').exists()
     # TFDS itself imports it:
     if place != 'proto_cls':

@@ -5,13 +5,13 @@ import torch
 from transformers import AutoConfig, LlamaForCausalLM
 from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
-from emola_jax import assets
 from emola_jax.convert.gguf import read_gguf_llama
 from emola_jax.errors import UserError
-from emola_jax.generate import generate
+from emola_jax.files import assets
+from emola_jax.generation.generate import generate
 from emola_jax.models.config import SMOLLM2_135M, LlamaConfig
 from emola_jax.models.emola import Emola
-from emola_jax.tokenizer import Tokenizer
+from emola_jax.models.tokenizer import Tokenizer
 from tests.models.tiny import TEXT_ONLY
 
 SMALL = LlamaConfig(

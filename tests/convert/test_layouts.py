@@ -9,12 +9,13 @@ from flax.traverse_util import unflatten_dict
 from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
-from emola_jax.convert import lazy, rules, tables
+from emola_jax.convert import layouts
 from emola_jax.convert.read_folder import read_folder
 from emola_jax.convert.write import write_safetensors
 from emola_jax.errors import UserError
 from emola_jax.models.config import PriorConfig
 from emola_jax.models.emola import Emola
+from emola_jax.weights import lazy, rules
 from tests.convert.checkpoints import (
     MODEL,
     arrays,
@@ -27,14 +28,14 @@ from tests.convert.checkpoints import (
 from tests.models.tiny import conversation, run
 
 RENAMED = {
-    tables.LLAVA_HF_MODULES_OF_5: {},
-    tables.LLAVA_HF_MODULES: {'model.vision_tower.': 'model.vision_tower.vision_model.'},
-    tables.LLAVA_HF_SAVED_BY_5: {
+    layouts.LLAVA_HF_MODULES_OF_5: {},
+    layouts.LLAVA_HF_MODULES: {'model.vision_tower.': 'model.vision_tower.vision_model.'},
+    layouts.LLAVA_HF_SAVED_BY_5: {
         'lm_head.': 'language_model.lm_head.',
         'model.language_model.': 'language_model.model.',
         'model.': '',
     },
-    tables.LLAVA_HF: {
+    layouts.LLAVA_HF: {
         'lm_head.': 'language_model.lm_head.',
         'model.language_model.': 'language_model.model.',
         'model.vision_tower.': 'vision_tower.vision_model.',
@@ -52,7 +53,7 @@ def save_as(folder, layout, tied=False):
     state = {n: t for n, t in llava_hf(tied).state_dict().items() if not tied or 'lm_head' not in n}
     named = {renamed(n, RENAMED[layout]): t.contiguous() for n, t in state.items()}
     saved = set(load_file(folder / 'model.safetensors'))
-    if layout is tables.LLAVA_HF_SAVED_BY_5:
+    if layout is layouts.LLAVA_HF_SAVED_BY_5:
         assert saved == set(named)  # this is what the installed transformers writes
     save_file(named, folder / 'model.safetensors')
 
@@ -76,7 +77,7 @@ def test_llava_hf_is_read_in_each_of_its_layouts(tmp_path, layout, tied):
 
 
 def test_what_is_read_computes_what_transformers_computes(tmp_path):
-    save_as(tmp_path, tables.LLAVA_HF)
+    save_as(tmp_path, layouts.LLAVA_HF)
     read = read_folder(tmp_path)
     batch = conversation(read.model, 7, seed=2)
     pixels = batch['images'][0].astype(np.float32) / 255
@@ -97,7 +98,7 @@ def test_what_is_read_computes_what_transformers_computes(tmp_path):
 @pytest.mark.parametrize('scan', [True, False], ids=['scanned', 'unscanned'])
 def test_the_merged_folder_comes_back_tensor_for_tensor(tmp_path, name, scan):
     """Through the seam that a format of whole models uses: a table, then streamed shards."""
-    layout = {'hf': tables.EMOLA_HF, 'original': tables.LLAVA}[name]
+    layout = {'hf': layouts.EMOLA_HF, 'original': layouts.LLAVA}[name]
     ours = source(variant(scan=scan, lora=None))
     theirs = rules.to_theirs(layout.rules, ours.params)
     files = write_safetensors(tmp_path, theirs, max_shard_size=20_000)
@@ -115,9 +116,9 @@ def lazies_of(path):
 def test_shards_of_pytorch_in_the_original_layout_with_a_tower_of_its_own(tmp_path):
     """As liuhaotian's, here with CLIP inside, as checkpoints with a tuned tower have it."""
     ours = source(variant(lora=None))
-    theirs = {n: t.whole() for n, t in rules.to_theirs(tables.LLAVA.rules, ours.params).items()}
+    theirs = {n: t.whole() for n, t in rules.to_theirs(layouts.LLAVA.rules, ours.params).items()}
     theirs['model.layers.0.self_attn.rotary_emb.inv_freq'] = np.ones(3, np.float32)
-    tower = tables.LLAVA.vision
+    tower = layouts.LLAVA.vision
     theirs[f'{tower}post_layernorm.weight'] = np.ones(16, np.float32)
     theirs[f'{tower}encoder.layers.2.mlp.fc1.bias'] = np.ones(32, np.float32)
     names = sorted(theirs)
@@ -166,7 +167,7 @@ def test_a_plain_llama_is_a_model_of_text(tmp_path):
 
 
 def test_a_config_that_we_cannot_compute_is_refused_with_all_reasons(tmp_path):
-    save_as(tmp_path, tables.LLAVA_HF)
+    save_as(tmp_path, layouts.LLAVA_HF)
     path = tmp_path / 'config.json'
     values = json.loads(path.read_text())
     values['text_config']['hidden_act'] = 'gelu'

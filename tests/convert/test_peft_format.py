@@ -9,15 +9,16 @@ from flax.traverse_util import unflatten_dict
 from peft import PeftModel
 from safetensors.torch import load_file
 
-from emola_jax.convert import lazy, rules, tables
+from emola_jax.convert import layouts
 from emola_jax.convert.read_folder import read_folder
 from emola_jax.convert.source import trained
 from emola_jax.convert.write import Options
 from emola_jax.convert.write_peft import check, write
 from emola_jax.errors import UserError
-from emola_jax.generate import generate
+from emola_jax.generation.generate import generate
 from emola_jax.models.config import PriorConfig
 from emola_jax.models.emola import Emola
+from emola_jax.weights import lazy, rules
 from tests.convert.checkpoints import (
     MODEL,
     arrays,
@@ -88,7 +89,7 @@ def test_peft_computes_what_we_compute(tmp_path, tied):
     frozen = {
         name: lazy.of_array(tensor.numpy()) for name, tensor in llava_hf(tied).state_dict().items()
     }
-    table = tables.LLAVA_HF_MODULES_OF_5.rules
+    table = layouts.LLAVA_HF_MODULES_OF_5.rules
     wanted = {
         p: v for p, v in ours.params.items() if p[0] in ('llm', 'vision') and 'lora' not in p[-1]
     }

@@ -7,12 +7,12 @@ import gguf
 import numpy as np
 import pytest
 
-from emola_jax.convert import foreign_config
+from emola_jax.convert import hf_config_in
 from emola_jax.convert.gguf import read_gguf_llama
 from emola_jax.convert.read_folder import _model_file
 from emola_jax.errors import UserError
 from emola_jax.models.config import VisionConfig
-from emola_jax.tokenizer import Tokenizer
+from emola_jax.models.tokenizer import Tokenizer
 from tests.convert.checkpoints import BASE, CLIP, MODEL
 from tests.convert.test_gguf import small_tensors, write
 
@@ -37,7 +37,7 @@ def test_a_language_model(field, value, tmp_path):
         value = 10**8  # a million is large, and possible
     config = json.loads((BASE / 'config.json').read_text())
     (tmp_path / 'config.json').write_text(json.dumps({**config, field: value}))
-    read = lambda path: foreign_config.read_model(path, VisionConfig())  # noqa: E731
+    read = lambda path: hf_config_in.read_model(path, VisionConfig())  # noqa: E731
     assert seconds_of(read, tmp_path) < 1
 
 
@@ -47,7 +47,7 @@ def test_a_tower(field, value, tmp_path):
     config = json.loads((CLIP / 'config.json').read_text())
     config = config.get('vision_config', config)
     (tmp_path / 'config.json').write_text(json.dumps({**config, field: value}))
-    assert seconds_of(foreign_config.read_vision, tmp_path) < 1
+    assert seconds_of(hf_config_in.read_vision, tmp_path) < 1
 
 
 def test_heads_that_do_not_divide_name_the_file(tmp_path):
@@ -55,7 +55,7 @@ def test_heads_that_do_not_divide_name_the_file(tmp_path):
     changed = {**config, 'num_attention_heads': 4, 'num_key_value_heads': 3}
     (tmp_path / 'config.json').write_text(json.dumps(changed))
     with pytest.raises(UserError, match=r'config\.json: .*\n.*kv_heads'):
-        foreign_config.read_model(tmp_path, VisionConfig())
+        hf_config_in.read_model(tmp_path, VisionConfig())
 
 
 @pytest.mark.parametrize('value', ABSURD, ids=lambda value: f'{value!r:.12}')

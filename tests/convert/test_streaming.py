@@ -4,10 +4,11 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from emola_jax import sharding
-from emola_jax.convert import lazy, rules, tables, weights
+from emola_jax.convert import layouts
 from emola_jax.convert.write import write_safetensors
 from emola_jax.models.emola import abstract_params
+from emola_jax.parallel import sharding
+from emola_jax.weights import lazy, read_files, rules
 from tests.convert.checkpoints import MODEL, source, variant
 
 
@@ -30,11 +31,11 @@ class Spy:
 def test_two_shards_onto_eight_devices_read_slices_only(tmp_path):
     model = variant(lora=None)
     ours = source(model)
-    theirs = rules.to_theirs(tables.EMOLA_HF.rules, ours.params)
+    theirs = rules.to_theirs(layouts.EMOLA_HF.rules, ours.params)
     half = sum(tensor.nbytes for tensor in theirs.values()) * 2 // 3
     assert len(write_safetensors(tmp_path, theirs, max_shard_size=half)) == 2
-    spy = Spy(weights.open_folder(tmp_path).tensors)
-    read, faults = rules.to_ours(tables.EMOLA_HF.rules, spy.tensors, ours.params)
+    spy = Spy(read_files.open_folder(tmp_path).tensors)
+    read, faults = rules.to_ours(layouts.EMOLA_HF.rules, spy.tensors, ours.params)
     assert not faults
     assert not any(spy.read.values())
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from emola_jax.cli.convert import main
 from emola_jax.convert import verify_adapter, verify_peft
-from emola_jax.convert.__main__ import main
 from emola_jax.convert.read_folder import read_folder
 from emola_jax.convert.write import Options
 from emola_jax.convert.write_peft import write

@@ -15,7 +15,7 @@ sys.meta_path.insert(0, Closed())
 import importlib.util
 found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name == 'torch' else found(name, *rest)
-from emola_jax.convert.__main__ import cli
+from emola_jax.cli.convert import cli
 sys.argv = ['convert', *sys.argv[1:]]
 cli()
 """

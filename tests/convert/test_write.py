@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from emola_jax.convert import lazy, weights
 from emola_jax.convert.write import write_pytorch, write_safetensors
+from emola_jax.weights import lazy, read_files
 
 TENSORS = {
     'wide': np.arange(12, dtype=np.float32).reshape(3, 4),
@@ -51,7 +51,7 @@ def test_torch_reads_shards_and_the_index_is_right(tmp_path):
         assert sum(t.nbytes for t in shard.values()) <= 48
         read |= shard
     check(read)
-    opened = weights.open_folder(tmp_path)
+    opened = read_files.open_folder(tmp_path)
     assert not opened.faults
     for name, tensor in opened.tensors.items():
         assert tensor.dtype == TENSORS[name].dtype
@@ -68,7 +68,7 @@ def test_torch_reads_its_own_format_and_so_do_we(tmp_path):
     path = tmp_path / 'pytorch_model.bin'
     write_pytorch(path, lazies(), lambda size: None)
     check(torch.load(path, weights_only=True))
-    opened = weights.open_folder(tmp_path)
+    opened = read_files.open_folder(tmp_path)
     assert not opened.faults
     for name, tensor in opened.tensors.items():
         assert tensor.dtype == TENSORS[name].dtype
@@ -96,7 +96,7 @@ def test_torch_reads_its_own_format_and_so_do_we(tmp_path):
 def test_a_folder_that_is_not_whole_is_a_fault_that_names_the_file(tmp_path, change, fault):
     write_safetensors(tmp_path, lazies(), max_shard_size=48)
     change(tmp_path)
-    (found,) = weights.open_folder(tmp_path).faults
+    (found,) = read_files.open_folder(tmp_path).faults
     assert re.search(fault, found)
 
 
@@ -106,7 +106,7 @@ def test_a_tensor_that_only_the_index_knows_is_a_fault(tmp_path):
     index = json.loads(path.read_text())
     index['weight_map']['nose'] = 'model-00001-of-00003.safetensors'
     path.write_text(json.dumps(index))
-    (found,) = weights.open_folder(tmp_path).faults
+    (found,) = read_files.open_folder(tmp_path).faults
     assert found.endswith(
         'model-00001-of-00003.safetensors: nose is missing, which the index says is here'
     )
@@ -115,7 +115,7 @@ def test_a_tensor_that_only_the_index_knows_is_a_fault(tmp_path):
 def test_files_that_the_index_does_not_list_are_not_read(tmp_path):
     write_safetensors(tmp_path, lazies(), max_shard_size=48)
     write_safetensors(tmp_path, {'other': lazy.of_array(np.ones(2))}, stem='model-old')
-    assert weights.open_folder(tmp_path).tensors.keys() == TENSORS.keys()
+    assert read_files.open_folder(tmp_path).tensors.keys() == TENSORS.keys()
 
 
 def test_a_pickle_that_would_run_code_is_not_run(tmp_path):
@@ -126,7 +126,7 @@ def test_a_pickle_that_would_run_code_is_not_run(tmp_path):
             return (marker.write_text, ('x',))
 
     torch.save({'a': torch.ones(1), 'b': Code()}, tmp_path / 'pytorch_model.bin')
-    (found,) = weights.open_folder(tmp_path).faults
+    (found,) = read_files.open_folder(tmp_path).faults
     assert 'holds code' in found
     assert not marker.exists()
 
@@ -135,6 +135,6 @@ def test_files_of_before_pytorch_1_6_are_read(tmp_path):
     state = {'a': torch.arange(3.0)}
     path = tmp_path / 'pytorch_model.bin'
     torch.save(state, path, _use_new_zipfile_serialization=False)
-    np.testing.assert_array_equal(weights.open_folder(tmp_path).tensors['a'].whole(), [0, 1, 2])
+    np.testing.assert_array_equal(read_files.open_folder(tmp_path).tensors['a'].whole(), [0, 1, 2])
     path.write_bytes(path.read_bytes()[:-4])
-    assert 'not a readable PyTorch checkpoint' in weights.open_folder(tmp_path).faults[0]
+    assert 'not a readable PyTorch checkpoint' in read_files.open_folder(tmp_path).faults[0]

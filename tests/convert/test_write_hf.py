@@ -9,12 +9,13 @@ import torch
 from safetensors.numpy import load_file, save_file
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
-from emola_jax.convert import lazy, source, verify, write_hf
+from emola_jax.convert import source, verify, write_hf
 from emola_jax.convert.formats import FORMATS
 from emola_jax.convert.read_folder import read_folder
 from emola_jax.errors import UserError
-from emola_jax.files import atomic_folder
+from emola_jax.files.whole import atomic_folder
 from emola_jax.models.emola import Emola
+from emola_jax.weights import lazy
 from tests.convert.hf_tiny import (
     CASES,
     PLAIN,
@@ -231,7 +232,7 @@ def test_a_card_names_no_folder_of_this_machine(tmp_path):
 
 
 def test_llamas_own_tokenizer_file_travels_along(tmp_path):
-    from tests.test_tokenizer import GOLDEN
+    from tests.models.test_tokenizer import GOLDEN
 
     case = CASES['plain']
     found = dataclasses.replace(source_of(case, lively_params(case.model)), tokenizer=GOLDEN)

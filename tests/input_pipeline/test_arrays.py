@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emola_jax.errors import UserError
-from emola_jax.landmarks.items import read_landmarks
+from emola_jax.experts.pictures import read_landmarks
 from input_pipeline.arrays import read_array, read_arrays
 from input_pipeline.datasets import items
 

@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from emola_jax import json_lines
+from emola_jax.files import json_lines
 from emola_jax.metrics import action_units, emotions, lcs, readers, rege, rouge, rouge_batch
 from tests.metrics.strict_2.test_robustness import UNITS
 from tests.metrics.test_rouge_batch import long_paragraph

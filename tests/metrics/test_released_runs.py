@@ -6,10 +6,9 @@ import re
 import numpy as np
 import pytest
 
-from emola_jax import answers
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_LISTS
-from emola_jax.metrics import action_units, emotions, rege, rouge
+from emola_jax.metrics import action_units, emotions, read_answers, rege, rouge
 from emola_jax.metrics.sample import Sample
 from tests.metrics.golden import RECORDED, printed, runs
 
@@ -126,7 +125,7 @@ def test_files(name):
 def test_a_folder_of_the_script_scores_like_its_texts(name, tmp_path):
     (run,) = runs(name)
     task, aus = task_and_aus(run)
-    from_folder = rege.score(answers.read(folder(run, tmp_path), task), task, aus)
+    from_folder = rege.score(read_answers.read(folder(run, tmp_path), task), task, aus)
     from_texts = rege.score(samples_of(run), task, aus)
     for scoring in rege.SCORINGS:
         for score in ('s_re', 's_ge', 's_rege'):
@@ -138,7 +137,7 @@ def test_annotations_give_a_folder_its_references(tmp_path):
     (run,) = runs('au_FABA')
     path = tmp_path / 'anno.json'
     path.write_text(json.dumps([{'label': item[2], 'gpt4': item[1]} for item in run['items']]))
-    assert answers.read(folder(run, tmp_path / 'run'), 'au', path) == samples_of(run)
+    assert read_answers.read(folder(run, tmp_path / 'run'), 'au', path) == samples_of(run)
 
 
 def test_where_the_script_crashed():

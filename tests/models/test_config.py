@@ -17,7 +17,7 @@ from emola_jax.models.config import (
     VisionConfig,
 )
 from emola_jax.models.emola import Emola, example_batch
-from emola_jax.sharding import RULES
+from emola_jax.parallel.sharding import RULES
 
 
 def abstract(cfg):

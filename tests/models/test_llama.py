@@ -9,12 +9,13 @@ import torch
 from transformers import LlamaConfig as HfConfig
 from transformers import LlamaForCausalLM
 
-from emola_jax import cpu_compiler, train_state
 from emola_jax.errors import UserError
-from emola_jax.losses import next_token_loss
+from emola_jax.experiment import state as train_state
 from emola_jax.models.config import LORA_TARGETS, REMAT_POLICIES, LoraConfig
 from emola_jax.models.emola import Emola, restack_params, unroll
 from emola_jax.models.layers import REMAT, stack_layers
+from emola_jax.parallel import cpu_compiler
+from emola_jax.training.loss import next_token_loss
 from tests.models.tiny import TEXT_ONLY, conversation, random_params, run
 
 pytestmark = pytest.mark.usefixtures('compiled_quickly')
@@ -176,7 +177,7 @@ def test_policies_keep_less_or_more_for_the_backward_pass():
 
 
 def test_policies_keep_less_of_unrolled_layers_in_a_program_for_cpus():
-    """XLA does not merge what is computed anew with what it was computed from."""
+    """XLA does not merge what is computed again with what it was computed from."""
     llm = dataclasses.replace(TEXT_ONLY.llm, layers=6)
     cfg = TEXT_ONLY.replace(llm=llm, scan=False)
     batch = conversation(cfg, 200, seed=3)

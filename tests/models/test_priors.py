@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from emola_jax import train_state
 from emola_jax.errors import UserError
-from emola_jax.landmarks.mesh import landmarks_of_crops
+from emola_jax.experiment import state
+from emola_jax.experts.mesh import landmarks_of_crops
 from emola_jax.models.config import TINY, EmolaConfig, PriorConfig
 from emola_jax.models.emola import Emola
 from emola_jax.models.face_prior import FacePrior
@@ -60,13 +60,13 @@ def test_two_priors_are_two_tokens_in_their_places():
 
 def test_both_projectors_learn_and_what_stands_before_them_is_frozen():
     params = jax.tree.map(jnp.asarray, random_params(TWO))
-    frozen, trainable = train_state.split(params)
+    frozen, trainable = state.split(params)
     batch = conversation(TWO, 4, seed=0)
 
     @jax.jit
     def gradient(trainable):
         return jax.grad(
-            lambda t: Emola(TWO).apply({'params': train_state.merge(frozen, t)}, batch).var()
+            lambda t: Emola(TWO).apply({'params': state.merge(frozen, t)}, batch).var()
         )(trainable)
 
     gradients = gradient(trainable)
@@ -91,7 +91,7 @@ def test_landmarks_from_the_image_are_those_of_the_expert():
     np.testing.assert_allclose(
         visual(cfg, params, batch), visual(TINY, shown, told), rtol=1e-4, atol=1e-4
     )
-    _, trainable = train_state.split(params)
+    _, trainable = state.split(params)
     assert 'landmark_expert' not in trainable
 
 

@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from emola_jax import cpu_compiler
 from emola_jax.ops.gate import swiglu
+from emola_jax.parallel import cpu_compiler
 
 ROWS, WIDTH, MLP, LAYERS = 256, 32, 512, 6
 

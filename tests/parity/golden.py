@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from flax.traverse_util import unflatten_dict
 
-from emola_jax import train_state
-from emola_jax.convert import llava, tables
-from emola_jax.convert.lazy import of_array
-from emola_jax.convert.rules import prefixed
+from emola_jax.convert import layouts, llava
+from emola_jax.experiment import state
 from emola_jax.models.config import EmolaConfig, LlamaConfig, LoraConfig, VisionConfig
 from emola_jax.models.emola import Emola
-from emola_jax.tokenizer import Tokenizer
+from emola_jax.models.tokenizer import Tokenizer
+from emola_jax.weights.lazy import of_array
+from emola_jax.weights.rules import prefixed
 from input_pipeline import packing
 from input_pipeline.conversation import TEMPLATES, VISUAL_TOKEN
 from input_pipeline.datasets import faba_instruct
@@ -69,10 +69,10 @@ def _trainable_rules():
     """The trainables' names in the released checkpoint: LoRA, and both projectors beside it."""
     projectors = [
         rule
-        for rule in tables.LLAVA.rules
-        if rule.ours[0] in (tables.VISUAL_PROJECTOR, tables.PRIOR)
+        for rule in layouts.LLAVA.rules
+        if rule.ours[0] in (layouts.VISUAL_PROJECTOR, layouts.PRIOR)
     ]
-    return (*tables.LLAVA.lora_rules, *prefixed(projectors, tables.PEFT_PREFIX))
+    return (*layouts.LLAVA.lora_rules, *prefixed(projectors, layouts.PEFT_PREFIX))
 
 
 def places():
@@ -108,7 +108,7 @@ def frozen():
     base = llava.read_base(
         RELEASED / 'llava-v1.5-tiny-mha', RELEASED / 'openai' / 'clip-tiny-patch14-56', CFG
     )
-    return jax.tree.map(lambda leaf: leaf.whole(), train_state.split(base)[0])
+    return jax.tree.map(lambda leaf: leaf.whole(), state.split(base)[0])
 
 
 @functools.cache
@@ -122,11 +122,11 @@ def released():
 
 
 def initial_params():
-    return train_state.merge(frozen(), recorded('init'))
+    return state.merge(frozen(), recorded('init'))
 
 
 def released_params():
-    return train_state.merge(frozen(), released())
+    return state.merge(frozen(), released())
 
 
 # ---------------------------------------------------------------------- data

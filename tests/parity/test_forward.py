@@ -3,11 +3,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from emola_jax import train_state
-from emola_jax.losses import next_token_loss
+from emola_jax.experiment import state
 from emola_jax.models.clip_vit import ClipVit, normalize_images
 from emola_jax.models.emola import Emola
 from emola_jax.models.face_prior import FacePrior
+from emola_jax.training.loss import next_token_loss
 from tests.models.tiny import run
 from tests.parity import golden
 
@@ -60,7 +60,7 @@ def test_bfloat16_is_as_near_to_float32_as_the_references_own(batch, logits):
     """Over the first example; `logits` are the reference's to 5e-5, as tested above."""
     model = Emola(golden.CFG.replace(dtype='bfloat16', param_dtype='bfloat16'))
     frozen = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.bfloat16), golden.frozen())
-    params = train_state.merge(frozen, golden.recorded('init'))
+    params = state.merge(frozen, golden.recorded('init'))
     rough = run(model, params, {name: leaf[:1] for name, leaf in batch.items()})
     inside = batch['segment_ids'][0] > 0
     distance = np.abs(np.asarray(rough)[0, inside] - logits[0, inside])

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emola_jax.generate import generate
+from emola_jax.generation.generate import generate
+from emola_jax.generation.sampler import Sampler
 from emola_jax.models.lora import merge_lora
-from emola_jax.samplers import Sampler
 from input_pipeline.conversation import VISUAL_TOKEN
-from input_pipeline.prompts import bucket, prompt_batch, prompt_length
+from input_pipeline.prompt_batches import bucket, prompt_batch, prompt_length
 from tests.models.tiny import run
 from tests.parity import golden
 

@@ -11,7 +11,7 @@ from emola_jax.models.config import LoraConfig, PriorConfig
 from emola_jax.models.face_prior import FacePrior
 from emola_jax.models.lora import LoraDense
 from emola_jax.models.projector import Projector
-from emola_jax.sharding import unbox
+from emola_jax.parallel.sharding import unbox
 
 WIDTH, INPUTS = 512, 212
 LANDMARKS = np.random.default_rng(0).uniform(-1, 1, (64, INPUTS)).astype(np.float32)

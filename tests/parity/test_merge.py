@@ -7,8 +7,8 @@ mark one as well, of which it uses nothing. Ours belong to their rows.
 import numpy as np
 import pytest
 
-from emola_jax.losses import next_token_loss
 from emola_jax.models.emola import Emola
+from emola_jax.training.loss import next_token_loss
 from tests.models.tiny import run
 from tests.parity import golden
 

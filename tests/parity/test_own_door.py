@@ -9,8 +9,8 @@ import sentencepiece
 from tokenizers import Tokenizer as Backend
 
 from configs import emola
-from emola_jax import bases, data
 from emola_jax.convert.hf_tokenizer import tokenizer_files
+from emola_jax.experiment import base, splits
 from tests.convert.whole_folders import change_json, original
 from tests.parity import golden
 
@@ -25,10 +25,12 @@ def opened(request, tmp_path_factory):
     config.base.llava = str(folder)
     config.base.clip = str(golden.RELEASED / 'openai' / 'clip-tiny-patch14-56')
     config.data.image_size = golden.CFG.vision.image_size
-    assert bases.missing(config) == []
-    tokenizer = bases.load_tokenizer(config)
-    encoder = data.Encoder(
-        data.pipeline_config(config, golden.CFG), tokenizer, data.TEMPLATES[config.data.template]
+    assert base.missing(config) == []
+    tokenizer = base.load_tokenizer(config)
+    encoder = splits.Encoder(
+        splits.pipeline_config(config, golden.CFG),
+        tokenizer,
+        splits.TEMPLATES[config.data.template],
     )
     return tokenizer, encoder
 

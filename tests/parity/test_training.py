@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from emola_jax import optim, train
-from emola_jax.train_state import GROUPS, TrainState, group_of
+from emola_jax.experiment.state import GROUPS, TrainState, group_of
+from emola_jax.training import loop
+from emola_jax.training import optimiser as optim
 from tests.parity import golden
 
 RECORDED = golden.facts('training')
@@ -30,7 +31,7 @@ def run(name):
     trainable = jax.tree.map(jnp.asarray, golden.recorded('init'))
     state = TrainState(jnp.int32(0), trainable, optimiser.init(trainable))
     step = jax.jit(
-        functools.partial(train.train_step, model=golden.MODEL, optimiser=optimiser, loss_chunk=64),
+        functools.partial(loop.train_step, model=golden.MODEL, optimiser=optimiser, loss_chunk=64),
         compiler_options={'xla_backend_optimization_level': 0},  # half the time to compile
     )
     states, metrics = [], []

@@ -11,9 +11,10 @@ import pytest
 from flax.traverse_util import flatten_dict
 
 from configs import emola
-from emola_jax import evaluate, experiment
+from emola_jax.evaluation import evaluate
+from emola_jax.experiment import prepare as experiment
 from input_pipeline.conversation import VISUAL_TOKEN
-from input_pipeline.prompts import prompt_batch
+from input_pipeline.prompt_batches import prompt_batch
 from tests.convert.checkpoints import CLIP
 from tests.convert.whole_folders import original
 from tests.parity import golden

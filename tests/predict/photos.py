@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from tests.landmarks.faces import astronaut
+from tests.experts.faces import astronaut
 
 
 def write_photos(folder):

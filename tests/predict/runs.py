@@ -4,7 +4,7 @@ import json
 
 from configs import tiny
 from emola_jax.models.config import EmolaConfig
-from tests.test_trained import make_run
+from tests.experiment.test_finished_run import make_run
 
 
 def write_run(workdir):

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emola_jax import csv_files
 from emola_jax.errors import UserError
-from emola_jax.files import read_jsonl
-from emola_jax.landmarks.finder import make_face
+from emola_jax.experts.finder import make_face
+from emola_jax.files import csv_files
+from emola_jax.files.whole import read_jsonl
 from emola_jax.predict import page
 from emola_jax.predict.inputs import Shot
 from emola_jax.predict.listing import Input
 from emola_jax.predict.model import FaceAnswer
 from emola_jax.predict.results import Results
-from tests.landmarks.faces import rendered
+from tests.experts.faces import rendered
 
 SETTINGS = {'run': '/runs/mini', 'step': 4, 'ask': []}
 POINTS = rendered()[1][0].reshape(106, 2) * 8 + 16

@@ -9,9 +9,9 @@ from scipy.special import log_softmax, softmax
 
 from emola_jax.models.emola import Emola, unroll
 from emola_jax.models.lora import merge_lora
-from emola_jax.predict import forms, scoring, token_tree
+from emola_jax.models.tokenizer import Tokenizer
+from emola_jax.predict import answer_forms, scoring, token_tree
 from emola_jax.predict.token_tree import TokenTree
-from emola_jax.tokenizer import Tokenizer
 from tests.models.tiny import conversation, pack, pad_left, random_params
 from tests.tiny_experiment import MODEL
 
@@ -22,7 +22,7 @@ PROMPTS = [conversation(MODEL, length, seed=length) for length in (4, 9, 6)]
 TOKENIZER = Tokenizer.byte_level()
 CODES = (1, 2, 4, 12, 25)
 LENGTH = 160
-ENDLESS = forms.AuList('AU', ' ', '')  # goes on with certainty, so that lists get long
+ENDLESS = answer_forms.AuList('AU', ' ', '')  # goes on with certainty, so that lists get long
 
 _run = jax.jit(lambda batch: PLAIN.apply({'params': PARAMS}, batch))
 
@@ -58,8 +58,8 @@ def hazards(prompt, form):
     listed, odds = [], {}
     for _ in range(len(CODES)):
         before = listed[-1] if listed else None
-        given, joiner = forms.stem(form, len(listed), before)
-        text = forms.list_text(form, listed) + given
+        given, joiner = answer_forms.stem(form, len(listed), before)
+        text = answer_forms.list_text(form, listed) + given
         if before is None:
             goes_on = 1.0
             if form.rest:
@@ -85,10 +85,10 @@ def hazards(prompt, form):
 @pytest.mark.parametrize(
     ('form', 'unrolled'),
     [
-        (forms.CODES, False),
-        (forms.CODES, True),
+        (answer_forms.CODES, False),
+        (answer_forms.CODES, True),
         (ENDLESS, False),
-        (forms.AuList('1.', ';', '{number}.'), False),
+        (answer_forms.AuList('1.', ';', '{number}.'), False),
     ],
 )
 def test_action_units_follow_the_documented_formula(form, unrolled):

@@ -4,7 +4,7 @@ from PIL import Image
 
 from emola_jax.errors import UserError
 from input_pipeline import images
-from input_pipeline.datasets import manual
+from input_pipeline.datasets import build
 from input_pipeline.datasets.affectnet import Affectnet
 from tests.input_pipeline.datasets import trees
 
@@ -54,7 +54,7 @@ def test_eight_labels_become_seven_and_contempt_is_counted(arrays):
         ('validation/2', 'emotion', 3, ()),
     ]
     assert made['train'][0].response == 'The emotion of this face is neutral.'
-    assert manual.describe(built)['dropped'] == {'contempt': 2}
+    assert build.describe(built)['dropped'] == {'contempt': 2}
 
 
 def test_the_first_release_is_cut_to_the_faces_box(lists):
@@ -63,7 +63,7 @@ def test_the_first_release_is_cut_to_the_faces_box(lists):
     assert trees.labels(made['train']) == [('train/689/a', 'emotion', 2, ())]
     assert trees.labels(made['validation']) == [('validation/7/c', 'emotion', 4, ())]
     assert images.decode(made['train'][0].image, name='a').size == (30, 40)
-    assert manual.describe(built)['dropped'] == {'no face': 1, 'contempt': 1}
+    assert build.describe(built)['dropped'] == {'no face': 1, 'contempt': 1}
 
 
 def test_a_box_is_of_the_stored_picture_and_its_face_is_upright(lists):
@@ -142,7 +142,7 @@ def test_a_box_that_no_face_can_have_is_one_row_and_can_be_dropped(lists, kind):
     built = trees.build(Affectnet, lists, 'emotion', drop=True)
     made = trees.read(built)
     assert [record.id for record in made['train']][-1] == 'train/7/c'
-    assert manual.describe(built)['dropped']['box beyond the picture'] == 1
+    assert build.describe(built)['dropped']['box beyond the picture'] == 1
 
 
 def test_a_box_may_fill_its_picture_and_be_written_as_spreadsheets_do(lists):

@@ -1,7 +1,7 @@
 import pytest
 
 from emola_jax.errors import UserError
-from input_pipeline.datasets import manual
+from input_pipeline.datasets import build
 from input_pipeline.datasets.bp4d import PARTS, Bp4d
 from input_pipeline.datasets.folds import FOLDS, fold_splits
 from tests.input_pipeline.datasets import trees
@@ -49,7 +49,7 @@ def test_frames_with_their_twelve_action_units(root):
         '2. AU10 - Upper Lip Raiser.\n3. AU12 - Lip Corner Puller.'
     )
     assert made['part1'][1].response == 'No action units are active in this face.'
-    assert manual.describe(built)['dropped'] == {'an action unit not coded': 1}
+    assert build.describe(built)['dropped'] == {'an action unit not coded': 1}
 
 
 def test_cropped_faces_and_landmarks_are_used_where_there_are_some(root):

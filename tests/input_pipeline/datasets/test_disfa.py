@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from emola_jax.errors import UserError
-from input_pipeline.datasets import manual
+from input_pipeline.datasets import build
 from input_pipeline.datasets.disfa import PARTS, Disfa
 from tests.input_pipeline.datasets import trees
 from tests.predict.photos import write_video
@@ -56,7 +56,7 @@ def test_intensities_from_two_on_are_present_and_frames_come_from_the_videos(roo
     ]
     np.testing.assert_allclose(shades, [10, 120, 240], atol=4)
     # The labels of SN013 go one frame beyond its video.
-    assert manual.describe(built)['dropped'] == {'no such frame at the end of the video': 1}
+    assert build.describe(built)['dropped'] == {'no such frame at the end of the video': 1}
 
 
 def test_frames_counted_from_0_are_read_as_such(root):
@@ -117,7 +117,7 @@ def test_a_video_that_is_none_costs_its_subject_alone(root):
     trees.put(root / 'DISFA/Video_LeftCamera/LeftVideoSN001_comp.avi', 'no film')
     built = trees.build(Disfa, root, 'au', drop=True)
     assert {part: len(records) for part, records in trees.read(built).items()} == {'part2': 2}
-    dropped = manual.describe(built)['dropped']
+    dropped = build.describe(built)['dropped']
     assert (dropped['unreadable video'], dropped['missing file']) == (1, 3)
 
 

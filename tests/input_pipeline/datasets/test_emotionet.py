@@ -1,7 +1,7 @@
 import pytest
 
 from emola_jax.errors import UserError
-from input_pipeline.datasets import manual
+from input_pipeline.datasets import build
 from input_pipeline.datasets.emotionet import Emotionet
 from tests.input_pipeline.datasets import trees
 
@@ -54,7 +54,7 @@ def test_both_kinds_of_label_file(root):
     assert {records[f'N_0000000002_{n:05d}'].aus for n in range(8)} == {(1, 43)}
     picture = root / 'EmotioNet/images/N_02/N_0000000002_00003.jpg'
     assert records['N_0000000002_00003'].image == picture.read_bytes()
-    assert manual.describe(built)['dropped'] == {'an action unit not annotated': 1}
+    assert build.describe(built)['dropped'] == {'an action unit not annotated': 1}
 
 
 def test_the_split_of_a_picture_does_not_depend_on_the_others(root):
@@ -72,7 +72,7 @@ def test_dead_urls_stop_the_build_or_are_dropped_and_counted(root):
     (root / 'EmotioNet/images/N_02/N_0000000002_00005.jpg').unlink()
     with pytest.raises(UserError, match=r"N_0000000002_00005\.jpg doesn't exist"):
         trees.build(Emotionet, root, 'au')
-    told = manual.describe(trees.build(Emotionet, root, 'au', drop=True))
+    told = build.describe(trees.build(Emotionet, root, 'au', drop=True))
     assert told['dropped'] == {'an action unit not annotated': 1, 'missing file': 1}
     assert sum(of_split['records'] for of_split in told['splits'].values()) == 8
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emola_jax.errors import UserError
-from input_pipeline.datasets import checks, faba_instruct, llava_json, manual
+from input_pipeline.datasets import build, checks, faba_instruct, llava_json
 from input_pipeline.datasets.items import Options
 from input_pipeline.validate import problems
 from tests.input_pipeline.datasets import trees
@@ -263,7 +263,7 @@ def test_wrong_entries_are_dropped_and_counted(root):
     wrong = [entry for _, split, entry in WRONG if split == 'train']
     path.write_text(json.dumps([*wrong, *right]))
     built = trees.build(faba_instruct.FabaInstruct, root, 'emotion', drop=True)
-    assert manual.describe(built)['dropped'] == {checks.BAD_ROW: len(wrong)}
+    assert build.describe(built)['dropped'] == {checks.BAD_ROW: len(wrong)}
     assert len(trees.read(built)['train']) == 1
 
 
@@ -304,7 +304,7 @@ def test_an_entry_that_is_there_again_counts_once(root):
     path = root / 'FABAInstruct/eval/eval_au_anno.json'
     path.write_text(json.dumps(json.loads(path.read_text()) * 3))
     built = trees.build(faba_instruct.FabaInstruct, root, 'au')
-    assert manual.describe(built)['dropped'] == {'the same entry again': 2}
+    assert build.describe(built)['dropped'] == {'the same entry again': 2}
     assert len(trees.read(built)['eval']) == 1
 
 
@@ -313,7 +313,7 @@ def test_fields_that_nobody_reads_are_said(root):
     entries = [entry | {'labels': ['Happy']} for entry in json.loads(path.read_text())]
     path.write_text(json.dumps(entries))
     built = trees.build(faba_instruct.FabaInstruct, root, 'emotion')
-    [note] = manual.describe(built)['notes']
+    [note] = build.describe(built)['notes']
     assert note == f"{path}: not read: the field(s) 'labels' (of 2)"
 
 
@@ -324,7 +324,7 @@ def test_fields_that_nobody_reads_are_said(root):
 def test_one_split_alone_is_built_and_the_other_one_said(root, gone, told):
     (root / 'FABAInstruct' / gone).rename(root / 'elsewhere')
     built = trees.build(faba_instruct.FabaInstruct, root, 'mix')
-    [note] = manual.describe(built)['notes']
+    [note] = build.describe(built)['notes']
     assert str(root / 'FABAInstruct' / gone) in note and told in note
     assert {split: len(found) for split, found in trees.read(built).items()} == {
         'train' if gone == 'eval' else 'eval': 3

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from emola_jax.errors import UserError
-from input_pipeline.datasets import manual
+from input_pipeline.datasets import build
 from input_pipeline.datasets.folder import Folder
 from tests.input_pipeline.datasets import trees
 
@@ -235,7 +235,7 @@ def test_a_git_lfs_pointer_is_named_as_one(root, name):
 def test_a_row_given_twice_counts_once_and_unread_columns_are_said(root):
     labelled(root, 'one.jpg,fear,', 'one.jpg,fear,', header='file,emotion,expression')
     built = trees.build(Folder, root, 'mix')
-    described = manual.describe(built)
+    described = build.describe(built)
     assert described['dropped'] == {'the same entry again': 1}
     (note,) = described['notes']
     assert note.endswith('labels.csv: not read: the column(s) expression')

@@ -1,7 +1,7 @@
 import pytest
 
 from emola_jax.errors import UserError
-from input_pipeline.datasets import manual
+from input_pipeline.datasets import build
 from input_pipeline.datasets.gft import Gft
 from tests.input_pipeline.datasets import trees
 
@@ -41,8 +41,8 @@ def test_frames_of_the_owners_two_splits(root):
         ],
         'test': [('032C/9', 'au', -1, ())],
     }
-    assert manual.describe(built)['dropped'] == {'an action unit not coded': 1}
-    assert manual.describe(built)['splits']['train']['subjects'] == ['001A', '001B']
+    assert build.describe(built)['dropped'] == {'an action unit not coded': 1}
+    assert build.describe(built)['splits']['train']['subjects'] == ['001A', '001B']
 
 
 def test_a_participant_in_both_lists_stops_the_build_even_if_bad_records_are_dropped(root):

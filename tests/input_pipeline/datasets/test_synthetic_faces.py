@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from emola_jax import assets
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_NAMES, EMOTIONS
+from emola_jax.files import assets
 from input_pipeline.datasets import synthetic_faces
 from input_pipeline.datasets.synthetic_faces import (
     SPLITS,

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from input_pipeline.datasets import builder, manual
+from input_pipeline.datasets import build as manual
+from input_pipeline.datasets import built as builder
 from input_pipeline.datasets.items import Options
 
 POINTS = np.linspace(-0.6, 0.6, 212, dtype=np.float32)

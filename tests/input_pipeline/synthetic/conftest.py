@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from emola_jax import assets
+from emola_jax.files import assets
 from input_pipeline.synthetic.render import FaceRenderer
 from input_pipeline.synthetic.rig import Rig, load_rig
 

@@ -1,0 +1,201 @@
+"""Scores any model's answers (REGE of FABA-Bench), without the model.
+
+python -m emola_jax.score predictions.jsonl --dataset=faba --task=au --out=scores.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from emola_jax.cli import command
+from emola_jax.errors import UserError
+from emola_jax.files import places, whole
+from emola_jax.metrics import action_units, read_answers, readers
+
+if TYPE_CHECKING:
+    from emola_jax.metrics.sample import Sample
+
+_ALIASES = {'faba_instruct': 'faba'}
+_WITHOUT_LIST = ('rafdb', 'affectnet', 'folder', 'synthetic_faces')
+DATASETS = (*action_units.SCORED_AUS, *_ALIASES, *_WITHOUT_LIST)
+
+_EPILOG = """\
+PREDICTIONS is a file with one JSON object a line:
+
+  {"id": "im7", "prediction": "AU4 and AU9 are active.", "reference": "1. AU4 - …", "label": "4, 9"}
+  {"id": "im8", "prediction": "The face shows fear.", "reference": "The …", "label": "fear"}
+
+label is a list of FACS numbers ("" for none), or the name or number of an emotion: 0 happiness,
+1 sadness, 2 surprise, 3 anger, 4 neutral, 5 disgust, 6 fear. Other fields are ignored. An output
+folder of the released eval_FABA.py is read too; it holds no reference texts, which --annotations
+supplies.
+
+"reference" is the score of the released script, its faults included; "strict" reads an answer as a
+person would (docs/scoring.md). Scores are percentages; in brackets, 95 % bootstrap intervals.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    args = _parser().parse_args(argv)
+    with command.exits_with_a_sentence('emola_jax.score'):
+        if args.out:
+            places.check_output_file(args.out)
+        scores = _scores(args)
+        if args.out:
+            whole.write_json(args.out, scores)
+    print('\n'.join(summary(scores)))
+    if args.out:
+        print(f'\neverything, unrounded: {args.out}')
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='python -m emola_jax.score',
+        description="Scores any model's answers: REGE of FABA-Bench, as published and strictly.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        'predictions', type=places.path, help='answers to score: a file or a folder'
+    )
+    parser.add_argument('--task', choices=('emotion', 'au'), required=True)
+    parser.add_argument(
+        '--dataset',
+        default='faba',
+        help='whose action units count in S_re: ' + ', '.join(DATASETS) + ' (default: faba)',
+    )
+    parser.add_argument('--aus', help='action units that count instead, such as "1, 2, 4"')
+    parser.add_argument(
+        '--against', type=places.path, help='answers of another model to compare with'
+    )
+    parser.add_argument('--annotations', type=places.path, help='annotation file of the release')
+    parser.add_argument('--out', type=places.path, help='write all scores to this JSON file')
+    parser.add_argument('--replicates', type=int, default=2000, help='of the bootstrap; 0 for none')
+    parser.add_argument(
+        '--reader',
+        choices=readers.NAMES,
+        default=readers.LATEST,
+        help=f'version of the strict reader of answers (default: {readers.LATEST})',
+    )
+    parser.add_argument('--seed', type=int, default=0, help='of intervals and p-values')
+    return parser
+
+
+def _scores(args: argparse.Namespace) -> dict[str, Any]:
+    for option in ('replicates', 'seed'):
+        if getattr(args, option) < 0:
+            raise UserError(f'--{option}={getattr(args, option)}: expected 0 or more')
+    dataset = _dataset(args.dataset)
+    found = read_answers.load(args.predictions, args.task, args.annotations)
+    samples, notes = found.samples, found.notes
+    aus = _scored_aus(args.aus, dataset, samples) if args.task == 'au' else ()
+    others = read_answers.load(args.against, args.task, args.annotations) if args.against else None
+    from emola_jax.metrics import rege  # which imports jax, and --help shall not wait for it
+
+    shared: dict[str, Any] = {'seed': args.seed, 'reader': args.reader}
+    scores = rege.score(
+        samples, args.task, aus, replicates=args.replicates, processes=os.cpu_count() or 1, **shared
+    )
+    if others is not None:
+        scores['against'] = rege.compare(samples, others.samples, args.task, aus, **shared)
+        notes += others.notes
+    return scores | {'notes': list(notes)} if notes else scores
+
+
+def _dataset(name: str) -> str:
+    known = name.lower()
+    if known not in DATASETS:
+        raise UserError(f'data set {name!r}: expected one of {", ".join(sorted(DATASETS))}')
+    return _ALIASES.get(known, known)
+
+
+def _scored_aus(given: str | None, dataset: str, samples: Sequence[Sample]) -> tuple[int, ...]:
+    """The action units that count: those given, the data set's list, or all that are labelled."""
+    if given is not None:
+        if not action_units.is_label(given) or not action_units.parse_label(given):
+            raise UserError(f'--aus={given}: expected FACS numbers such as "1, 2, 4"')
+        return tuple(sorted(action_units.parse_label(given)))
+    if dataset not in _WITHOUT_LIST:
+        return action_units.scored_aus(dataset)
+    labelled = set().union(*(action_units.parse_label(sample.label) for sample in samples))
+    if not labelled:
+        raise UserError(f'data set {dataset!r}: no action unit is labelled; name them with --aus')
+    return tuple(sorted(labelled))
+
+
+def summary(scores: dict[str, Any]) -> list[str]:
+    """Lines that show the scores under both scorings."""
+    names = {'s_re': 'S_re', 's_ge': 'S_ge', 's_rege': 'S_rege'}
+    titles = ''.join(f'{name:>24}' for name in names.values())
+    lines = [f'{str(scores["n"]) + " answers":<12}{titles}{"unparsed":>10}']
+    for scoring in ('strict', 'reference'):
+        part = scores[scoring]
+        cells = [_cell(part[key], part.get('interval', {}).get(key)) for key in names]
+        lines.append(f'{scoring:<12}' + ''.join(f'{cell:>24}' for cell in cells))
+        lines[-1] += f'{part["unparsed"]:>10}'
+    google = scores['rouge_score']['rouge_l']
+    if google is not None:
+        lines.append(
+            f"{'rouge-score':<12}{'':>24}{google:>24.2f}    (Google's ROUGE-L, not in REGE)"
+        )
+    lines += _read_in_part(scores.get('read_in_part', {}))
+    lines += scores.get('notes', [])
+    lines += ['', *_classes(scores)]
+    if 'against' in scores:
+        lines += ['', *_differences(scores['against'], names)]
+    return lines
+
+
+def _read_in_part(beyond: dict[str, Any]) -> list[str]:
+    """A line for each limit that answers were beyond."""
+    return [
+        f'{next(iter(part.values()))} {next(iter(part))} read in part by {name} '
+        f'({part["characters"]} characters at most)'
+        for name, part in beyond.items()
+    ]
+
+
+def _classes(scores: dict[str, Any]) -> list[str]:
+    """F1 of every class or action unit under the strict scoring."""
+    strict = scores['strict']
+    if 'per_au' in strict:
+        spread = strict.get('per_au_interval', {})
+        rows = [
+            (f'AU{au}', f1, spread.get(au), strict['positives_per_au'][au])
+            for au, f1 in strict['per_au'].items()
+        ]
+    else:
+        rows = [
+            (name, entry['f1'], entry.get('f1_interval'), entry['support'])
+            for name, entry in strict['per_class'].items()
+        ]
+    lines = [f'{"strict":<12}{"F1":>24}{"labelled":>10}']
+    return lines + [f'{n:<12}{_cell(f1, spread):>24}{labels:>10}' for n, f1, spread, labels in rows]
+
+
+def _differences(against: dict[str, Any], names: dict[str, str]) -> list[str]:
+    lines = [f'{"difference":<12}' + ''.join(f'{name:>24}' for name in names.values())]
+    for scoring, tests in against.items():
+        cells = [_cell(tests[key]['difference'], tests[key]['interval'], sign='+') for key in names]
+        values = [tests[key]['p_value'] for key in names]
+        p_values = ['-' if p is None else f'p = {p:.4f}' for p in values]
+        lines.append(f'{scoring:<12}' + ''.join(f'{cell:>24}' for cell in cells))
+        lines.append(f'{"":<12}' + ''.join(f'{p:>24}' for p in p_values))
+    return lines
+
+
+def _cell(score: float | None, interval: Sequence[float] | None, sign: str = '') -> str:
+    if score is None:
+        return '-'
+    cell = f'{score:{sign}.2f}'
+    return f'{cell} [{interval[0]:{sign}.1f}, {interval[1]:{sign}.1f}]' if interval else cell
+
+
+if __name__ == '__main__':
+    sys.exit(main())

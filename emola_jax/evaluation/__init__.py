@@ -1,0 +1,1 @@
+"""Questions to a model over a split, and the log of its answers."""

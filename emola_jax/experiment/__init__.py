@@ -1,0 +1,1 @@
+"""A config as the objects of a run: data, base, model, state, checkpoints."""

@@ -1,0 +1,107 @@
+"""The work of the command: reads, writes, verifies."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import warnings
+from pathlib import Path
+
+import jax
+from tqdm import tqdm
+
+from emola_jax.convert.formats import FORMATS, Format
+from emola_jax.convert.read_folder import read_folder
+from emola_jax.convert.source import Source, describe
+from emola_jax.convert.source import trained as trained_part
+from emola_jax.convert.write import Options
+from emola_jax.errors import UserError
+from emola_jax.experiment import finished_run
+from emola_jax.files import checksums
+from emola_jax.files.whole import atomic_folder
+from emola_jax.weights.hub import local_folder
+
+
+def convert(arguments: argparse.Namespace) -> None:
+    """Reads, writes, verifies; nothing changes on disk unless all of it succeeds.
+
+    Raises:
+      UserError: what is read is at fault, or the format cannot express it.
+    """
+    wanted = FORMATS[arguments.to]
+    out: Path = arguments.out
+    _check_out(out, arguments)
+    jax.config.update('jax_platforms', 'cpu')
+    warnings.filterwarnings('ignore', category=FutureWarning, module='transformers')
+    source, unverified = _read(arguments, wanted)
+    print(f'{arguments.source}: {source.kind}')
+    for line in describe(source):
+        print(f'  {line}')
+    wanted.check(source)
+    with (
+        atomic_folder(out, overwrite=arguments.overwrite) as folder,
+        tqdm(total=_size(source, wanted), unit='B', unit_scale=True, disable=None) as bar,
+    ):
+        options = Options(arguments.dtype, arguments.max_shard_size, arguments.base, bar.update)
+        wanted.write(source, folder, options)
+        bar.close()
+        print(unverified or _verify(source, folder, wanted))
+        checksums.write(folder)
+        sizes = {path.name: path.stat().st_size for path in sorted(folder.rglob('*'))}
+    print(f'{out}: {len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB, format {arguments.to}')
+    for name, size in sizes.items():
+        print(f'  {name}  {size / 1e6:.3f} MB')
+
+
+def _read(arguments: argparse.Namespace, wanted: Format) -> tuple[Source, str]:
+    """What is read, and why what is written of it will not be verified (empty if it will be).
+
+    An adapter can be written without the base below it, but not be run without it.
+    """
+    folder = local_folder(arguments.source)
+    is_run = finished_run.is_run(folder)
+    # A run names what its user's config named.
+    allowed = {} if is_run else {'allow_download': arguments.allow_download}
+    read = functools.partial(
+        finished_run.read_run if is_run else read_folder,
+        folder,
+        base=arguments.base,
+        clip=arguments.clip,
+        **allowed,
+    )
+    if not arguments.verify:
+        return read(with_base=wanted.needs_base), 'not verified: --no-verify'
+    try:
+        source = read(with_base=True)
+    except UserError as error:
+        if wanted.needs_base:
+            raise
+        return read(with_base=False), f'not verified, since the base is not at hand: {error}'
+    if source.load_tokenizer is None and not wanted.needs_base:
+        return source, 'not verified, since neither adapter nor base has a tokenizer'
+    return source, ''
+
+
+def _verify(source: Source, folder: Path, wanted: Format) -> str:
+    difference = wanted.verify(source, folder)
+    return f'verified: logits differ by at most {difference:.2e} ({wanted.verified_by()})'
+
+
+def _size(source: Source, wanted: Format) -> int:
+    parts = [source.params] if wanted.needs_base else trained_part(source)
+    return sum(tensor.nbytes for part in parts for tensor in part.values())
+
+
+def _check_out(out: Path, arguments: argparse.Namespace) -> None:
+    """Raises UserError if nothing may be written there."""
+    if not out.exists():
+        return
+    if not arguments.overwrite:
+        raise UserError(f'{out}: exists already; name another --out, or give --overwrite')
+    inputs = [name for name in (arguments.source, arguments.base, arguments.clip) if name]
+    if any(Path(name).resolve().is_relative_to(out.resolve()) for name in inputs):
+        raise UserError(f'{out}: holds what is read; name another --out')
+    known = ('config.json', 'adapter_config.json')
+    is_model = any((out / name).is_file() for name in known) and not finished_run.is_run(out)
+    if not is_model and any(out.iterdir() if out.is_dir() else [out]):
+        raise UserError(f'{out}: is no folder that this command wrote; name another --out')

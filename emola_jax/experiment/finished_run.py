@@ -1,0 +1,139 @@
+"""A run of this project as something to convert: its newest checkpoint on the base it names."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+from flax.traverse_util import flatten_dict
+
+from emola_jax.convert import hf_config_in, sizes
+from emola_jax.convert.foreign_code import without_code
+from emola_jax.convert.read_folder import vocabulary_faults
+from emola_jax.convert.source import Source, refuse
+from emola_jax.errors import UserError
+from emola_jax.experiment import base as bases
+from emola_jax.experiment import checkpoint, splits, state
+from emola_jax.files import places
+from emola_jax.files.whole import read_json
+from emola_jax.models import tokenizer_files
+from emola_jax.models.config import EmolaConfig
+from emola_jax.models.emola import param_shapes
+from emola_jax.weights import lazy
+from emola_jax.weights.lazy import Lazy
+from emola_jax.weights.rules import Path as ParamPath
+
+RUN_CONFIG = 'config.json'
+
+
+def is_run(folder: Path) -> bool:
+    """Whether `folder` is a run's workdir."""
+    return (folder / 'checkpoints').is_dir()
+
+
+def read_run(
+    workdir: Path, *, base: str | None = None, clip: str | None = None, with_base: bool = True
+) -> Source:
+    """Reads the newest checkpoint; sizes, rank, template and base are those of the checkpoint.
+
+    Args:
+      workdir: the run's folder.
+      base: where the base is now, if not where it was (for bases of kind 'llava').
+      clip: the same of CLIP.
+      with_base: False reads what was trained, without the weights below it.
+
+    Raises:
+      UserError: no complete checkpoint, another base than it was trained on, or parameters that
+        don't fit the model (lists them).
+    """
+    newest, metadata, trainable = checkpoint.read_trainable(workdir)
+    config = ml_collections.ConfigDict(metadata['config'])
+    if config.base.kind == 'llava':
+        config.base.llava, config.base.clip = base or config.base.llava, clip or config.base.clip
+    # What is written stands on the original weights, however the run held them.
+    try:
+        model = EmolaConfig.from_config_dict(config.model).replace(quantize=None)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(f'{newest}: its config describes no model ({error})') from error
+    sizes.check(newest, model)
+    params = {
+        path: lazy.of_array(leaf, str(newest)) for path, leaf in flatten_dict(trainable).items()
+    }
+    if with_base:
+        try:
+            params = _base(config, model, metadata['base']['fingerprint']) | params
+        except AttributeError as error:  # what a ConfigDict raises
+            raise UserError(
+                f'{newest}: its config lacks the field {error}, so another version made it; '
+                'convert it with that version'
+            ) from error
+    folder = places.path(config.base.llava) if config.base.kind == 'llava' else None
+    has_tokenizer = folder is not None and tokenizer_files.is_there(folder)
+    faults = _faults(model, params, with_base=with_base)
+    if has_tokenizer and folder is not None:
+        faults += vocabulary_faults(folder, model.llm.vocab)
+    refuse(faults, f'{newest}: does not fit the model that its config describes')
+    return Source(
+        workdir,
+        f'run of this project, step {newest.name}',
+        model,
+        params,
+        template=config.data.template,
+        base=None if folder is None else str(config.base.llava),
+        tokenizer=folder if has_tokenizer else None,
+        load_tokenizer=functools.partial(bases.load_tokenizer, config),
+        foreign=_foreign(config, folder),
+    )
+
+
+def _base(
+    config: ml_collections.ConfigDict, model: EmolaConfig, fingerprint: str
+) -> dict[ParamPath, Lazy]:
+    if missing := bases.missing(config):
+        raise UserError('files of the base are missing:\n  ' + '\n  '.join(missing))
+    bases.check(config, model)
+    tokenizer = bases.load_tokenizer(config)
+    if config.base.kind == 'embedded':
+        # The small tower is known by the data that it was trained on; only that name is needed,
+        # unless the tower has to be made again.
+        with tempfile.TemporaryDirectory() as folder:
+            faces = splits.load(config, model, tokenizer, Path(folder), checked=False)
+        found = bases.load(config, model, faces, tokenizer)
+    else:
+        found = bases.load(config, model, None, tokenizer)
+    if found.fingerprint != fingerprint:
+        raise UserError(
+            f'the run was trained on base weights {fingerprint}, but what its config names '
+            f'({found.description}) is {found.fingerprint}'
+        )
+    return {
+        path: lazy.of_array(leaf, found.description)
+        for path, leaf in flatten_dict(found.params).items()
+    }
+
+
+def _faults(model: EmolaConfig, params: dict[ParamPath, Lazy], *, with_base: bool) -> list[str]:
+    shapes = param_shapes(model)
+    wanted = shapes if with_base else [path for path in shapes if state.group_of(path)]
+    faults = [f'{"/".join(path)}: missing' for path in wanted if path not in params]
+    for path, value in params.items():
+        name = '/'.join(path)
+        if path not in shapes:
+            faults.append(f'{name}: the model has no such parameter')
+        elif value.shape != shapes[path].shape:
+            faults.append(f'{name}: has shape {value.shape}, expected {shapes[path].shape}')
+    return faults
+
+
+def _foreign(config: ml_collections.ConfigDict, folder: Path | None) -> dict[str, Any]:
+    """The base's config.json where it lies in LLaVA's own layout, with CLIP's place."""
+    if folder is None:
+        return {}
+    path = folder / hf_config_in.CONFIG_FILE
+    values = read_json(path) if path.is_file() else {}
+    if 'text_config' in values:
+        values = {}
+    return without_code({hf_config_in.TOWER_FIELD: config.base.clip, **values})

@@ -1,0 +1,1 @@
+"""The face-prior experts: from a photo to faces and landmarks."""

@@ -1,0 +1,1 @@
+"""Writing answers: compiled prefill, decoding and choice of the next token."""

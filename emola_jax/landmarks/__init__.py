@@ -1,1 +1,0 @@
-"""From a photo to faces: detection, landmark experts, extraction and audit of their files."""

@@ -1,0 +1,1 @@
+"""Pages, tables, charts: what people look at."""

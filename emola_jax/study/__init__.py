@@ -1,0 +1,1 @@
+"""Commands over several runs: ablation and cross-validation."""

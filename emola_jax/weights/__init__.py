@@ -1,0 +1,1 @@
+"""Tensors in files: read piece by piece, named, reshaped. Knows no model."""
