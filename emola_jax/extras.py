@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
+import sys
+from pathlib import Path
 
 from emola_jax.errors import UserError
 
+_CHECKOUT = Path(__file__).resolve().parent.parent
+
 
 def install(extra: str) -> str:
-    """The command that installs an extra of pyproject.toml, run in a checkout."""
-    return f".venv/bin/python -m pip install -c constraints.txt -e '.[{extra}]'"
+    """The command that installs an extra of setup.py, run in a checkout (docs/install.md)."""
+    own = _CHECKOUT / '.venv'
+    if (_CHECKOUT / 'Makefile').is_file() and Path(sys.prefix).resolve() == own.resolve():
+        return f'make setup EXTRAS={extra}'
+    python = shlex.quote(sys.executable or 'python')
+    return f"{python} -m pip install -c constraints.txt -e '.[{extra}]'"
 
 
 def check_torch(what: str) -> None:

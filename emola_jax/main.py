@@ -63,7 +63,7 @@ def main(argv: list[str]) -> int:
     """Prepares the devices, then does what `--mode` says; returns the exit status."""
     if len(argv) > 1:
         raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
-    config, workdir = CONFIG.value, places.path(WORKDIR.value)
+    config, workdir = CONFIG.value, places.path_of_flag('--workdir', WORKDIR.value)
     if VERIFY.value:
         return 0 if verify.verify(workdir) else 1
     import jax  # it and what needs it take seconds to import

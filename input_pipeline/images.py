@@ -363,7 +363,7 @@ def _reason(error: Exception) -> str:
         return 'of no known format'
     if isinstance(error, Image.DecompressionBombError):
         return 'more pixels than are read of its kind; save it smaller, or as JPEG'
-    return ' '.join(str(error).split())[:200] or type(error).__name__
+    return ' '.join(str(error).split())[:200] or f'damaged: {type(error).__name__}'
 
 
 def _foreign(content: bytes) -> str:

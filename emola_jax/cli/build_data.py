@@ -43,14 +43,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument('--task', help='emotion, au or mix; default: all that it has labels for')
     parser.add_argument(
-        '--frame-step', type=int, default=1, help='of videos, take one labelled frame in so many'
+        '--frame-step',
+        type=command.positive,
+        default=1,
+        help='of videos, take one labelled frame in so many',
     )
     parser.add_argument('--labels', default='', help='label file of --dataset=folder, below --root')
     parser.add_argument(
         '--drop', action='store_true', help='leave bad records out and count them; default: stop'
     )
     parser.add_argument(
-        '--threads', type=command.positive, default=4, help='readers of pictures; default: 4'
+        '--threads', type=command.whole(1, 1024), default=4, help='readers of pictures; default: 4'
     )
     args = parser.parse_args(argv)
     if args.list:

@@ -12,9 +12,11 @@ fits. No weights and no TPU are needed, only the extra `tpu`. With --sweep, comm
 from __future__ import annotations
 
 import json
+import math
 import os
 import shlex
 import sys
+from pathlib import Path
 
 from absl import app, flags
 from ml_collections import config_flags
@@ -66,8 +68,12 @@ def main(argv: list[str]) -> None:
     checks.check(given.config)
     if len(argv) > 1:
         raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
+    if not given.topology:
+        raise UserError('--topology: is empty; expected CHIP:SIZES, for example v5e:8x8')
+    if not 0 <= given.memory < math.inf:
+        raise UserError(f'--memory={given.memory}: expected GiB, or 0 for no limit')
     wanted = sweep.cases(
-        given.topology or (),
+        given.topology,
         sweep.numbers('batch', given.batch or [given.config.train.batch_size]),
         sweep.numbers('length', given.length or [given.config.data.length]),
         given.mesh.split(';'),
@@ -77,14 +83,14 @@ def main(argv: list[str]) -> None:
         raise UserError('several topologies, batches, lengths or meshes need --sweep')
     for case in wanted:
         chips.chip_of(case['topology'])
-    out = places.path(given.out) if given.out else None
+    out = _path('out')
     if out is not None:
         places.check_output_file(out)
     config = json.loads(given.config.to_json_best_effort())
     before = results = sweep.known(out, config) if given.sweep else []
     line = shlex.join(['python', '-m', 'emola_jax.compile', *sys.argv[1:]])
     commands = sweep.commands(out, line) if given.sweep else [line]
-    hlo = places.path(given.hlo) if given.hlo else None
+    hlo = _path('hlo')
     if hlo is not None:
         places.check_output_folder(hlo)
     for new, results in sweep.run(
@@ -99,6 +105,11 @@ def main(argv: list[str]) -> None:
         print(f'\n{table.markdown(results)}')
     if out is not None:
         print(f'written: {out}')
+
+
+def _path(name: str) -> Path | None:
+    text = flags.FLAGS[name].value
+    return None if text is None else places.path_of_flag(f'--{name}', text)
 
 
 def cli() -> None:

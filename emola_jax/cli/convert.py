@@ -87,13 +87,20 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('source', metavar='SOURCE', help='what is read')
+    parser.add_argument('source', type=places.given, metavar='SOURCE', help='what is read')
     parser.add_argument('--to', required=True, choices=list(PURPOSES), help='format to write')
     parser.add_argument(
         '--out', required=True, type=places.path, metavar='DIR', help='folder to write'
     )
-    parser.add_argument('--base', metavar='DIR', help='the model below an adapter')
-    parser.add_argument('--clip', metavar='DIR', help='CLIP, where the model has no tower itself')
+    parser.add_argument(
+        '--base', type=places.given, metavar='DIR', help='the model below an adapter'
+    )
+    parser.add_argument(
+        '--clip',
+        type=places.given,
+        metavar='DIR',
+        help='CLIP, where the model has no tower itself',
+    )
     parser.add_argument(
         '--allow-download',
         action='store_true',

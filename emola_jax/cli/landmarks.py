@@ -57,8 +57,9 @@ def main(argv: Sequence[str]) -> int:
     found = listing.collect(arguments.paths, root=arguments.root, out=arguments.out)
     for line in (*found.notes, *found.faults):
         print(line)
-    expert = load_expert(arguments.expert, arguments.preprocess, arguments.batch)
     report = arguments.report or _common_folder(found.items)
+    places.check_output_folder(report)
+    expert = load_expert(arguments.expert, arguments.preprocess, arguments.batch)
     with one_writer(report, 'looks for landmarks'):
         if arguments.audit:
             findings = landmark_audit.audit(found.items, expert, batch=arguments.batch)

@@ -270,8 +270,13 @@ def _parser() -> argparse.ArgumentParser:
     add('--min-score', type=_share, default=0.5, metavar='P', help='of the detector (0.5)')
     add('--batch', type=positive, default=BATCH, metavar='N', help=f'faces at a time ({BATCH})')
     add('--page-photos', type=positive, default=200, metavar='N', help='shown on the page (200)')
-    add('--base', metavar='DIR', help="LLaVA's weights, if not where they were in training")
-    add('--clip', metavar='DIR', help="CLIP's weights, likewise")
+    add(
+        '--base',
+        type=places.given,
+        metavar='DIR',
+        help="LLaVA's weights, if not where they were in training",
+    )
+    add('--clip', type=places.given, metavar='DIR', help="CLIP's weights, likewise")
     add('--overwrite', action='store_true', help='replace the answers in --out')
     return parser
 

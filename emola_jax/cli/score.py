@@ -76,21 +76,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--annotations', type=places.path, help='annotation file of the release')
     parser.add_argument('--out', type=places.path, help='write all scores to this JSON file')
-    parser.add_argument('--replicates', type=int, default=2000, help='of the bootstrap; 0 for none')
+    parser.add_argument(
+        '--replicates',
+        type=command.whole(0, 1_000_000),
+        default=2000,
+        help='of the bootstrap; 0 for none',
+    )
     parser.add_argument(
         '--reader',
         choices=readers.NAMES,
         default=readers.LATEST,
         help=f'version of the strict reader of answers (default: {readers.LATEST})',
     )
-    parser.add_argument('--seed', type=int, default=0, help='of intervals and p-values')
+    parser.add_argument(
+        '--seed', type=command.whole(0, 2**32 - 1), default=0, help='of intervals and p-values'
+    )
     return parser
 
 
 def _scores(args: argparse.Namespace) -> dict[str, Any]:
-    for option in ('replicates', 'seed'):
-        if getattr(args, option) < 0:
-            raise UserError(f'--{option}={getattr(args, option)}: expected 0 or more')
     dataset = _dataset(args.dataset)
     found = read_answers.load(args.predictions, args.task, args.annotations)
     samples, notes = found.samples, found.notes

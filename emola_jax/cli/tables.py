@@ -73,7 +73,7 @@ def _named_in(
 def _named(source: str) -> tuple[str, Path]:
     name, equals, rest = source.partition('=')
     if equals and not Path(source).exists():
-        return name, places.path(rest)
+        return name, places.path_of_flag(f'{name}=', rest)
     path = places.path(source)
     named_after = path.parent if path.name == PREDICTIONS_FILE else path.with_suffix('')
     return named_after.resolve().name, path
@@ -155,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('sources', nargs='+', metavar='[NAME=]SOURCE')
+    parser.add_argument('sources', nargs='+', type=places.given, metavar='[NAME=]SOURCE')
     parser.add_argument('--format', choices=table_text.FORMATS, default='markdown')
     parser.add_argument('--dataset', help='of answers that do not say theirs, e.g. faba, disfa')
     parser.add_argument('--task', choices=TASKS, help='only this task')

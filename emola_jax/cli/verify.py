@@ -39,7 +39,7 @@ def verify(folder: Path) -> bool:
         **_lost(folder),
     }
     if not results:
-        raise UserError(f'{folder}: holds no checksums (an older version wrote none)')
+        raise UserError(f'{folder}: {_nothing_to_check(folder)}')
     for name in sorted(results):
         fault = results[name]
         print(f'DAMAGED  {name}: {fault.what}' if fault else f'intact   {name}')
@@ -54,6 +54,13 @@ def verify(folder: Path) -> bool:
     more = f'; {unknown} more {"has" if unknown == 1 else "have"} no checksum' if unknown else ''
     print(f'{folder}: {counted}{more}')
     return not damaged
+
+
+def _nothing_to_check(folder: Path) -> str:
+    if (folder / 'config.json').is_file() and (folder / 'checkpoints').is_dir():
+        return 'is a run without checksums (an older version made it); nothing can be checked'
+    what = 'holds files without checksums' if checksums.names_below(folder) else 'is empty'
+    return f'{what}; expected a run, a built data set, a converted model or the cache'
 
 
 def _of_folders(folder: Path) -> dict[str, Fault | None]:

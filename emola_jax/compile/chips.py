@@ -54,7 +54,7 @@ def chip_of(topology: str) -> Chip:
       UserError: no such chip, or no sizes.
     """
     name, _, sizes = topology.partition(':')
-    if name not in CHIPS or not all(size.isdigit() for size in sizes.split('x')):
+    if name not in CHIPS or not all(s.isdecimal() and int(s) for s in sizes.split('x')):
         examples = ', '.join(f'{chip.name}:{chip.host}' for chip in CHIPS.values())
         raise UserError(f'--topology {topology!r}: expected CHIP:SIZES, for example {examples}')
     return CHIPS[name]

@@ -13,8 +13,17 @@ from typing import Any
 import ml_collections
 
 from emola_jax.config.eval import EvalConfig
-from emola_jax.config.fields import ANYTHING, FIELDS, MISSING, Field, find, yes_or_no
-from emola_jax.config.model import read_model
+from emola_jax.config.fields import (
+    ANYTHING,
+    FIELDS,
+    MISSING,
+    MOST_TOKENS,
+    Field,
+    find,
+    is_section,
+    yes_or_no,
+)
+from emola_jax.convert import sizes
 from emola_jax.errors import UserError
 from input_pipeline.datasets import registry
 from input_pipeline.datasets.folds import fold_splits
@@ -28,24 +37,60 @@ def check(config: ml_collections.ConfigDict) -> None:
         another; each with its name.
     """
     values = dict(flatten(config))
-    faults = []
-    for name, value in values.items():
-        field = find(name)
-        if field is None:
-            faults.append(f'{name}: no such field; {_meant(name, FIELDS)}')
-        elif not field.accepts(value):
-            faults.append(f'{name} is {_shown(value)}; expected {field.expected}')
-    faults += [
-        f'the config lacks {name} ({field.expected})'
-        for name, field in FIELDS.items()
-        if field.required and name not in values
+    faults = [
+        fault or f'{name}: no such field; {_meant(name, FIELDS)}'
+        for name, value in values.items()
+        if (fault := _value_fault(name, value)) != ''
     ]
+    faults += [f'the config lacks {name}' for name in _missing(values)]
     faults = faults or list(_together(values))
+    faults = faults or [f'model.{fault}' for fault in sizes.faults(read_model(config))]
     if faults:
         start = f'{len(faults)} faults in the config:\n  ' if len(faults) > 1 else ''
         raise UserError(start + '\n  '.join(faults))
-    read_model(config)
     EvalConfig.from_config_dict(config.eval)
+
+
+_NEEDED_LATER = ('model.', 'base.', 'data.', 'eval.')
+"""Sections of a run's config that are read after its training."""
+
+
+def check_of_run(config: Any, where: str) -> None:
+    """Refuses the config that a finished run keeps, as JSON, if a field holds what it can't hold.
+
+    Fields that are unknown are passed over: another version may have written them.
+
+    Args:
+      config: as the JSON holds it.
+      where: the file, for messages.
+
+    Raises:
+      UserError: names the fields that are missing, or are at fault.
+    """
+    if not isinstance(config, Mapping):
+        raise UserError(f"{where}: field 'config' is {_shown(config)}; expected a config's fields")
+    values = dict(flatten(config))
+    faults = [fault for name, value in values.items() if (fault := _value_fault(name, value))]
+    faults += [f'lacks {name}' for name in _missing(values) if name.startswith(_NEEDED_LATER)]
+    if faults:
+        raise UserError(f'{where}: not what a run writes: config: {"; ".join(faults)}')
+
+
+def _value_fault(name: str, value: Any) -> str | None:
+    """What is wrong with a field's value: '' for nothing, None where there is no such field."""
+    field = find(name)
+    if field is not None:
+        right = field.accepts(value)
+        return '' if right else f'{name} is {_shown(value)}; expected {field.expected}'
+    return f'{name} is {_shown(value)}; expected a section' if is_section(name) else None
+
+
+def _missing(values: Mapping[str, Any]) -> list[str]:
+    """The fields of every config that this one lacks, with what they should hold."""
+    lacking = {name for name, field in FIELDS.items() if field.required and name not in values}
+    for name in values:  # one that is no section is said to be none
+        lacking = {one for one in lacking if not one.startswith(f'{name}.')}
+    return [f'{name} ({FIELDS[name].expected})' for name in FIELDS if name in lacking]
 
 
 def _together(values: Mapping[str, Any]) -> Iterator[str]:
@@ -55,6 +100,12 @@ def _together(values: Mapping[str, Any]) -> Iterator[str]:
     batch, parts = values['train.batch_size'], values['train.accumulate']
     if batch % parts:
         yield f'train.batch_size {batch} must be a multiple of train.accumulate {parts}'
+    for name, rows in (('train', batch), ('eval', values['eval.batch_size'])):
+        if (tokens := rows * values['data.length']) > MOST_TOKENS:
+            yield (
+                f'{name}.batch_size {rows:,} x data.length {values["data.length"]:,} is '
+                f'{tokens:,} tokens a batch; expected at most {MOST_TOKENS:,}'
+            )
     axes = {axis: values.get(f'mesh.{axis}', 1) for axis in ('data', 'fsdp', 'tensor')}
     if list(axes.values()).count(-1) > 1:
         yield f'mesh {axes}: at most one of the axes may be -1'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from emola_jax.config.eval import CHECKPOINTS
@@ -20,9 +20,16 @@ from input_pipeline.selection import POLICIES
 LAST_BATCH = ('keep', 'run_on')
 """An epoch ends with a batch of what is left; or batches run on into the next epoch."""
 
+MOST_TOKENS = 1 << 28
+"""Of one batch: 512 times the largest that docs/pods.md plans."""
+
 MISSING: Any = object()
 """Stands for a value that is not declared; None is a value."""
 _SEEDS = 2**32 - 1
+_LARGEST = 2**31 - 1
+"""Of counts and sizes, which are int32 in a compiled program."""
+_PROCESSES = 1024
+"""Most processes, threads or devices that one machine is asked for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,15 +57,14 @@ class Field:
         return dataclasses.replace(self, **changes)
 
 
-def _whole(low: int, high: float = math.inf, *, also: Sequence[int] = ()) -> Field:
-    most = '' if high == math.inf else f', at most {high:,}'
+def _whole(low: int, high: int = _LARGEST, *, also: Sequence[int] = ()) -> Field:
     others = ''.join(f'{value} or ' for value in also)
 
     def accepts(value: Any) -> bool:
         is_whole = isinstance(value, int) and not isinstance(value, bool)
         return is_whole and (low <= value <= high or value in also)
 
-    return Field(f'{others}a whole number of at least {low:,}{most}', accepts, int)
+    return Field(f'{others}a whole number from {low:,} to {high:,}', accepts, int)
 
 
 def _real(
@@ -157,7 +163,7 @@ _TOWER = {
 }
 
 FIELDS: dict[str, Field] = {
-    **_required('', {'seed': _SEED, 'cpu_devices': _COUNT}),
+    **_required('', {'seed': _SEED, 'cpu_devices': _whole(0, _PROCESSES)}),
     'model.vision': Field('None or a section', lambda value: value is None, str),
     **_optional_fields('model.vision.', _VISION),
     **_optional_fields('model.llm.', _LLM),
@@ -198,8 +204,8 @@ FIELDS: dict[str, Field] = {
             'landmark_noise': _real(0),
             'label_weight': _real(0, above=True),
             'on_bad_record': _one_of(*POLICIES),
-            'processes': _SIZE,
-            'read_threads': _COUNT,
+            'processes': _whole(1, _PROCESSES),
+            'read_threads': _whole(0, _PROCESSES),
         },
     ),
     'data.root': _NAME,
@@ -211,7 +217,7 @@ FIELDS: dict[str, Field] = {
     'data.image_size': _SIZE,
     'data.landmarks': _one_of(*LANDMARKS).having(older='given'),
     'data.length_buckets': _SIZES.having(older=()),
-    'data.workers': _COUNT.having(older=0),
+    'data.workers': _whole(0, _PROCESSES).having(older=0),
     **_optional_fields(
         'data.synthetic_faces.',
         {
@@ -279,11 +285,22 @@ FIELDS: dict[str, Field] = {
 
 def find(name: str) -> Field | None:
     """What `FIELDS` says of a field; None if it knows no such field."""
-    if name in FIELDS:
-        return FIELDS[name]
+    return next((FIELDS[pattern] for pattern in _patterns(name) if pattern in FIELDS), None)
+
+
+def is_section(name: str) -> bool:
+    """Whether `FIELDS` has fields below that name."""
+    return any(pattern in _SECTIONS for pattern in _patterns(name))
+
+
+def _patterns(name: str) -> Iterator[str]:
+    """The names in `FIELDS` that may stand for one: itself, and with one part as `*`."""
+    yield name
     pieces = name.split('.')
     for place in range(len(pieces)):
-        pattern = '.'.join([*pieces[:place], '*', *pieces[place + 1 :]])
-        if pattern in FIELDS:
-            return FIELDS[pattern]
-    return None
+        yield '.'.join([*pieces[:place], '*', *pieces[place + 1 :]])
+
+
+_SECTIONS = frozenset(
+    '.'.join(name.split('.')[:depth]) for name in FIELDS for depth in range(1, name.count('.') + 1)
+)

@@ -107,7 +107,8 @@ def check(config: ml_collections.ConfigDict, model: EmolaConfig) -> None:
 
 def _llava_folders(config: ml_collections.ConfigDict) -> tuple[Path, Path]:
     """The folders of LLaVA and CLIP."""
-    return places.path(config.base.llava), places.path(config.base.clip)
+    llava, clip = (places.path_of_flag(f'base.{n}', config.base[n]) for n in ('llava', 'clip'))
+    return llava, clip
 
 
 def open_language_model(config: ml_collections.ConfigDict) -> GGUFReader | None:

@@ -324,8 +324,9 @@ def read_trainable(workdir: Path) -> tuple[Path, dict[str, Any], Params]:
         metadata = reader.restore(newest / 'metadata')
         if not isinstance(metadata['config'], dict) or 'fingerprint' not in metadata['base']:
             raise ValueError('its metadata are not what a run writes')
-        states = ocp.PyTreeCheckpointer()
-        saved = states.metadata(newest / 'state').item_metadata.tree
+        # A `Checkpointer` would look for the metadata of a whole step in the folder of its state.
+        states = ocp.PyTreeCheckpointHandler()
+        saved = states.metadata(newest / 'state').tree
         item = {'trainable': saved['trainable']}
         as_arrays = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), item)
         state = states.restore(

@@ -10,6 +10,7 @@ from typing import Any
 import ml_collections
 from flax.traverse_util import flatten_dict
 
+from emola_jax.config import checks
 from emola_jax.convert import hf_config_in, sizes
 from emola_jax.convert.foreign_code import without_code
 from emola_jax.convert.read_folder import vocabulary_faults
@@ -50,6 +51,7 @@ def read_run(
         don't fit the model (lists them).
     """
     newest, metadata, trainable = checkpoint.read_trainable(workdir)
+    checks.check_of_run(metadata['config'], str(newest / 'metadata'))
     config = ml_collections.ConfigDict(metadata['config'])
     if config.base.kind == 'llava':
         config.base.llava, config.base.clip = base or config.base.llava, clip or config.base.clip
@@ -70,7 +72,11 @@ def read_run(
                 f'{newest}: its config lacks the field {error}, so another version made it; '
                 'convert it with that version'
             ) from error
-    folder = places.path(config.base.llava) if config.base.kind == 'llava' else None
+    folder = (
+        places.path_of_flag('base.llava', config.base.llava)
+        if config.base.kind == 'llava'
+        else None
+    )
     has_tokenizer = folder is not None and tokenizer_files.is_there(folder)
     faults = _faults(model, params, with_base=with_base)
     if has_tokenizer and folder is not None:

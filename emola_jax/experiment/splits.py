@@ -180,6 +180,8 @@ def open_split(config: ml_collections.ConfigDict, model: EmolaConfig, split: str
     Raises:
       UserError: the data set has no such split.
     """
+    if not split:
+        raise UserError('the name of the split is empty; expected one of the data set')
     config = config.copy_and_resolve_references()
     config.eval.split = split
     return _open(config, model).sources[split]

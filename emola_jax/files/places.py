@@ -53,19 +53,42 @@ def _sentence(place: str, number: int) -> str:
 
 
 def path(text: str) -> Path:
-    """A path with `~` expanded, as an `argparse` type and for other flags.
+    """A path with `~` expanded, as an `argparse` type.
 
     A shell does not expand it in `--out=~/x`.
 
     Raises:
-      argparse.ArgumentTypeError: it holds a NUL.
+      argparse.ArgumentTypeError: it is empty, or holds a NUL.
     """
     if '\0' in text:
         raise argparse.ArgumentTypeError(f'{text!r}: a path holds no NUL character')
     try:
-        return Path(text).expanduser()
-    except RuntimeError:  # no such user: a file may well be called so
+        return Path(given(text)).expanduser()
+    except RuntimeError:  # no such user, or no home: a file may well be called so
         return Path(text)
+
+
+def path_of_flag(flag: str, text: str) -> Path:
+    """`path` for flags that are not of `argparse`.
+
+    Raises:
+      UserError: it is empty, or holds a NUL; says in which flag.
+    """
+    try:
+        return path(text)
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f'{flag}: {error}') from None
+
+
+def given(text: str) -> str:
+    """A text that is not empty, as an `argparse` type: `--out=$UNSET` is a mistake.
+
+    Raises:
+      argparse.ArgumentTypeError: it is empty.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError('is empty; expected a path ("." is this folder)')
+    return text
 
 
 def check_output_file(path: Path) -> None:

@@ -13,6 +13,7 @@ import ml_collections
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from emola_jax.config import checks
 from emola_jax.convert.source import Source
 from emola_jax.errors import UserError
 from emola_jax.experiment import finished_run, splits, state
@@ -107,11 +108,11 @@ def read_config(workdir: Path) -> ml_collections.ConfigDict:
         raise UserError(f'{workdir}: holds no trained run (config.json and checkpoints/)')
     checksums.check_file(path)
     try:
-        config = ml_collections.ConfigDict(read_json(path)['config'])
+        values = read_json(path).get('config')
+        checks.check_of_run(values, str(path))
+        config = ml_collections.ConfigDict(values)
         EmolaConfig.from_config_dict(config.model)
         answer_forms.of_config(config)
-        dict(config.eval.max_new_tokens)
-        str(config.base.kind)
     except UserError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:

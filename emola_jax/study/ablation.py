@@ -25,7 +25,7 @@ from typing import Any
 import ml_collections
 
 from emola_jax.cli import command
-from emola_jax.config import checks, config_files
+from emola_jax.config import checks, config_files, fields
 from emola_jax.errors import UserError
 from emola_jax.evaluation.evaluate import SCORES_FILE
 from emola_jax.experiment import run_checksums
@@ -163,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f'some of {", ".join(TITLES)} (default: {",".join(DEFAULT_ROWS)})',
     )
     parser.add_argument(
-        '--seeds', type=_numbers, default=(), metavar='N,…', help="default: the config's own"
+        '--seeds', type=_seeds, default=(), metavar='N,…', help="default: the config's own"
     )
     parser.add_argument('flags', nargs='*', metavar='-- FLAGS', help='more flags for each run')
     return parser
@@ -173,8 +173,15 @@ def _list(text: str) -> list[str]:
     return [part.strip() for part in text.split(',') if part.strip()]
 
 
-def _numbers(text: str) -> list[int]:
-    return [int(part) for part in _list(text)]
+def _seeds(text: str) -> list[int]:
+    field = fields.FIELDS['seed']
+    try:
+        seeds = [int(part) for part in _list(text)]
+    except ValueError:
+        seeds = [-1]
+    if not seeds or not all(map(field.accepts, seeds)):
+        raise argparse.ArgumentTypeError(f'{text!r}: expected by commas {field.expected}')
+    return seeds
 
 
 def main(argv: Sequence[str] | None = None) -> None:

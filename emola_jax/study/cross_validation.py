@@ -160,7 +160,8 @@ def _all_answers(folders: dict[str, Path]) -> list[dict[str, Any]]:
 
 def main(argv: list[str]) -> None:
     """Reads the flags."""
-    cross_validate(CONFIG.value, places.path(WORKDIR.value), FOLDS.value, argv[1:])
+    workdir = places.path_of_flag('--workdir', WORKDIR.value)
+    cross_validate(CONFIG.value, workdir, FOLDS.value, argv[1:])
 
 
 def cli() -> None:

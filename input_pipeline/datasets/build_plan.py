@@ -20,7 +20,7 @@ from tqdm import tqdm
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_LISTS, AU_NAMES, EMOTIONS
 from emola_jax.files.texts import printable
-from emola_jax.files.whole import read_jsonl, write_json
+from emola_jax.files.whole import naming, read_jsonl, write_json
 from input_pipeline.datasets import checks
 from input_pipeline.datasets.items import Item, Options, Scan
 from input_pipeline.validate import Problem
@@ -195,6 +195,7 @@ def _check_files(
         return checks.one(item, known_aus=data_set.known_aus)
 
     with (
+        naming(memory),
         ThreadPoolExecutor(max(threads, 1)) as pool,
         memory.open('a', encoding='utf-8') as file,
         tqdm(total=len(items), desc=f'check {data_set.name}', unit='record') as bar,

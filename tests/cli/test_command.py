@@ -1,4 +1,6 @@
+import argparse
 import errno
+import importlib
 import os
 import pathlib
 import subprocess
@@ -100,3 +102,57 @@ def test_a_closed_folder_is_found_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr(os, 'access', lambda place, mode: place != tmp_path)
     with pytest.raises(UserError, match='nothing can be written there; name another place'):
         places.check_output_folder(tmp_path / 'new')
+
+
+@pytest.mark.parametrize('text', ['', ' '])
+def test_an_empty_path_is_no_folder(text):
+    with pytest.raises(argparse.ArgumentTypeError, match='is empty; expected a path'):
+        places.path(text)
+    with pytest.raises(UserError, match='--workdir: is empty; expected a path'):
+        places.path_of_flag('--workdir', text)
+
+
+@pytest.mark.parametrize(
+    ('module', 'arguments'),
+    [
+        ('emola_jax.study.ablation', ['--config=configs/tiny.py', '--workdir=']),
+        ('emola_jax.cli.build_data', ['--dataset=folder', '--out=']),
+        ('emola_jax.cli.build_data', ['--dataset=folder', '--root=']),
+        ('emola_jax.cli.score', ['', '--task=au']),
+        ('emola_jax.cli.score', ['a.jsonl', '--task=au', '--out=']),
+        ('emola_jax.cli.statistics', ['--json=', '--task=au', '--out=x']),
+        ('emola_jax.cli.statistics', ['--dataset=folder', '--out=']),
+        ('emola_jax.cli.tables', ['']),
+        ('emola_jax.cli.tables', ['run', '--out=']),
+        ('emola_jax.cli.convert', ['', '--to=hf', '--out=x']),
+        ('emola_jax.cli.convert', ['run', '--to=hf', '--out=']),
+        ('emola_jax.cli.convert', ['run', '--to=hf', '--out=x', '--base=']),
+        ('emola_jax.cli.landmarks', ['a.jpg', '--out=']),
+        ('emola_jax.cli.predict', ['a.jpg', '--checkpoint=']),
+        ('emola_jax.cli.predict', ['a.jpg', '--checkpoint=run', '--out=']),
+        ('emola_jax.cli.calibrate', ['']),
+        ('emola_jax.cli.verify', ['']),
+    ],
+)
+def test_no_command_takes_an_empty_path_for_the_working_folder(
+    module, arguments, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        importlib.import_module(module).main(arguments)
+    assert caught.value.code == 2
+    assert 'is empty; expected a path' in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('text', ['0', '-1', '1e3', '', 'x', '1000001', '9' * 30, '٣'])
+def test_a_number_of_faces_is_neither_none_nor_absurd(text):
+    with pytest.raises(argparse.ArgumentTypeError, match='a whole number from 1 to 1,000,000'):
+        command.positive(text)
+
+
+def test_want_of_memory_is_one_sentence():
+    hint = '; take smaller batches or sizes, or more devices'
+    assert exit_of(MemoryError()) == f'tool: out of memory{hint}'
+    said = 'RESOURCE_EXHAUSTED: Out of memory allocating 10560000 bytes.'
+    assert exit_of(RuntimeError(said)) == f'tool: out of memory ({said}){hint}'

@@ -73,7 +73,6 @@ def test_action_units_of_a_data_set(predictions, tmp_path, dataset):
         (['--task=au', '--dataset=fer'], "data set 'fer': expected one of"),
         (['--task=au', '--aus=four'], '--aus=four: expected FACS numbers'),
         (['--task=au', '--aus='], '--aus=: expected FACS numbers'),
-        (['--task=au', '--replicates=-1'], '--replicates=-1: expected 0 or more'),
         (['--task=au', '--against=none.jsonl'], 'none.jsonl: no such file'),
         (['--task=au', '--out=.'], '.: is a folder'),
         (['--task=au', '--out=/proc/none/scores.json'], '/proc/none'),

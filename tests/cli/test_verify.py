@@ -81,7 +81,7 @@ def test_files_and_sums_that_are_gone_are_named(run, capsys):
 
 def test_a_folder_without_sums_is_not_called_intact(tmp_path):
     (tmp_path / 'config.json').write_text('{}')
-    with pytest.raises(UserError, match='holds no checksums'):
+    with pytest.raises(UserError, match='without checksums'):
         verify(tmp_path)
     with pytest.raises(UserError, match='no such folder'):
         verify(tmp_path / 'nowhere')
@@ -102,3 +102,15 @@ def test_main_verifies_without_a_config_and_exits_1_on_damage(run):
         done.stdout.splitlines()[-1] == f'{run}: 1 of 6 files are damaged; 1 more has no checksum'
     )
     assert done.stderr == ''
+
+
+def test_a_folder_that_is_no_run_is_not_taken_for_one(tmp_path):
+    with pytest.raises(UserError, match='is empty; expected a run, a built data set'):
+        verify(tmp_path)
+    (tmp_path / 'notes.txt').write_text('mine')
+    with pytest.raises(UserError, match='holds files without checksums; expected a run'):
+        verify(tmp_path)
+    (tmp_path / 'config.json').write_text('{}')
+    (tmp_path / 'checkpoints').mkdir()
+    with pytest.raises(UserError, match='is a run without checksums'):
+        verify(tmp_path)

@@ -1,6 +1,7 @@
 """Every field of every config: what it may hold, what it may not, and what is said of it."""
 
 import copy
+import json
 import math
 import re
 
@@ -137,7 +138,7 @@ def test_missing_fields_are_named():
         ('--config.train=5', 'is a section of configs/tiny.py'),
         ('--config.train.optimiser.lr=abc', r'lr=abc: expected a finite number above 0'),
         ('--config.train.optimiser.lr=nan', r'lr=nan: expected a finite number'),
-        ('--config.train.batch_size=2.5', 'batch_size=2.5: expected a whole number of at least 1'),
+        ('--config.train.batch_size=2.5', 'batch_size=2.5: expected a whole number from 1 to'),
         ('--config.train.steps=-5', 'steps=-5: expected'),
         ('--config.eval.control=maybe', 'control=maybe: expected True or False'),
         ('--config.seed=', 'seed=: expected a whole number'),
@@ -214,3 +215,61 @@ def test_how_long_a_host_may_be_silent_may_change_from_start_to_start():
     patient['hosts']['silence'] = 300
     del older['hosts']
     assert checks.differing(now, patient) == checks.differing(older, patient) == []
+
+
+@pytest.mark.parametrize(
+    ('flag', 'message'),
+    [
+        (f'--config.train.steps={10**26}', r'steps=10+: expected a whole number from 1 to 2,147'),
+        ('--config.cpu_devices=100000', 'cpu_devices=100000: expected a whole number from 0 to 1,'),
+        ('--config.data.workers=100000', 'workers=100000: expected a whole number from 0 to 1,0'),
+    ],
+)
+def test_absurd_numbers_are_refused_before_anything_is_allocated(flag, message):
+    with pytest.raises(UserError, match=message):
+        config_files.resolve_flag(['main', '--config=configs/tiny.py', flag])
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'said'),
+    [
+        ('model.llm.width', 10**9, 'model.llm.width is 1000000000, expected a whole number from 1'),
+        ('train.batch_size', 10**8, 'train.batch_size 100,000,000 x data.length 1,024 is 102,400,'),
+        ('data.length', 2 * 10**9, 'data.length 2,000,000,000 is 4,000,000,000 tokens a batch'),
+        ('eval', None, 'eval is None; expected a section'),
+        ('train.optimiser', 3, 'train.optimiser is 3; expected a section'),
+    ],
+)
+def test_what_no_machine_holds_is_refused_by_name(name, value, said):
+    assert said in refused('configs/tiny.py', name, value)
+
+
+def of_run(spec, name=None, value=None):
+    values = changed(spec, name, value) if name else ml_collections.ConfigDict(CONFIGS[spec])
+    return json.loads(values.to_json_best_effort())
+
+
+@pytest.mark.parametrize('spec', SPECS)
+def test_the_config_that_a_run_keeps_is_accepted(spec):
+    checks.check_of_run(of_run(spec) | {'later': {'field': 1}}, 'config.json')
+
+
+@pytest.mark.parametrize('section', ['model', 'base', 'data', 'eval', 'eval.sampler', 'model.llm'])
+@pytest.mark.parametrize('value', [None, 3, 'x', [1]])
+def test_a_section_of_a_runs_config_that_is_none_is_named(section, value):
+    with pytest.raises(UserError, match=rf'config\.json: not what .*{section} is .*a section'):
+        checks.check_of_run(of_run('configs/tiny.py', section, value), 'config.json')
+
+
+@pytest.mark.parametrize('section', ['base', 'data', 'eval'])
+def test_a_section_that_a_runs_config_lacks_is_named(section):
+    values = of_run('configs/tiny.py')
+    del values[section]
+    with pytest.raises(UserError, match=rf'config\.json: .*lacks {section}\.'):
+        checks.check_of_run(values, 'config.json')
+
+
+@pytest.mark.parametrize('values', [None, [], 'x', 3])
+def test_a_runs_config_that_is_no_object_is_named(values):
+    with pytest.raises(UserError, match=r"config\.json: field 'config' is .* expected a config's"):
+        checks.check_of_run(values, 'config.json')

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from emola_jax import extras
 from emola_jax.cli.convert import main
 from emola_jax.convert import verify_adapter, verify_peft
 from emola_jax.convert.read_folder import read_folder
@@ -77,4 +78,4 @@ def test_without_peft_the_command_says_what_checked_it(tmp_path, monkeypatch, ca
     main([str(folder), '--to=peft', f'--out={tmp_path / "out"}'])
     said = capsys.readouterr().out
     assert "by this project's own reader; not by PEFT, which is not installed" in said
-    assert "pip install -c constraints.txt -e '.[convert]'" in said
+    assert extras.install('convert') in said

@@ -15,12 +15,14 @@ sys.meta_path.insert(0, Closed())
 import importlib.util
 found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name == 'torch' else found(name, *rest)
+from emola_jax import extras
+from emola_jax import extras
 from emola_jax.cli.convert import cli
 sys.argv = ['convert', *sys.argv[1:]]
 cli()
 """
 
-INSTALL = ".venv/bin/python -m pip install -c constraints.txt -e '.[convert]'"
+INSTALL = extras.install('convert')
 
 
 def without(*arguments):
