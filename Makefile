@@ -36,7 +36,7 @@ ablation: setup  ## what image and landmarks bring, on CONFIG; ROWS=image,shuffl
 
 test: lint  ## formatting, lint, types, dependencies, then every test
 	$(BIN)/python -m pip check
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(DEV)  ## formatting, lint and types only
 	$(BIN)/ruff format --check .

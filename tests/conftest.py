@@ -1,5 +1,6 @@
 """Test environment; it must be set before anything imports jax."""
 
+import functools
 import importlib.metadata
 import os
 import shutil
@@ -31,12 +32,58 @@ from absl import flags
 flags.FLAGS.mark_as_parsed()  # grain reads absl flags
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def compiled_quickly():
-    """Programs compiled in it are not optimised: for tests that compile more than they run."""
+    """Programs of the module are not optimised: for tests that compile more than they run.
+
+    Those of its fixtures neither; set up before them.
+    """
     jax.config.update('jax_disable_most_optimizations', True)
     yield
     jax.config.update('jax_disable_most_optimizations', False)
+
+
+@pytest.fixture(scope='module')
+def traced_once():
+    """Trainings of the module that do the same step trace and compile it once.
+
+    To trace the tiny model takes longer than to train it.
+    """
+    from emola_jax.training import loop
+    from emola_jax.training import optimiser as optim
+
+    original, made = loop.jitted_step, {}
+
+    def shared(model, optimiser, config, mesh):
+        fields = (config.loss_chunk, config.unroll, config.batch_size, config.accumulate)
+        key = (loop.train_step, model, optimiser, mesh, *fields)
+        if key not in made:
+            made[key] = original(model, optimiser, config, mesh)
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, 'jitted_step', shared)
+        patch.setattr(optim, 'make_optimiser', functools.cache(optim.make_optimiser))
+        yield
+
+
+LONGEST = (
+    'test_loop.py',
+    'test_training_hosts.py',
+    'test_main_job.py',
+    'test_scheduler.py',
+    'test_evaluate.py',
+    'test_programs.py',
+    'test_quantize.py',
+    'test_comparison.py',
+    'test_host_watch.py',
+    'test_gguf.py',
+)
+"""Files that take a minute and more: they begin first, lest one of them is left for the end."""
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: (*LONGEST, item.path.name).index(item.path.name))
 
 
 def pytest_unconfigure():

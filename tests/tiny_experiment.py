@@ -1,6 +1,7 @@
 """An experiment of random weights on records made in memory, without any file or asset."""
 
 import dataclasses
+import functools
 
 import jax
 import ml_collections
@@ -65,6 +66,23 @@ def questions(count):
         )
         for number, face in enumerate(records(count))
     ]
+
+
+@functools.cache
+def weights(mesh, *, lively=False):
+    """(base, frozen, trainable) that experiments on the mesh start from; never donate them."""
+    base = bases.random_base(MODEL, 0)
+    if lively:
+        params = jax.tree.map(lambda leaf: 4 * leaf, random_params(MODEL))
+        base = dataclasses.replace(base, params=params)
+    return base, *bases.place(MODEL, base, mesh, seed=0)
+
+
+def _copied(leaf):
+    shards = [
+        jax.device_put(np.array(shard.data), shard.device) for shard in leaf.addressable_shards
+    ]
+    return jax.make_array_from_single_device_arrays(leaf.shape, leaf.sharding, shards)
 
 
 def tiny_experiment(
@@ -143,11 +161,7 @@ def tiny_experiment(
     mesh = mesh or jax.sharding.Mesh(
         np.asarray(jax.devices()[:devices]).reshape(-1, 1, 1), sharding.MESH_AXES
     )
-    base = bases.random_base(MODEL, 0)
-    if lively:
-        params = jax.tree.map(lambda leaf: 4 * leaf, random_params(MODEL))
-        base = dataclasses.replace(base, params=params)
-    frozen, trainable = bases.place(MODEL, base, mesh, seed=0)
+    base, frozen, trainable = weights(mesh, lively=lively)
     return Experiment(
         config=config,
         workdir=workdir,
@@ -157,5 +171,5 @@ def tiny_experiment(
         data=data,
         base=base,
         frozen=frozen,
-        trainable=trainable,
+        trainable=jax.tree.map(_copied, trainable),  # training donates it
     )

@@ -23,6 +23,7 @@ from emola_jax.config.fields import (
     is_section,
     yes_or_no,
 )
+from emola_jax.config.model import read_model
 from emola_jax.convert import sizes
 from emola_jax.errors import UserError
 from input_pipeline.datasets import registry

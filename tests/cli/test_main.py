@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import jax
 import pytest
@@ -16,17 +15,15 @@ from emola_jax.files.locks import one_writer
 from emola_jax.reporting import run_facts
 from emola_jax.study import ablation, cross_validation
 from emola_jax.training import log, optimiser
+from tests import child_processes
 from tests.tiny_experiment import tiny_experiment
-
-CHECKOUT = Path(__file__).parents[2]
 
 
 def started(module, *arguments):
-    variables = {name: value for name, value in os.environ.items() if name != 'XLA_FLAGS'}
     return subprocess.Popen(
         [sys.executable, '-m', f'emola_jax.{module}', *arguments],
-        cwd=CHECKOUT,
-        env={**variables, 'PYTHONPATH': str(CHECKOUT)},
+        cwd=child_processes.CHECKOUT,
+        env=child_processes.quick(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from emola_jax import extras
+
 _WITHOUT = """
 import sys
 class Closed:
@@ -15,7 +17,6 @@ sys.meta_path.insert(0, Closed())
 import importlib.util
 found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name == 'torch' else found(name, *rest)
-from emola_jax import extras
 from emola_jax import extras
 from emola_jax.cli.convert import cli
 sys.argv = ['convert', *sys.argv[1:]]

@@ -15,16 +15,19 @@ import pytest
 from jax.sharding import AxisType
 
 from emola_jax.errors import Preempted, UserError
-from emola_jax.experiment import base
 from emola_jax.experiment.state import TrainState
 from emola_jax.models.emola import Emola
 from emola_jax.parallel import sharding
 from emola_jax.training import loop
 from input_pipeline import packing
+from tests.host_processes import wait_for
 from tests.models.tiny import conversation
-from tests.tiny_experiment import MODEL, tiny_experiment
+from tests.tiny_experiment import MODEL, tiny_experiment, weights
 
-pytestmark = pytest.mark.usefixtures('compiled_quickly')
+pytestmark = pytest.mark.usefixtures('compiled_quickly', 'traced_once')
+
+
+WHOLE = {'steps': 7, 'checkpoint_every': 100}
 
 
 def losses(workdir):
@@ -44,9 +47,9 @@ def mesh(shape):
 
 @functools.cache
 def alone(segments):
-    """(losses, trainables) of ten steps on one device."""
+    """(losses, trainables) of a run on one device."""
     with tempfile.TemporaryDirectory() as workdir:
-        state = loop.train(tiny_experiment(Path(workdir), steps=10, segments=segments))
+        state = loop.train(tiny_experiment(Path(workdir), **WHOLE, segments=segments))
         return losses(Path(workdir)), jax.tree.map(np.asarray, state.trainable)
 
 
@@ -67,7 +70,7 @@ def assert_same_training(workdir, state, expected):
     [((8, 1, 1), 1), ((1, 8, 1), 2), ((1, 1, 8), 1), ((2, 2, 2), 2)],
 )
 def test_eight_devices_train_as_one(shape, segments, tmp_path):
-    experiment = tiny_experiment(tmp_path, steps=10, segments=segments, mesh=mesh(shape))
+    experiment = tiny_experiment(tmp_path, **WHOLE, segments=segments, mesh=mesh(shape))
     assert_same_training(tmp_path, loop.train(experiment), alone(segments))
 
 
@@ -81,23 +84,29 @@ def micro_batches(seed=0):
     return batch | {'loss_weights': trained.astype(np.float32)}
 
 
-def one_step(batch, *, accumulate, shape=(1, 1, 1)):
-    """(loss, gradients, tokens) of a step; by plain descent it moves by the gradient itself."""
-    where = mesh(shape)
-    frozen, trainable = base.place(MODEL, base.random_base(MODEL, 0), where, seed=0)
-    descent = optax.sgd(1.0)
-    step = jax.jit(
+DESCENT = optax.sgd(1.0)
+
+
+@functools.cache
+def descend(accumulate):
+    return jax.jit(
         functools.partial(
             loop.train_step,
             model=Emola(MODEL),
-            optimiser=descent,
+            optimiser=DESCENT,
             loss_chunk=32,
             accumulate=accumulate,
-        ),
-        compiler_options={'xla_backend_optimization_level': 0},  # half the time to compile
+        )
     )
-    state = TrainState(np.int32(0), trainable, descent.init(trainable))
-    new, metrics = step(state, frozen, sharding.shard_batch(batch, where), jax.random.key(0))
+
+
+def one_step(batch, *, accumulate, shape=(1, 1, 1)):
+    """(loss, gradients, tokens) of a step; by plain descent it moves by the gradient itself."""
+    where = mesh(shape)
+    _, frozen, trainable = weights(where)
+    state = TrainState(np.int32(0), trainable, DESCENT.init(trainable))
+    rows = sharding.shard_batch(batch, where)
+    new, metrics = descend(accumulate)(state, frozen, rows, jax.random.key(0))
     moved = jax.tree.map(lambda old, now: np.asarray(old) - now, trainable, new.trainable)
     return float(metrics['loss']), jax.tree.leaves(moved), int(metrics['tokens'])
 
@@ -156,14 +165,15 @@ def test_epochs_end_with_partial_batches_and_a_cut_run_goes_on_the_same(tmp_path
         for later in (tmp_path / str(cut) / 'checkpoints').iterdir():
             if int(later.name) > cut:
                 shutil.rmtree(later)
-        resumed = loop.train(tiny_experiment(tmp_path / str(cut), **settings))
+        rest = {**settings, 'checkpoint_every': 100}
+        resumed = loop.train(tiny_experiment(tmp_path / str(cut), **rest))
         for ours, uncut in zip(jax.tree.leaves(resumed), jax.tree.leaves(whole), strict=True):
             np.testing.assert_array_equal(ours, uncut)
         assert losses(tmp_path / str(cut)) == losses(tmp_path / 'whole')
 
 
 def test_partial_batches_train_the_same_on_eight_devices(tmp_path):
-    settings = {'epochs': 2, 'count': 21}
+    settings = {'epochs': 2, 'count': 21, 'checkpoint_every': 100}
     one = loop.train(tiny_experiment(tmp_path / 'one', **settings))
     expected = losses(tmp_path / 'one'), jax.tree.map(np.asarray, one.trainable)
     state = loop.train(tiny_experiment(tmp_path / 'eight', mesh=mesh((8, 1, 1)), **settings))
@@ -215,6 +225,7 @@ def test_a_run_cut_short_goes_on_to_the_same_parameters_bit_for_bit(tmp_path):
         nonlocal calls
         calls += 1
         if calls == 5:
+            wait_for(lambda: (tmp_path / 'cut' / 'checkpoints' / '4').is_dir())  # it is on its way
             raise Cut
         return original(*batch)
 
@@ -287,5 +298,5 @@ def test_frozen_parameters_are_in_no_checkpoint_and_do_not_change(tmp_path):
 
 
 def test_unrolled_layers_train_the_same_parameters_into_the_same_layout(single, tmp_path):
-    state = loop.train(tiny_experiment(tmp_path, steps=10, segments=2, unroll=True))
+    state = loop.train(tiny_experiment(tmp_path, **WHOLE, segments=2, unroll=True))
     assert_same_training(tmp_path, state, single)
