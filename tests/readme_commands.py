@@ -87,7 +87,8 @@ class Outcome:
             return ENDS
         if self.status != 1 or 'Traceback' in self.output:
             return ''
-        return ASKS_TO_INSTALL if 'pip install' in self.output else ''
+        asks = 'pip install' in self.output or 'make setup EXTRAS=' in self.output
+        return ASKS_TO_INSTALL if asks else ''
 
 
 def lines(readme: str) -> list[str]:
