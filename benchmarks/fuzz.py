@@ -33,7 +33,7 @@ from benchmarks.fuzz_targets import TARGETS, Target
 
 MEMORY = 1 << 30
 SECONDS = 20.0
-_START_SECONDS = 120
+_START_SECONDS = 900
 _PATIENCE = 15
 """How many times longer than it may compute a child may take by the clock."""
 _LISTED = 50
