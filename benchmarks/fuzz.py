@@ -69,6 +69,7 @@ def child(name: str) -> None:
     """Reads numbers of cases, one a line, and answers each with a line of JSON."""
     target = TARGETS[name]
     answers = os.fdopen(os.dup(1), 'w')
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a reader prints is no answer
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(KeyboardInterrupt):
         whole = Path(folder) / 'whole'
         whole.mkdir()
