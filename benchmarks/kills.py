@@ -2,9 +2,12 @@
 
     python -m benchmarks.kills
     python -m benchmarks.kills --count=12 --seed=3
+    python -m benchmarks.kills --numbers=6,31     (these again; the others' rows stay in the file)
 
 Each disturbance is SIGKILL, SIGTERM, or SIGSTOP with SIGCONT some seconds later, a random while
-after a stage has begun; in a run of two hosts it meets one of them. Then the same command is given
+after a stage has begun; in a run of two hosts it meets one of them. No stage begins before the
+process catches SIGTERM: until Python has read the package, the signal ends it as it ends any
+program. Then the same command is given
 again, until it ends by itself. All must end with the bytes of a run that nobody disturbed
 (parameters, predictions, scores), and with no status but 0, 1 and 75 (-9 for what was killed).
 Writes benchmarks/results/kills.json.
@@ -13,6 +16,7 @@ Writes benchmarks/results/kills.json.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import random
@@ -28,7 +32,7 @@ from typing import Any
 from benchmarks import stages
 from benchmarks.stages import STAGES, Place, Stage
 from emola_jax.errors import Preempted
-from emola_jax.files.whole import write_json
+from emola_jax.files.whole import read_json, write_json
 
 RESULTS = Path(__file__).parent / 'results' / 'kills.json'
 ALLOWED = (0, 1, Preempted.EXIT_STATUS, -signal.SIGKILL)
@@ -66,18 +70,22 @@ def main() -> None:
     every = ','.join(stage.name for stage in STAGES)
     parser.add_argument('--stages', default=every, help=f'some of {every}')
     parser.add_argument('--hosts', default='1,2', help='of a run: 1, 2 or both')
+    parser.add_argument('--numbers', default='', help='only these, from 0; see above')
     arguments = parser.parse_args()
     hosts = [int(count) for count in arguments.hosts.split(',')]
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         chosen = [stage for stage in STAGES if stage.name in arguments.stages.split(',')]
         calm, expected = undisturbed(root, {stage.job for stage in chosen}, hosts)
-        rows = []
-        for number, one in enumerate(drawn(arguments.count, arguments.seed, chosen, hosts)):
-            rows.append(disturbed(one, root / str(number), calm, expected))
-            print(json.dumps(rows[-1]), flush=True)
-            good = sum(row['same_bytes'] and row['statuses_allowed'] for row in rows)
-            write_json(RESULTS, {**stages.circumstances(), 'good': good, 'disturbances': rows})
+        numbers = [int(number) for number in arguments.numbers.split(',') if number]
+        rows = read_json(RESULTS)['disturbances'] if numbers else [{}] * arguments.count
+        disturbances = drawn(arguments.count, arguments.seed, chosen, hosts)
+        for number in numbers or range(arguments.count):
+            rows[number] = disturbed(disturbances[number], root / str(number), calm, expected)
+            print(json.dumps(rows[number]), flush=True)
+            good = sum(bool(row) and row['same_bytes'] and row['statuses_allowed'] for row in rows)
+            done = [row for row in rows if row]
+            write_json(RESULTS, {**stages.circumstances(), 'good': good, 'disturbances': done})
     print(f'{good} of {len(rows)} ended with the same bytes and allowed statuses')
     sys.exit(good != len(rows))
 
@@ -180,10 +188,12 @@ def _prepared(one: Disturbance, folder: Path, calm: Place) -> Place:
 
 def _strike(one: Disturbance, processes: list[Any], place: Place) -> bool:
     """Sends the signal; whether the command was still running."""
-    while not one.stage.begun(place) and all(p.poll() is None for p in processes):
+    victim = processes[one.victim]
+    while not (_catches_sigterm(victim.pid) and one.stage.begun(place)):
+        if any(process.poll() is not None for process in processes):
+            break
         time.sleep(0.02)
     time.sleep(one.delay)
-    victim = processes[one.victim]
     if victim.poll() is not None:
         return False
     victim.send_signal(getattr(signal, one.signal))
@@ -191,6 +201,14 @@ def _strike(one: Disturbance, processes: list[Any], place: Place) -> bool:
         time.sleep(one.pause)
         victim.send_signal(signal.SIGCONT)
     return True
+
+
+def _catches_sigterm(pid: int) -> bool:
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path(f'/proc/{pid}/status').read_text().splitlines()
+        caught = next(line for line in lines if line.startswith('SigCgt:'))
+        return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+    return False
 
 
 if __name__ == '__main__':
