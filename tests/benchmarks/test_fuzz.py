@@ -48,4 +48,4 @@ def test_a_traceback_is_called_a_crash(tmp_path):
 def test_a_child_reads_within_limits():
     found = fuzz.fuzz(['pictures'], seed=3, minutes=0.001)
     counts = found['targets']['pictures']
-    assert counts.keys() - {'slowest_s'} <= KINDS and not found['faults']
+    assert counts.keys() - {'slowest_cpu_s'} <= KINDS and not found['faults']
