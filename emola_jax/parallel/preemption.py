@@ -199,6 +199,14 @@ def guarded(name: str) -> Iterator[None]:
             yield
         finally:
             signals.guarded, signals.ended = False, True
+            if signals.is_command:
+                _ignore_signals()
+
+
+def _ignore_signals() -> None:
+    """Python gives its handlers back while it shuts down, but leaves a signal that is ignored so."""
+    for number in _NUMBERS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextlib.contextmanager

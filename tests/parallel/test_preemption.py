@@ -81,6 +81,27 @@ def test_the_second_signal_ends_at_once(one, status):
     assert seconds < 1.5 + preemption.GRACE - 1
 
 
+LATE = """
+import os
+class Late:
+    def __del__(self, write=os.write, sleep=time.sleep):
+        write(1, b'ready\\n')
+        sleep(2)
+late = Late()
+"""
+
+
+@pytest.mark.parametrize('one', [signal.SIGTERM, signal.SIGINT])
+def test_a_command_that_has_ended_keeps_its_status_while_python_shuts_down(one):
+    code = f'{BEGIN}    pass\n{LATE}'
+    with subprocess.Popen(
+        [sys.executable, '-c', code], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == 'ready\n'
+        process.send_signal(one)
+        assert process.wait(timeout=60) == 0
+
+
 def test_what_every_process_of_a_group_is_told_counts_once():
     body = """
 with preemption.put_off() as came:
