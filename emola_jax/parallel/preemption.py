@@ -204,7 +204,7 @@ def guarded(name: str) -> Iterator[None]:
 
 
 def _ignore_signals() -> None:
-    """Python gives its handlers back while it shuts down, but leaves a signal that is ignored so."""
+    """Python gives its handlers back while it shuts down; an ignored signal stays ignored."""
     for number in _NUMBERS:
         signal.signal(number, signal.SIG_IGN)
 
