@@ -45,34 +45,36 @@ def check(config: ml_collections.ConfigDict) -> None:
     ]
     faults += [f'the config lacks {name}' for name in _missing(values)]
     faults = faults or list(_together(values))
-    faults = faults or [f'model.{fault}' for fault in sizes.faults(read_model(config))]
+    if not faults:  # what a quantised base asks for, `read_model` has checked
+        faults = [f'model.{one}' for one in sizes.faults(read_model(config).replace(quantize=None))]
     if faults:
         start = f'{len(faults)} faults in the config:\n  ' if len(faults) > 1 else ''
         raise UserError(start + '\n  '.join(faults))
     EvalConfig.from_config_dict(config.eval)
 
 
-_NEEDED_LATER = ('model.', 'base.', 'data.', 'eval.')
-"""Sections of a run's config that are read after its training."""
+_READ_LATER = ('model', 'base', 'data')
+"""Sections of a run's config that every command reads after its training."""
 
 
 def check_of_run(config: Any, where: str) -> None:
     """Refuses the config that a finished run keeps, as JSON, if a field holds what it can't hold.
 
-    Fields that are unknown are passed over: another version may have written them.
+    Fields that are unknown or missing are passed over: another version may have written the run,
+    and the data set need not be known here.
 
     Args:
       config: as the JSON holds it.
       where: the file, for messages.
 
     Raises:
-      UserError: names the fields that are missing, or are at fault.
+      UserError: names the sections that are missing, and the fields at fault.
     """
     if not isinstance(config, Mapping):
         raise UserError(f"{where}: field 'config' is {_shown(config)}; expected a config's fields")
-    values = dict(flatten(config))
+    values = {name: value for name, value in flatten(config) if name != 'data.dataset'}
     faults = [fault for name, value in values.items() if (fault := _value_fault(name, value))]
-    faults += [f'lacks {name}' for name in _missing(values) if name.startswith(_NEEDED_LATER)]
+    faults += [f'lacks the section {name}' for name in _READ_LATER if name not in config]
     if faults:
         raise UserError(f'{where}: not what a run writes: config: {"; ".join(faults)}')
 

@@ -3,11 +3,13 @@
 import importlib.util
 import json
 import os
+import re
 import signal
 
 import pytest
 
 from configs import emola
+from emola_jax import extras
 from emola_jax.compile import chips, settings, sweep
 from emola_jax.errors import UserError
 from emola_jax.models.config import LORA_TARGETS
@@ -43,7 +45,7 @@ def test_a_topology_that_is_none_is_refused(topology):
 
 def test_without_libtpu_it_says_what_to_install():
     if importlib.util.find_spec('libtpu') is None:
-        with pytest.raises(UserError, match=r"pip install -c constraints\.txt -e '\.\[tpu\]'"):
+        with pytest.raises(UserError, match=re.escape(extras.install('tpu'))):
             chips.devices_of('v5e:2x2')
 
 
