@@ -101,7 +101,8 @@ def check_torch(argv: Sequence[str]) -> None:
     if base.get('kind') != 'llava' or given.get('--mode') == 'report':
         return
     for name in ('llava', 'clip'):
-        folder = places.path(given.get(f'--config.base.{name}', base[name]))
+        flag = f'--config.base.{name}'
+        folder = places.path_of_flag(flag, given.get(flag, base[name]))
         files = [*folder.glob('*.safetensors'), *sorted(folder.glob('pytorch_model*.bin'))]
         if files and files[0].suffix == '.bin':
             extras.check_torch(f"{files[0]}: PyTorch's own format")

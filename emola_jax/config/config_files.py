@@ -33,7 +33,7 @@ def resolve(path_spec: str) -> str:
       UserError: no such file; the message lists the packaged configs.
     """
     name, colon, argument = path_spec.partition(':')
-    path = places.path(name)
+    path = places.path(name) if name.strip() else Path()
     if path.is_file():
         return f'{path}{colon}{argument}'
     if path.parent == Path('configs') and (_PACKAGED / path.name).is_file():
