@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import threading
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
@@ -17,6 +18,11 @@ from emola_jax.files.whole import read_bytes
 
 _LONGEST_HEADER = 10_000
 """Characters of a header; NumPy's own limit, against headers that take its parser minutes."""
+
+
+_HEADERS = threading.Lock()
+"""Python 3.11 parses literals in one thread at a time: where the garbage collector lets another one
+in (JAX has a callback there), it raises SystemError for a header that is right."""
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -65,7 +71,8 @@ def _parse(file: IO[bytes], size: int, where: str) -> np.ndarray:
             (1, 0): npy.read_array_header_1_0,
             (2, 0): npy.read_array_header_2_0,
         }[version]
-        shape, is_fortran, dtype = read_header(file, max_header_size=_LONGEST_HEADER)
+        with _HEADERS:
+            shape, is_fortran, dtype = read_header(file, max_header_size=_LONGEST_HEADER)
     except KeyError:
         raise UserError(f'{where}: a .npy file of version {version}; expected 1.0 or 2.0') from None
     except Exception as error:  # a damaged header raises what the parser of Python's literals does

@@ -1,5 +1,7 @@
 """Files of arrays, whole and hostile: what a header claims is compared with the file first."""
 
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -119,3 +121,20 @@ def test_an_archive_that_zipfile_cannot_unpack_is_a_sentence(field, value, tmp_p
     path.write_bytes(content)
     with pytest.raises(UserError, match=r'a\.npz: no readable \.npz file'):
         read_arrays(path, ('images',))
+
+
+def test_threads_read_headers_while_the_garbage_collector_lets_others_in(tmp_path):
+    np.save(tmp_path / 'a.npy', np.arange(3))
+    program = f"""
+import gc, time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from input_pipeline.arrays import read_array
+gc.callbacks.append(lambda phase, info: time.sleep(0))
+gc.set_threshold(20)
+with ThreadPoolExecutor(16) as pool:
+    read = list(pool.map(lambda _: read_array(Path({str(tmp_path / 'a.npy')!r})), range(2000)))
+print(len(read), sum(array.sum() for array in read))
+"""
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert done.stdout == '2000 6000\n', done.stderr
