@@ -126,12 +126,13 @@ def test_an_archive_that_zipfile_cannot_unpack_is_a_sentence(field, value, tmp_p
 def test_threads_read_headers_while_the_garbage_collector_lets_others_in(tmp_path):
     np.save(tmp_path / 'a.npy', np.arange(3))
     program = f"""
-import gc, time
+import gc, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from input_pipeline.arrays import read_array
 gc.callbacks.append(lambda phase, info: time.sleep(0))
 gc.set_threshold(20)
+sys.setswitchinterval(1e-6)
 with ThreadPoolExecutor(16) as pool:
     read = list(pool.map(lambda _: read_array(Path({str(tmp_path / 'a.npy')!r})), range(2000)))
 print(len(read), sum(array.sum() for array in read))
