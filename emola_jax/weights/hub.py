@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from emola_jax.errors import UserError
+from emola_jax.files.whole import LFS_FAULT, LFS_POINTER
 
 _PATTERNS = ('*.json', '*.safetensors', '*.bin', '*.model', '*.txt', '*.jinja')
 
@@ -27,10 +28,14 @@ def local_folder(name: str | Path) -> Path:
     """The folder of a model; one of the hub is downloaded into its cache.
 
     Raises:
-      UserError: there is no such folder, nor can the hub be reached.
+      UserError: there is no such folder, nor can the hub be reached; or files of it are pointers of
+        Git LFS, which are named before anything is said of what else is missing.
     """
     if is_there(str(name)):
-        return Path(name).expanduser()
+        folder = Path(name).expanduser()
+        if pointers := _pointers(folder):
+            raise UserError(f'{", ".join(map(str, pointers))}: {LFS_FAULT}')
+        return folder
     if not is_hub_id(str(name)):
         raise UserError(f'{name}: no such folder')
     import huggingface_hub  # takes a while to import
@@ -43,3 +48,13 @@ def local_folder(name: str | Path) -> Path:
             f'{name}: no such folder here, and the Hugging Face hub gave none of that name '
             f'({type(error).__name__}: {reason})'
         ) from None
+
+
+def _pointers(folder: Path) -> list[Path]:
+    """The files of a model that stand for ones which Git LFS has not fetched."""
+    found = []
+    for path in sorted({path for pattern in _PATTERNS for path in folder.glob(pattern)}):
+        if path.is_file():
+            with path.open('rb') as file:
+                found += [path] if file.read(len(LFS_POINTER)) == LFS_POINTER else []
+    return found

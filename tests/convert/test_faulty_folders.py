@@ -134,6 +134,17 @@ def test_a_git_lfs_pointer_says_so(name, tmp_path):
     assert said.count('\n') <= 1
 
 
+def test_pointers_are_named_before_a_vision_tower_that_is_missing(tmp_path):
+    (tmp_path / 'config.json').write_text(
+        json.dumps({'model_type': 'llava', 'mm_vision_tower': 'x'})
+    )
+    for name in ('pytorch_model.bin', 'tokenizer.model'):
+        (tmp_path / name).write_bytes(POINTER)
+    said = refused(tmp_path)
+    assert 'pytorch_model.bin, ' in said and 'tokenizer.model: a Git LFS pointer' in said
+    assert 'tower' not in said
+
+
 @pytest.mark.parametrize('name', ['model.safetensors', 'model.safetensors.index.json'])
 def test_a_git_lfs_pointer_of_safetensors_says_so(name, plain):
     (plain / name).write_bytes(POINTER)
