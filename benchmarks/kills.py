@@ -78,14 +78,17 @@ def main() -> None:
         chosen = [stage for stage in STAGES if stage.name in arguments.stages.split(',')]
         calm, expected = undisturbed(root, {stage.job for stage in chosen}, hosts)
         numbers = [int(number) for number in arguments.numbers.split(',') if number]
-        rows = read_json(RESULTS)['disturbances'] if numbers else [{}] * arguments.count
+        former = read_json(RESULTS) if numbers else {'commands': [], 'disturbances': []}
+        rows = former['disturbances'] or [{}] * arguments.count
+        about = stages.circumstances()
+        about = {'commands': [*former['commands'], about.pop('command')], **about}
         disturbances = drawn(arguments.count, arguments.seed, chosen, hosts)
         for number in numbers or range(arguments.count):
             rows[number] = disturbed(disturbances[number], root / str(number), calm, expected)
             print(json.dumps(rows[number]), flush=True)
             good = sum(bool(row) and row['same_bytes'] and row['statuses_allowed'] for row in rows)
             done = [row for row in rows if row]
-            write_json(RESULTS, {**stages.circumstances(), 'good': good, 'disturbances': done})
+            write_json(RESULTS, {**about, 'good': good, 'disturbances': done})
     print(f'{good} of {len(rows)} ended with the same bytes and allowed statuses')
     sys.exit(good != len(rows))
 
