@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import jax
 import ml_collections
@@ -21,8 +21,10 @@ from emola_jax.experiment.checkpoint import Checkpoints, abstract_state
 from emola_jax.experiment.prepare import Experiment
 from emola_jax.experiment.state import TrainState
 from emola_jax.files import places
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.locks import one_writer
 from emola_jax.files.whole import read_json, write_json
+from emola_jax.metrics.scores import RunScores
 from emola_jax.reporting import run_page as reports
 from emola_jax.reporting import terminal
 from emola_jax.training import loop as training
@@ -115,11 +117,12 @@ def is_finished(config: ml_collections.ConfigDict, workdir: Path) -> bool:
 
 def _score_and_report(experiment: Experiment, state: TrainState) -> None:
     workdir, step = experiment.workdir, int(state.step)
-    scores: dict[str, Any] = evaluation.evaluate(experiment, state.trainable, step=step)
+    scores = RunScores(evaluation.evaluate(experiment, state.trainable, step=step))
     if experiment.config.eval.control:
-        scores['control'] = evaluation.evaluate(experiment, state.trainable, step=step, blind=True)
+        control = evaluation.evaluate(experiment, state.trainable, step=step, blind=True)
+        scores = dataclasses.replace(scores, control=control)
     if jax.process_index() == 0:
-        write_json(workdir / evaluation.SCORES_FILE, scores)
+        write_json(workdir / evaluation.SCORES_FILE, scores.to_json())
         reports.write_report(workdir)
 
 
@@ -134,7 +137,7 @@ def _refuse_other_config(config: ml_collections.ConfigDict, workdir: Path) -> No
         )
 
 
-def _config_of(path: Path) -> dict[str, Any]:
+def _config_of(path: Path) -> JsonObject:
     """The config that a run's config.json holds."""
     try:
         config = read_json(path)['config']

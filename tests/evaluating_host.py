@@ -14,6 +14,7 @@ import numpy as np
 
 from emola_jax.evaluation import evaluate
 from emola_jax.files.whole import write_json
+from emola_jax.metrics.scores import tasks_json
 from emola_jax.parallel import hosts, sharding
 from tests.tiny_experiment import questions, tiny_experiment
 
@@ -26,7 +27,7 @@ def evaluate_all(workdir, mesh, count, batch_size, temperature):
     for blind in (False, True):
         scores = evaluate.evaluate(experiment, experiment.trainable, step=0, blind=blind)
         if jax.process_index() == 0:
-            write_json(workdir / f'scores_{blind}.json', scores)
+            write_json(workdir / f'scores_{blind}.json', tasks_json(scores))
 
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
 """A small finished run, written by hand."""
 
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -10,6 +11,7 @@ from PIL import Image
 from emola_jax.evaluation import faces
 from emola_jax.facs import EMOTIONS
 from emola_jax.metrics import rege
+from emola_jax.metrics.scores import Scores
 from input_pipeline.records import Record
 
 AUS = (4, 9, 12)
@@ -76,7 +78,7 @@ def write(workdir: Path, *, base: str = 'embedded', dataset: str = 'synthetic_fa
             for step in range(1, 9)
         ],
     )
-    scores = {task: score(task) for task in ('emotion', 'au')}
+    scores = {task: score(task).to_json() for task in ('emotion', 'au')}
     (workdir / 'scores.json').write_text(json.dumps(scores))
     about = {
         'config': {
@@ -93,10 +95,10 @@ def write(workdir: Path, *, base: str = 'embedded', dataset: str = 'synthetic_fa
     return workdir
 
 
-def score(task: str) -> dict:
+def score(task: str) -> Scores:
     rows = [row for row in PREDICTIONS if row['task'] == task]
     samples = [rege.Sample.from_row(row) for row in rows]
-    return rege.score(samples, task, AUS) | {'cut_off': 1}
+    return dataclasses.replace(rege.score(samples, task, AUS), cut_off=1)
 
 
 def write_lines(path: Path, rows: list[dict]) -> None:

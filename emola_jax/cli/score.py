@@ -6,15 +6,17 @@ python -m emola_jax.score predictions.jsonl --dataset=faba --task=au --out=score
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from emola_jax.cli import command
 from emola_jax.errors import UserError
 from emola_jax.files import places, whole
 from emola_jax.metrics import action_units, read_answers, readers
+from emola_jax.metrics.scores import HEADLINES, Comparison, ReadInPart, Scores
 
 if TYPE_CHECKING:
     from emola_jax.metrics.sample import Sample
@@ -47,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             places.check_output_file(args.out)
         scores = _scores(args)
         if args.out:
-            whole.write_json(args.out, scores)
+            whole.write_json(args.out, scores.to_json())
     print('\n'.join(summary(scores)))
     if args.out:
         print(f'\neverything, unrounded: {args.out}')
@@ -94,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _scores(args: argparse.Namespace) -> dict[str, Any]:
+def _scores(args: argparse.Namespace) -> Scores:
     dataset = _dataset(args.dataset)
     found = read_answers.load(args.predictions, args.task, args.annotations)
     samples, notes = found.samples, found.notes
@@ -102,14 +104,21 @@ def _scores(args: argparse.Namespace) -> dict[str, Any]:
     others = read_answers.load(args.against, args.task, args.annotations) if args.against else None
     from emola_jax.metrics import rege  # which imports jax, and --help shall not wait for it
 
-    shared: dict[str, Any] = {'seed': args.seed, 'reader': args.reader}
+    seed, reader = args.seed, args.reader
     scores = rege.score(
-        samples, args.task, aus, replicates=args.replicates, processes=os.cpu_count() or 1, **shared
+        samples,
+        args.task,
+        aus,
+        replicates=args.replicates,
+        processes=os.cpu_count() or 1,
+        seed=seed,
+        reader=reader,
     )
     if others is not None:
-        scores['against'] = rege.compare(samples, others.samples, args.task, aus, **shared)
+        tests = rege.compare(samples, others.samples, args.task, aus, seed=seed, reader=reader)
+        scores = dataclasses.replace(scores, against=tests)
         notes += others.notes
-    return scores | {'notes': list(notes)} if notes else scores
+    return dataclasses.replace(scores, notes=notes)
 
 
 def _dataset(name: str) -> str:
@@ -133,61 +142,60 @@ def _scored_aus(given: str | None, dataset: str, samples: Sequence[Sample]) -> t
     return tuple(sorted(labelled))
 
 
-def summary(scores: dict[str, Any]) -> list[str]:
+_NAMES = dict(zip(HEADLINES, ('S_re', 'S_ge', 'S_rege'), strict=True))
+
+
+def summary(scores: Scores) -> list[str]:
     """Lines that show the scores under both scorings."""
-    names = {'s_re': 'S_re', 's_ge': 'S_ge', 's_rege': 'S_rege'}
-    titles = ''.join(f'{name:>24}' for name in names.values())
-    lines = [f'{str(scores["n"]) + " answers":<12}{titles}{"unparsed":>10}']
-    for scoring in ('strict', 'reference'):
-        part = scores[scoring]
-        cells = [_cell(part[key], part.get('interval', {}).get(key)) for key in names]
+    titles = ''.join(f'{name:>24}' for name in _NAMES.values())
+    lines = [f'{f"{scores.n} answers":<12}{titles}{"unparsed":>10}']
+    for scoring, part in scores.by_scoring.items():
+        intervals = part.interval or {}
+        cells = [_cell(value, intervals.get(key)) for key, value in part.headlines.items()]
         lines.append(f'{scoring:<12}' + ''.join(f'{cell:>24}' for cell in cells))
-        lines[-1] += f'{part["unparsed"]:>10}'
-    google = scores['rouge_score']['rouge_l']
+        lines[-1] += f'{part.unparsed:>10}'
+    google = scores.rouge_score.rouge_l if scores.rouge_score else None
     if google is not None:
         lines.append(
             f"{'rouge-score':<12}{'':>24}{google:>24.2f}    (Google's ROUGE-L, not in REGE)"
         )
-    lines += _read_in_part(scores.get('read_in_part', {}))
-    lines += scores.get('notes', [])
+    lines += _read_in_part(scores.read_in_part)
+    lines += scores.notes
     lines += ['', *_classes(scores)]
-    if 'against' in scores:
-        lines += ['', *_differences(scores['against'], names)]
+    if scores.against is not None:
+        lines += ['', *_differences(scores.against)]
     return lines
 
 
-def _read_in_part(beyond: dict[str, Any]) -> list[str]:
+def _read_in_part(beyond: Mapping[str, ReadInPart]) -> list[str]:
     """A line for each limit that answers were beyond."""
     return [
-        f'{next(iter(part.values()))} {next(iter(part))} read in part by {name} '
-        f'({part["characters"]} characters at most)'
+        f'{part.number} {part.kind} read in part by {name} ({part.characters} characters at most)'
         for name, part in beyond.items()
     ]
 
 
-def _classes(scores: dict[str, Any]) -> list[str]:
+def _classes(scores: Scores) -> list[str]:
     """F1 of every class or action unit under the strict scoring."""
-    strict = scores['strict']
-    if 'per_au' in strict:
-        spread = strict.get('per_au_interval', {})
-        rows = [
-            (f'AU{au}', f1, spread.get(au), strict['positives_per_au'][au])
-            for au, f1 in strict['per_au'].items()
-        ]
-    else:
-        rows = [
-            (name, entry['f1'], entry.get('f1_interval'), entry['support'])
-            for name, entry in strict['per_class'].items()
-        ]
+    strict = scores.strict
+    spread = strict.per_au_interval or {}
+    rows = [
+        (f'AU{au}', f1, spread.get(au), strict.positives_per_au[au])
+        for au, f1 in strict.per_au.items()
+    ]
+    rows += [
+        (name, entry.f1, entry.f1_interval, entry.support)
+        for name, entry in strict.per_class.items()
+    ]
     lines = [f'{"strict":<12}{"F1":>24}{"labelled":>10}']
     return lines + [f'{n:<12}{_cell(f1, spread):>24}{labels:>10}' for n, f1, spread, labels in rows]
 
 
-def _differences(against: dict[str, Any], names: dict[str, str]) -> list[str]:
-    lines = [f'{"difference":<12}' + ''.join(f'{name:>24}' for name in names.values())]
+def _differences(against: Comparison) -> list[str]:
+    lines = [f'{"difference":<12}' + ''.join(f'{name:>24}' for name in _NAMES.values())]
     for scoring, tests in against.items():
-        cells = [_cell(tests[key]['difference'], tests[key]['interval'], sign='+') for key in names]
-        values = [tests[key]['p_value'] for key in names]
+        cells = [_cell(tests[key].difference, tests[key].interval, sign='+') for key in _NAMES]
+        values = [tests[key].p_value for key in _NAMES]
         p_values = ['-' if p is None else f'p = {p:.4f}' for p in values]
         lines.append(f'{scoring:<12}' + ''.join(f'{cell:>24}' for cell in cells))
         lines.append(f'{"":<12}' + ''.join(f'{p:>24}' for p in p_values))

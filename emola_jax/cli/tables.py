@@ -14,16 +14,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from emola_jax.cli import command
 from emola_jax.errors import UserError
 from emola_jax.files import checksums, json_lines, places
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.texts import quoted
 from emola_jax.files.whole import read_json, write_text
 from emola_jax.metrics import action_units, cross_validation, read_answers, rege
+from emola_jax.metrics.scores import Scores
 from emola_jax.reporting import table as table_text
 from emola_jax.reporting.paper_tables import Method, canonical, tables
 from input_pipeline.records import TASKS
@@ -58,9 +59,7 @@ def read(source: str, *, dataset: str | None = None, task: str | None = None) ->
     return Method(name, datasets.pop(), scores, folds=len(parts))
 
 
-def _named_in(
-    file: Path, rows: Sequence[Mapping[str, Any]], field: str, given: str | None
-) -> set[str]:
+def _named_in(file: Path, rows: Sequence[JsonObject], field: str, given: str | None) -> set[str]:
     """The texts in a field of the rows, '' for a row without it; `given` overrides them all."""
     if given:
         return {given}
@@ -93,13 +92,13 @@ def _prediction_files(path: Path) -> list[Path]:
 
 
 def _score(
-    path: Path, rows: Sequence[Mapping[str, Any]], datasets: set[str], task: str | None
-) -> dict[str, Any]:
+    path: Path, rows: Sequence[JsonObject], datasets: set[str], task: str | None
+) -> dict[str, Scores]:
     named = {name or task for name in _named_in(path, rows, 'task', None)}
     tasks = [name for name in TASKS if name in named and task in (None, name)]
     if not tasks:
         raise UserError(f'{path}: its answers name no task that is asked for; give --task')
-    scores: dict[str, Any] = {}
+    scores: dict[str, Scores] = {}
     for name in tasks:
         loaded = read_answers.load(path, name)
         samples = loaded.samples
@@ -115,17 +114,23 @@ def _scored_aus(dataset: str, samples: Iterable[rege.Sample], path: Path) -> tup
     if dataset in action_units.SCORED_AUS:
         return action_units.scored_aus(dataset)
     beside = path.with_name('scores.json')
-    if beside.is_file():
-        checksums.check_file(beside)
-        try:
-            scored = read_json(beside)
-            return tuple(int(au) for au in scored.get('au', scored)['strict']['per_au'])
-        except (KeyError, TypeError):  # of other scores
-            pass
-        except (AttributeError, ValueError):
-            raise UserError(f'{beside}: damaged; expected the scores of a run') from None
+    if beside.is_file() and (scored := _aus_in(beside)):
+        return scored
     labelled = {au for sample in samples for au in action_units.parse_label(sample.label)}
     return tuple(sorted(labelled))
+
+
+def _aus_in(path: Path) -> tuple[int, ...]:
+    """The action units that a run, or `emola_jax.score`, has scored; () for other scores."""
+    checksums.check_file(path)
+    try:
+        found = read_json(path)
+        part = found.get('au', found)
+        if not isinstance(part, dict) or 'strict' not in part:
+            return ()
+        return tuple(int(au) for au in Scores.from_json(part, str(path)).strict.per_au)
+    except ValueError:
+        raise UserError(f'{path}: damaged; expected the scores of a run') from None
 
 
 def together(methods: Iterable[Method]) -> list[Method]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from emola_jax.convert.hf_config_in import CONFIG_FILE
 from emola_jax.convert.source import Source, beyond_one_prior
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.whole import read_json
+from emola_jax.metrics.scores import RunScores, Scoring
 from emola_jax.models.config import EmolaConfig
 from input_pipeline.records import TASKS
 
@@ -93,8 +93,8 @@ class CardFacts:
     model: EmolaConfig
     dtype: str
     base: str
-    about: Mapping[str, Any] | None = None
-    scores: Mapping[str, Any] | None = None
+    about: JsonObject | None = None
+    scores: RunScores | None = None
 
     @property
     def merged(self) -> bool:
@@ -124,14 +124,14 @@ def facts_of(kind: str, source: Source, dtype: str) -> CardFacts:
     return CardFacts(kind, source.model, dtype, base, about, scores)
 
 
-def run_of(folder: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+def run_of(folder: Path) -> tuple[JsonObject | None, RunScores | None]:
     """config.json and scores.json of a run of ours, as far as `folder` is one."""
     path = folder / CONFIG_FILE
     about = read_json(path) if path.is_file() else {}
     if not {'config', 'base'} <= about.keys():
         return None, None
     scores = folder / SCORES_FILE
-    return about, read_json(scores) if scores.is_file() else None
+    return about, RunScores.read(scores) if scores.is_file() else None
 
 
 def model_card(facts: CardFacts, use: str = '') -> str:
@@ -194,7 +194,7 @@ def _metadata(facts: CardFacts, licence: str) -> str:
     return '\n'.join(lines)
 
 
-def _model(facts: CardFacts, run: Mapping[str, Any]) -> str:
+def _model(facts: CardFacts, run: JsonObject) -> str:
     model, lines = facts.model, [f'- base: {facts.base}']
     if model.vision is not None:
         vision = model.vision
@@ -220,11 +220,10 @@ def _model(facts: CardFacts, run: Mapping[str, Any]) -> str:
 
 
 def _scores(facts: CardFacts) -> str:
-    scores = facts.scores or {}
     rows = [
-        f'| {task} | {scoring} | ' + ' | '.join(_cell(scored[key]) for key in _COLUMNS) + ' |'
+        f'| {task} | {name} | ' + ' | '.join(map(_cell, scoring.headlines.values())) + ' |'
         for task in TASKS
-        for scoring, scored in _scorings(scores, task)
+        for name, scoring in _scorings(facts.scores, task)
     ]
     if not rows:
         return ''
@@ -239,15 +238,12 @@ def _scores(facts: CardFacts) -> str:
     return '\n\n'.join(told)
 
 
-_COLUMNS = ('s_re', 's_ge', 's_rege')
-
-
-def _scorings(scores: Mapping[str, Any], task: str) -> list[tuple[str, Mapping[str, Any]]]:
-    if task not in scores:
+def _scorings(scores: RunScores | None, task: str) -> list[tuple[str, Scoring]]:
+    if scores is None or task not in scores.tasks:
         return []
-    found = [(name, scores[task][name]) for name in ('strict', 'reference')]
-    control = scores.get('control', {}).get(task)
-    return found + ([('control', control['strict'])] if control else [])
+    control = scores.control.get(task)
+    found = [*scores.tasks[task].by_scoring.items()]
+    return [*found, ('control', control.strict)] if control else found
 
 
 def _cell(value: float | None) -> str:

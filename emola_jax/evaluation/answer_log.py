@@ -13,27 +13,26 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.evaluation.questions import Question
 from emola_jax.experiment.run_checksums import PARTS_FOLDER
+from emola_jax.files.json_values import JsonObject, count, field
 from emola_jax.files.whole import (
     drop_torn_line,
     naming,
+    numbered_jsonl,
     read_json,
-    read_jsonl,
     write_json,
     write_text,
 )
+from emola_jax.metrics import answer_row
+from emola_jax.metrics.answer_row import AnswerRow
 
 PREDICTIONS_FILE = 'predictions.jsonl'
 
-Row = dict[str, Any]
-"""One line of predictions.jsonl."""
 
-
-def answered(folder: Path, questions: Sequence[Question], identity: Mapping[str, Any]) -> set[int]:
+def answered(folder: Path, questions: Sequence[Question], identity: JsonObject) -> set[int]:
     """Indices of the questions that an earlier start of this very evaluation has answered.
 
     The answers of any other evaluation are removed. For host 0 only, before the others write.
@@ -58,8 +57,8 @@ def answered(folder: Path, questions: Sequence[Question], identity: Mapping[str,
 def is_complete(folder: Path, questions: Sequence[Question]) -> bool:
     """Whether predictions.jsonl answers exactly `questions`; a damaged one does not."""
     try:
-        found = [(row['task'], row['id']) for row in read_jsonl(folder / PREDICTIONS_FILE)]
-    except (ValueError, KeyError):
+        found = [(row.task, row.id) for row in answer_row.read(folder / PREDICTIONS_FILE)]
+    except UserError:
         return False
     return found == [(question.task, question.id) for question in questions]
 
@@ -88,17 +87,18 @@ class Part:
         with naming(self._path):
             self._file.close()
 
-    def append(self, rows: Mapping[int, Row]) -> None:
+    def append(self, rows: Mapping[int, AnswerRow]) -> None:
         """Writes answers by the index of their question; they are on disk when it returns."""
-        lines = (json.dumps({'index': i, **row}, ensure_ascii=False) for i, row in rows.items())
+        numbered = ({'index': i, **row.to_json()} for i, row in rows.items())
+        lines = [json.dumps(row, ensure_ascii=False) + '\n' for row in numbered]
         # One write a batch: a kill leaves whole lines, or a tail that the next start cuts off.
         with naming(self._path):
-            self._file.write(''.join(line + '\n' for line in lines))
+            self._file.write(''.join(lines))
             self._file.flush()
             os.fsync(self._file.fileno())
 
 
-def merge(folder: Path, questions: Sequence[Question]) -> list[Row]:
+def merge(folder: Path, questions: Sequence[Question]) -> list[AnswerRow]:
     """Writes predictions.jsonl from the parts of all hosts, in the order of `questions`.
 
     Does nothing where it is whole already. For host 0, after the last answer of all hosts.
@@ -119,19 +119,19 @@ def merge(folder: Path, questions: Sequence[Question]) -> list[Row]:
                 f'first to {missing[0]!r}; expected those of every host, so --workdir must lie on '
                 'a file system that all hosts share'
             )
-        rows = (parts[question.index] for question in questions)
-        write_text(path, ''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in rows))
+        write_text(path, answer_row.lines(parts[question.index] for question in questions))
     shutil.rmtree(folder / PARTS_FOLDER, ignore_errors=True)
-    return read_jsonl(path)
+    return answer_row.read(path)
 
 
-def _parts(folder: Path) -> dict[int, Row]:
+def _parts(folder: Path) -> dict[int, AnswerRow]:
     """Whole lines of every host's part, by question; a batch that was redone counts as redone."""
-    found: dict[int, Row] = {}
+    found: dict[int, AnswerRow] = {}
     for path in sorted((folder / PARTS_FOLDER).glob('host*.jsonl')):
         try:
-            found |= {row.pop('index'): row for row in read_jsonl(path)}
-        except (ValueError, KeyError) as error:
+            for where, row in numbered_jsonl(path):
+                found[field(row, 'index', count, where)] = AnswerRow.from_json(row, where)
+        except UserError as error:
             raise UserError(
                 f'{path}: expected one answer a line, as an evaluation writes them ({error}); '
                 'remove the file to have them written again'

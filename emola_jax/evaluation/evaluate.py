@@ -13,7 +13,6 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -28,9 +27,12 @@ from emola_jax.experiment import prepare as experiments
 from emola_jax.experiment import state
 from emola_jax.experiment.prepare import Experiment
 from emola_jax.facs import EMOTIONS
+from emola_jax.files.json_values import JsonObject
 from emola_jax.generation.generate import generate
 from emola_jax.metrics import action_units, emotions, rege
+from emola_jax.metrics.answer_row import AnswerRow
 from emola_jax.metrics.rouge import rouge_l
+from emola_jax.metrics.scores import Scores
 from emola_jax.models.config import CLIP_MEAN
 from emola_jax.models.emola import Emola, Params, unroll
 from emola_jax.models.lora import merge_lora
@@ -47,7 +49,7 @@ CONTROL = 'control'
 
 def evaluate(
     experiment: Experiment, trainable: Params, *, step: int, blind: bool = False
-) -> dict[str, Any]:
+) -> dict[str, Scores]:
     """Answers every question of the evaluated split and scores the answers.
 
     Args:
@@ -57,7 +59,7 @@ def evaluate(
       blind: the control. Every face is replaced by a blank image and another face's landmarks.
 
     Returns:
-      Scores by task, as in scores.json; on hosts other than 0, which write none, {}.
+      Scores by task; on hosts other than 0, which write none, {}.
 
     Raises:
       UserError: the config's `eval` section is at fault, or the split is empty.
@@ -94,16 +96,16 @@ def evaluate(
     return score(answer_log.merge(folder, questions), experiment.data.scored_aus)
 
 
-def score(rows: Sequence[dict[str, Any]], aus: Sequence[int]) -> dict[str, Any]:
-    """REGE under both scorings for each task among `rows` (lines of predictions.jsonl)."""
-    scores: dict[str, Any] = {}
+def score(rows: Sequence[AnswerRow], aus: Sequence[int]) -> dict[str, Scores]:
+    """REGE under both scorings for each task among `rows`."""
+    scores: dict[str, Scores] = {}
     for task in TASKS:
-        of_task = [row for row in rows if row['task'] == task]
+        of_task = [row for row in rows if row.task == task]
         if not of_task:
             continue
-        samples = [rege.Sample.from_row(row) for row in of_task]
-        scores[task] = rege.score(samples, task=task, aus=aus)
-        scores[task]['cut_off'] = sum(not row['finished'] for row in of_task)
+        found = rege.score([row.sample() for row in of_task], task=task, aus=aus)
+        cut_off = sum(not row.finished for row in of_task)
+        scores[task] = dataclasses.replace(found, cut_off=cut_off)
     return scores
 
 
@@ -131,8 +133,8 @@ def _to_answer_with(
     return unroll(model, params) if config.unroll else (model, params)
 
 
-Found = Iterator[tuple[int, dict[int, dict[str, Any]]]]
-"""How many questions were answered, and the lines of those that this host owns, by their index."""
+Found = Iterator[tuple[int, dict[int, AnswerRow]]]
+"""How many questions were answered, and the rows of those that this host owns, by their index."""
 
 
 def _write(found: Found, folder: Path, *, count: int, what: str) -> None:
@@ -180,8 +182,8 @@ class _Asker:
                 arrays['keys'][place] = eval_plan.key_words(question, self.experiment.config.seed)
         return arrays
 
-    def line(self, question: Question, ids: np.ndarray) -> dict[str, Any]:
-        """The answer as a line of predictions.jsonl."""
+    def row(self, question: Question, ids: np.ndarray) -> AnswerRow:
+        """The answer as a row of predictions.jsonl."""
         return _row(self.experiment, self.source[question.index], ids)
 
 
@@ -203,13 +205,13 @@ def _batched(asker: _Asker, model: Emola, params: Params, batches: Sequence[Batc
             rng=keys,
         )
         ids = sharding.fetch_rows(tokens, mesh)
-        lines = {
-            questions[row].index: asker.line(questions[row], ids[row])
+        answers = {
+            questions[row].index: asker.row(questions[row], ids[row])
             for row in own.owned
             if row in questions
         }
         cpu_memory.give_back()  # the next batch may be of another shape
-        yield len(questions), lines
+        yield len(questions), answers
 
 
 def _streamed(asker: _Asker, model: Emola, params: Params, questions: Sequence[Question]) -> Found:
@@ -224,7 +226,7 @@ def _streamed(asker: _Asker, model: Emola, params: Params, questions: Sequence[Q
     for count, answers in found:
         yield (
             count,
-            {question.index: asker.line(question, ids) for question, ids in answers.items()},
+            {question.index: asker.row(question, ids) for question, ids in answers.items()},
         )
 
 
@@ -235,29 +237,29 @@ def _shown(source: RecordSource, question: Question) -> Record:
     return dataclasses.replace(record, landmarks=source[question.landmarks_of].landmarks)
 
 
-def _row(experiment: Experiment, record: Record, ids: np.ndarray) -> dict[str, Any]:
+def _row(experiment: Experiment, record: Record, ids: np.ndarray) -> AnswerRow:
     ended = np.flatnonzero(ids == experiment.tokenizer.eos_id)
     finished = len(ended) > 0
     text = experiment.tokenizer.decode([int(i) for i in (ids[: ended[0]] if finished else ids)])
     if record.task == 'au':
         label = ', '.join(str(au) for au in record.aus)
-        parsed: Any = action_units.parse(text)
+        parsed = action_units.parse(text)
     else:
         label = EMOTIONS[record.emotion]
         parsed = emotions.parse(text)
-    return {
-        'id': record.id,
-        'image': faces.file_name(record.image),
-        'task': record.task,
-        'dataset': experiment.config.data.dataset,
-        'instruction': record.instruction,
-        'prediction': text,
-        'reference': record.response,
-        'label': label,
-        'parsed': parsed,
-        'rouge_l': rouge_l(text, record.response),
-        'finished': finished,
-    }
+    return AnswerRow(
+        id=record.id,
+        image=faces.file_name(record.image),
+        task=record.task,
+        dataset=experiment.config.data.dataset,
+        instruction=record.instruction,
+        prediction=text,
+        reference=record.response,
+        label=label,
+        parsed=parsed,
+        rouge_l=rouge_l(text, record.response),
+        finished=finished,
+    )
 
 
 def _blank(images: np.ndarray) -> np.ndarray:
@@ -266,7 +268,7 @@ def _blank(images: np.ndarray) -> np.ndarray:
     return np.broadcast_to(grey, images.shape).copy()
 
 
-def _identity(experiment: Experiment, step: int) -> dict[str, Any]:
+def _identity(experiment: Experiment, step: int) -> JsonObject:
     """What the answers depend on beside the parameters' values."""
     metadata = experiments.metadata(experiment)
     return {'step': step, 'config': metadata['config'], 'base': metadata['base']}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -153,7 +152,7 @@ def values(scores: Float[np.ndarray, '1 classes']) -> list[float | None]:
     return [value(scores[:, i]) for i in range(scores.shape[1])]
 
 
-def _ratio(numerator: Any, denominator: Any) -> Any:
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     with np.errstate(divide='ignore', invalid='ignore'):
         return np.where(denominator > 0, numerator / denominator, np.nan)
 

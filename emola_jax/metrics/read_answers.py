@@ -6,10 +6,10 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.files import checksums, json_lines, paths
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.whole import parse_json, read_bytes
 from emola_jax.metrics.sample import Sample, Task
 
@@ -146,7 +146,7 @@ def _gaps(folder: Path, numbers: Sequence[int]) -> tuple[str, ...]:
 
 
 def _unanswered(
-    number: int, references: list[dict[str, Any]], task: Task, annotations: Path | None
+    number: int, references: list[JsonObject], task: Task, annotations: Path | None
 ) -> Sample:
     entry = references[number]
     row = {
@@ -162,7 +162,7 @@ def _unanswered(
 
 
 def _released_sample(
-    path: Path, task: Task, references: list[dict[str, Any]] | None, annotations: Path | None
+    path: Path, task: Task, references: list[JsonObject] | None, annotations: Path | None
 ) -> Sample:
     item = parse_json(read_bytes(path), str(path))
     for field in ('label', 'gt', 'rouge'):
@@ -185,7 +185,7 @@ def _released_sample(
         raise UserError(f'{path}: {error}') from None
 
 
-def _references(path: Path) -> list[dict[str, Any]]:
+def _references(path: Path) -> list[JsonObject]:
     if not path.is_file():
         raise UserError(f'{path}: no such file; expected an annotation file of the release')
     items = parse_json(read_bytes(path), str(path))

@@ -12,11 +12,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeVar
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_NAMES, EMOTIONS
 from emola_jax.metrics import strict_1, strict_2
+
+T = TypeVar('T')
 
 _HERE = Path(__file__).parent
 LONGEST = 16_384
@@ -63,10 +65,6 @@ class Reader:
             digest.update(path.read_bytes().replace(b'\r\n', b'\n'))
         return digest.hexdigest()[:12]
 
-    def stamp(self) -> dict[str, str]:
-        """What scores say about the reader that they rest on."""
-        return {'reader': self.name, 'hash': self.hash}
-
 
 def _files(path: Path) -> list[Path]:
     if path.is_file():
@@ -104,10 +102,20 @@ def _with_ends(text: str, longest: int) -> str:
     return ''.join(found)
 
 
+class _Version(Protocol):
+    """The package of a version."""
+
+    @property
+    def aus(self) -> Callable[[str], frozenset[int] | None]: ...
+
+    @property
+    def emotion(self) -> Callable[[str], int | None]: ...
+
+
 def _reader(
-    name: str, module: Any, sources: tuple[str, ...], longest_statement: int | None = None
+    name: str, module: _Version, sources: tuple[str, ...], longest_statement: int | None = None
 ) -> Reader:
-    def limited(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    def limited(read: Callable[[str], T]) -> Callable[[str], T]:
         kept = functools.lru_cache(_KEPT)(read)
         return lambda text: kept(_within(text, longest_statement))
 

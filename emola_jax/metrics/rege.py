@@ -9,9 +9,9 @@ All scores are percentages, unrounded; None where a score is not defined.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -31,11 +31,18 @@ from emola_jax.metrics.memberships import Memberships
 from emola_jax.metrics.rouge import has_sentence
 from emola_jax.metrics.sample import Sample as Sample
 from emola_jax.metrics.sample import Task as Task
+from emola_jax.metrics.scores import (
+    SCORINGS,
+    ClassScores,
+    Comparison,
+    Confusion,
+    ReadInPart,
+    RougeScore,
+    Scores,
+    Scoring,
+)
 
-Scores = dict[str, Any]
 Resampled = Float[np.ndarray, 'replicates columns'] | None
-
-SCORINGS = ('strict', 'reference')
 
 LONGEST_WORDED = 131_072
 """Characters of a text that ROUGE-L reads: what it costs grows with the square."""
@@ -67,63 +74,72 @@ def score(
       processes: that may read, where there are many answers.
 
     Returns:
-      {'n', 'strict': {...}, 'reference': {...}, 'rouge_score': {'rouge_l'}}. Both scorings have
-      's_re', 's_ge', 's_rege', 'interval' (95 % of these three), 'chance' (the S_re to expect of
-      the same answers dealt to the faces at random), 'unparsed' and, for emotions, 'macro_f1',
-      'per_class' and 'confusion', or, for action units, 'mean_accuracy', 'mean_f1_supported',
-      'au_code_name_agreement' and, by FACS number, 'per_au' (F1), 'per_au_interval',
-      'accuracy_per_au' and 'positives_per_au'. 'strict' also has the 'reader' that it rests on, and
-      its 'hash'. 'rouge_l' of 'rouge_score' is Google's ROUGE-L, a
-      second opinion on wording that is no part of REGE. 'read_in_part' is there where texts were
-      beyond a limit, with how many.
+      Both scorings, Google's ROUGE-L, and how many texts were beyond a limit.
 
     Raises:
       UserError: without samples, for another task, or for action units without a list.
     """
-    scores: Scores = {'n': len(samples)}
     classes = _classes(task, aus)
     _check(samples, task, aus)
     members = memberships.read(samples, task, classes, reader=reader, processes=processes)
     found = _evidence(samples, task, members)
-    resampled: list[Any] = [None] * len(found)
+    resampled: Sequence[Resampled] = [None] * len(found)
     if replicates:
         resampled = evidence.replicates(list(found.values()), classes, replicates, seed)
+    parts: dict[str, Scoring] = {}
     for (scoring, gathered), drawn in zip(found.items(), resampled, strict=True):
-        part: Scores = readers.named(reader).stamp() if scoring == 'strict' else {}
-        part |= _headlines(gathered, drawn)
+        part = _headlines(gathered, drawn)
         if task == 'emotion':
-            part |= _emotion_details(members[scoring], gathered, drawn)
+            parts[scoring] = _with_classes(part, members[scoring], gathered, drawn)
         else:
-            part |= _au_details(samples, aus, scoring, members[scoring], gathered, drawn)
-        scores[scoring] = part
-    scores['rouge_score'] = {'rouge_l': _rouge_score(samples)}
-    return scores | _read_in_part(samples, reader)
+            parts[scoring] = _with_units(
+                part, samples, aus, scoring, members[scoring], gathered, drawn
+            )
+    known = readers.named(reader)
+    return Scores(
+        n=len(samples),
+        strict=dataclasses.replace(parts['strict'], reader=known.name, hash=known.hash),
+        reference=parts['reference'],
+        rouge_score=RougeScore(_rouge_score(samples)),
+        read_in_part=_read_in_part(samples, reader),
+    )
 
 
-def _headlines(gathered: Evidence, resampled: Resampled) -> Scores:
+def _headlines(gathered: Evidence, resampled: Resampled) -> Scoring:
     sums = gathered.total()
-    measures = {'s_re': gathered.s_re, 's_ge': gathered.s_ge, 's_rege': gathered.s_rege}
-    part: Scores = {name: value(measure(sums)) for name, measure in measures.items()}
+    interval = None
     if resampled is not None:
-        part['interval'] = {
-            name: resampling.interval(measure(resampled)) for name, measure in measures.items()
+        interval = {
+            name: resampling.interval(measure(resampled))
+            for name, measure in _measures(gathered).items()
         }
-    return part | {'chance': value(gathered.chance(sums))}
+    return Scoring(
+        s_re=value(gathered.s_re(sums)),
+        s_ge=value(gathered.s_ge(sums)),
+        s_rege=value(gathered.s_rege(sums)),
+        chance=value(gathered.chance(sums)),
+        interval=interval,
+    )
 
 
-def _read_in_part(samples: Sequence[Sample], reader: str) -> Scores:
+def _measures(gathered: Evidence) -> dict[str, resampling.Measure]:
+    """The headlines as functions of sums."""
+    return {'s_re': gathered.s_re, 's_ge': gathered.s_ge, 's_rege': gathered.s_rege}
+
+
+def _read_in_part(samples: Sequence[Sample], reader: str) -> dict[str, ReadInPart]:
     """How many answers and references were beyond a limit; empty where none was."""
     read = readers.named(reader)
     answers = sum(read.is_beyond(sample.prediction) for sample in samples)
     worded = sum(
         max(len(sample.prediction), len(sample.reference)) > LONGEST_WORDED for sample in samples
     )
-    found: Scores = {}
+    found = {}
     if answers:
-        found['strict'] = {'answers': answers, 'characters': readers.LONGEST}
+        found['strict'] = ReadInPart('answers', answers, readers.LONGEST)
     if worded:
-        found['rouge_l'] = {'pairs': worded, 'characters': LONGEST_WORDED}
-    return {'read_in_part': found} if found else {}
+        found['rouge_l'] = ReadInPart('pairs', worded, LONGEST_WORDED)
+    return found
 
 
 def compare(
@@ -134,7 +150,7 @@ def compare(
     *,
     seed: int = 0,
     reader: str = readers.LATEST,
-) -> Scores:
+) -> Comparison:
     """Paired tests between two runs on the same samples.
 
     Args:
@@ -155,15 +171,14 @@ def compare(
     _check_same(first, order)
     pairs = (first, [order[sample.id] for sample in first])
     runs = [gather(samples, task, aus, reader=reader) for samples in pairs]
-    scores: Scores = {}
+    tests = {}
     for scoring in SCORINGS:
         one, other = (run[scoring] for run in runs)
-        measures = {'s_re': one.s_re, 's_ge': one.s_ge, 's_rege': one.s_rege}
-        scores[scoring] = {
+        tests[scoring] = {
             name: resampling.paired_test(one.rows, other.rows, measure, seed=seed)
-            for name, measure in measures.items()
+            for name, measure in _measures(one).items()
         }
-    return scores
+    return tests
 
 
 def gather(
@@ -257,43 +272,44 @@ def _rouge_score(samples: Sequence[Sample]) -> float | None:
     return 100 * math.fsum(rouge_batch.rouge_score_l(pairs)) / len(pairs)
 
 
-def _emotion_details(members: Memberships, gathered: Evidence, resampled: Resampled) -> Scores:
-    """Per-class scores and confusion, whose rows end with 'unparsed'."""
+def _with_classes(
+    part: Scoring, members: Memberships, gathered: Evidence, resampled: Resampled
+) -> Scoring:
+    """Adds per-class scores and confusion, whose rows end with 'unparsed'."""
     unparsed = len(EMOTIONS)
     answered = np.concatenate([members.predicted, members.unparsed[:, None]], axis=1)
     confusion = members.labelled.T.astype(int) @ answered.astype(int)
     f1 = values(gathered.f1(gathered.total()))
-    per_class: dict[str, Scores] = {}
+    per_class: dict[str, ClassScores] = {}
     for i, name in enumerate(EMOTIONS):
         hits, support, predicted = confusion[i, i], confusion[i].sum(), confusion[:, i].sum()
-        per_class[name] = {
-            'precision': _percent(hits, predicted),
-            'recall': _percent(hits, support),
-            'f1': f1[i],
-            'support': int(support),
-        }
-        if resampled is not None:
-            interval = None if f1[i] is None else resampling.interval(gathered.f1(resampled)[:, i])
-            per_class[name]['f1_interval'] = interval
-    return {
-        'unparsed': int(confusion[:, unparsed].sum()),
-        'macro_f1': value(gathered.macro_f1(gathered.total())),
-        'per_class': per_class,
-        'confusion': {
-            'columns': [*EMOTIONS, 'unparsed'],
-            'rows': {name: confusion[i].tolist() for i, name in enumerate(EMOTIONS)},
-        },
-    }
+        interval = None
+        if resampled is not None and f1[i] is not None:
+            interval = resampling.interval(gathered.f1(resampled)[:, i])
+        precision, recall = _percent(hits, predicted), _percent(hits, support)
+        per_class[name] = ClassScores(precision, recall, f1[i], int(support), interval)
+    return dataclasses.replace(
+        part,
+        unparsed=int(confusion[:, unparsed].sum()),
+        macro_f1=value(gathered.macro_f1(gathered.total())),
+        per_class=per_class,
+        confusion=Confusion(
+            [*EMOTIONS, 'unparsed'],
+            {name: confusion[i].tolist() for i, name in enumerate(EMOTIONS)},
+        ),
+    )
 
 
-def _au_details(
+def _with_units(
+    part: Scoring,
     samples: Sequence[Sample],
     aus: Sequence[int],
     scoring: str,
     members: Memberships,
     gathered: Evidence,
     resampled: Resampled,
-) -> Scores:
+) -> Scoring:
+    """Adds what is scored of each action unit."""
     sums = gathered.total()
     f1, accuracy = values(gathered.f1(sums)), values(gathered.accuracy(sums))
     kept = list(range(len(aus)))
@@ -303,23 +319,25 @@ def _au_details(
     positives = gathered.positives()
     supported = [f1[i] for i in kept if positives[i] >= MIN_SUPPORT]
     agreeing, listed = _code_name_agreement(samples, aus)
-    names = [str(au) for au in aus]
-    details: Scores = {
-        'unparsed': int(members.unparsed.sum()),
-        'mean_f1_supported': _mean(supported),
-        'mean_accuracy': _mean([accuracy[i] for i in kept]),
-        'au_code_name_agreement': _percent(agreeing, listed),
-        'per_au': {name: f1[i] for name, i in zip(names, kept, strict=False)},
-        'accuracy_per_au': {name: accuracy[i] for name, i in zip(names, kept, strict=False)},
-        'positives_per_au': {name: positives[i] for name, i in zip(names, kept, strict=False)},
-    }
+    columns = dict(zip(map(str, aus), kept, strict=False))
+    intervals = None
     if resampled is not None:
         spread = gathered.f1(resampled)
-        details['per_au_interval'] = {
+        intervals = {
             name: None if f1[i] is None else resampling.interval(spread[:, i])
-            for name, i in zip(names, kept, strict=False)
+            for name, i in columns.items()
         }
-    return details
+    return dataclasses.replace(
+        part,
+        unparsed=int(members.unparsed.sum()),
+        mean_f1_supported=_mean(supported),
+        mean_accuracy=_mean([accuracy[i] for i in kept]),
+        au_code_name_agreement=_percent(agreeing, listed),
+        per_au={name: f1[i] for name, i in columns.items()},
+        accuracy_per_au={name: accuracy[i] for name, i in columns.items()},
+        positives_per_au={name: positives[i] for name, i in columns.items()},
+        per_au_interval=intervals,
+    )
 
 
 def _code_name_agreement(samples: Sequence[Sample], aus: Sequence[int]) -> tuple[int, int]:

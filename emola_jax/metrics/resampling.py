@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from jaxtyping import Float
 
+from emola_jax.metrics.scores import Interval, PairedTest
+
 Contributions = Float[np.ndarray, 'samples columns']
 Measure = Callable[[Float[np.ndarray, 'replicates columns']], Float[np.ndarray, 'replicates']]
 """A score of each row of sums; NaN where it is not defined."""
@@ -61,14 +63,14 @@ def bootstrap_sums(
     return [np.concatenate(found) for found in sums]
 
 
-def interval(values: Float[np.ndarray, 'replicates']) -> list[float] | None:
-    """95 % percentile interval [low, high] of the defined values; None if there is none."""
+def interval(values: Float[np.ndarray, 'replicates']) -> Interval | None:
+    """95 % percentile interval (low, high) of the defined values; None if there is none."""
     defined = values[~np.isnan(values)]
     if not defined.size:
         return None
     tail = 50 * (1 - _CONFIDENCE)
     low, high = np.percentile(defined, [tail, 100 - tail])
-    return [float(low), float(high)]
+    return float(low), float(high)
 
 
 def paired_test(
@@ -79,7 +81,7 @@ def paired_test(
     replicates: int = REPLICATES,
     shuffles: int = SHUFFLES,
     seed: int = 0,
-) -> dict[str, float | list[float] | None]:
+) -> PairedTest:
     """Whether two runs differ on the same samples, row by row.
 
     The interval resamples the samples, keeping both answers together. The p-value is two-sided and
@@ -87,8 +89,7 @@ def paired_test(
     sample would change nothing. For an accuracy it approaches the exact sign test of McNemar.
 
     Returns:
-      'difference' (first minus second), its 95 % 'interval', and 'p_value'; None where a score is
-      not defined.
+      The difference is first minus second; all is None where a score is not defined.
     """
     width = first.shape[1]
     (both,) = canonical(np.concatenate([first, second], axis=1))
@@ -99,7 +100,7 @@ def paired_test(
 
     observed = float(difference(both.sum(axis=0)[None])[0])
     if np.isnan(observed):
-        return {'difference': None, 'interval': None, 'p_value': None}
+        return PairedTest(None, None, None)
     rng = np.random.default_rng(seed)
     change, total = second - first, both.sum(axis=0)
     beyond = 0
@@ -107,11 +108,11 @@ def paired_test(
         exchanged = rng.integers(0, 2, (rows, len(both)), dtype=np.int8) @ change
         sums = total + np.concatenate([exchanged, -exchanged], axis=1)
         beyond += int((np.abs(difference(sums)) >= abs(observed) - _ROUNDING).sum())
-    return {
-        'difference': observed,
-        'interval': interval(difference(bootstrap_sums([both], replicates, seed)[0])),
-        'p_value': (1 + beyond) / (1 + shuffles),
-    }
+    return PairedTest(
+        observed,
+        interval(difference(bootstrap_sums([both], replicates, seed)[0])),
+        (1 + beyond) / (1 + shuffles),
+    )
 
 
 def _chunks(rows: int, samples: int) -> Iterator[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
@@ -34,7 +34,7 @@ class Sample:
 
     @classmethod
     def from_row(
-        cls, row: Mapping[str, Any], task: Task | None = None, *, rouge_l: float | None = None
+        cls, row: Mapping[str, object], task: Task | None = None, *, rouge_l: float | None = None
     ) -> Sample:
         """Reads one line of predictions.jsonl.
 
@@ -51,19 +51,26 @@ class Sample:
         for field in ('id', 'task', 'prediction', 'reference', 'label'):
             if field not in row:
                 raise UserError(f'{name}: field {field!r} is missing')
-        for field in ('prediction', 'reference'):
-            if not isinstance(row[field], str):
-                raise UserError(f'{name}: {field} is {row[field]!r}, expected a text')
+        prediction, reference = (_text(row[field], f'{name}: {field}') for field in _TEXTS)
         if isinstance(row['id'], bool) or not isinstance(row['id'], str | int):
             raise UserError(f'{name}: id is {row["id"]!r}, expected a text or a number')
         if row['task'] not in get_args(Task):
             raise UserError(f"{name}: task {row['task']!r}, expected 'emotion' or 'au'")
         label = _label(row['label'], row['task'], name)
         # Of a million samples few labels differ.
-        return cls(str(row['id']), row['prediction'], row['reference'], sys.intern(label), rouge_l)
+        return cls(str(row['id']), prediction, reference, sys.intern(label), rouge_l)
 
 
-def _label(value: Any, task: str, name: str) -> str:
+_TEXTS = ('prediction', 'reference')
+
+
+def _text(value: object, where: str) -> str:
+    if not isinstance(value, str):
+        raise UserError(f'{where} is {value!r}, expected a text')
+    return value
+
+
+def _label(value: object, task: object, name: str) -> str:
     label = ', '.join(map(str, value)) if isinstance(value, list) else str(value)
     if task == 'emotion':
         if emotions.parse_label(label) is None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 
-def aligned(heads: Sequence[str], lines: Sequence[Sequence[Any]]) -> str:
+def aligned(heads: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
     """The first column to the left, the others to the right; a number with one decimal.
 
     Args:
@@ -25,7 +24,7 @@ def aligned(heads: Sequence[str], lines: Sequence[Sequence[Any]]) -> str:
     return '\n'.join([row(heads), f'|{rule}|', *map(row, cells)])
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return ''
     return value if isinstance(value, str) else f'{value:.1f}'

@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from emola_jax.evaluation import faces as report_faces
 from emola_jax.facs import AU_NAMES
 from emola_jax.files.whole import below
 from emola_jax.metrics import action_units
+from emola_jax.metrics.answer_row import AnswerRow
 from emola_jax.reporting import run_facts
 from emola_jax.reporting.run_facts import Run
 from input_pipeline import images
@@ -82,17 +82,17 @@ class FaceCard:
 
 def cards(run: Run, *, per_group: int = 4) -> list[FaceCard]:
     """Chooses `per_group` faces of each group, ranked by what was recognised, then by ROUGE-L."""
-    faces: dict[str, list[dict[str, Any]]] = {}
+    faces: dict[str, list[AnswerRow]] = {}
     for row in run.predictions:
-        faces.setdefault(row['image'] or row['id'], []).append(row)
+        faces.setdefault(row.image or row.id, []).append(row)
     answered = {image: _answers(rows) for image, rows in faces.items()}
     ranked = sorted(answered, key=lambda image: (*_merit(answered[image]), image), reverse=True)
     landmarks = report_faces.load_landmarks(run.workdir)
     return [
         FaceCard(
-            name=faces[image][0]['id'],
+            name=faces[image][0].id,
             group=group,
-            image=_picture(run.workdir, image) if faces[image][0]['image'] else '',
+            image=_picture(run.workdir, image) if faces[image][0].image else '',
             points=_points(landmarks.get(image)),
             answers=answered[image],
         )
@@ -158,44 +158,44 @@ def au_chips(label: Sequence[int], parsed: Sequence[int]) -> tuple[Chip, ...]:
     return tuple(chips)
 
 
-def _answers(rows: Sequence[Mapping[str, Any]]) -> tuple[Answer, ...]:
+def _answers(rows: Sequence[AnswerRow]) -> tuple[Answer, ...]:
     order = list(run_facts.TASK_TITLES)
-    ordered = sorted(rows, key=lambda row: order.index(row['task']))
-    return tuple(_au_answer(row) if row['task'] == 'au' else _answer(row) for row in ordered)
+    ordered = sorted(rows, key=lambda row: order.index(row.task))
+    return tuple(_au_answer(row) if row.task == 'au' else _answer(row) for row in ordered)
 
 
-def _answer(row: Mapping[str, Any]) -> Answer:
-    answered = row['parsed'] or 'no emotion named'
-    right = answered == row['label']
+def _answer(row: AnswerRow) -> Answer:
+    answered = row.parsed or 'no emotion named'
+    right = answered == row.label
     return Answer(
         task='emotion',
-        question=row['instruction'],
-        text=row['prediction'],
-        reference=row['reference'],
-        truth=row['label'],
+        question=row.instruction,
+        text=row.prediction,
+        reference=row.reference,
+        truth=row.label,
         answered=answered,
-        finished=row['finished'],
+        finished=row.finished,
         right=right,
         credit=float(right),
-        rouge_l=row['rouge_l'],
+        rouge_l=row.rouge_l,
     )
 
 
-def _au_answer(row: Mapping[str, Any]) -> Answer:
-    label = action_units.parse_label(row['label'])
-    parsed = action_units.parse_label(row['parsed'] or '')
+def _au_answer(row: AnswerRow) -> Answer:
+    label = action_units.parse_label(row.label)
+    parsed = action_units.parse_label(row.parsed or '')
     both = len(label) + len(parsed)
     return Answer(
         task='au',
-        question=row['instruction'],
-        text=row['prediction'],
-        reference=row['reference'],
-        truth=row['label'] or 'none',
-        answered='nothing readable' if row['parsed'] is None else row['parsed'] or 'none',
-        finished=row['finished'],
-        right=row['parsed'] is not None and label == parsed,
+        question=row.instruction,
+        text=row.prediction,
+        reference=row.reference,
+        truth=row.label or 'none',
+        answered='nothing readable' if row.parsed is None else row.parsed or 'none',
+        finished=row.finished,
+        right=row.parsed is not None and label == parsed,
         credit=2 * len(label & parsed) / both if both else 1.0,
-        rouge_l=row['rouge_l'],
+        rouge_l=row.rouge_l,
         chips=au_chips(sorted(label), sorted(parsed)),
     )
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from emola_jax.metrics.scores import HEADLINES, Scoring, TaskScores
 from emola_jax.reporting import table
 from emola_jax.reporting.published import DATASET_TITLES, Published, published
 from emola_jax.reporting.table import Number, Row, Table
@@ -35,13 +35,13 @@ class Method:
     Attributes:
       name: what its rows are called.
       dataset: a name of the data set, as `canonical` gives it.
-      scores: task -> what `rege.score` returns, or the mean of it over folds.
+      scores: by task; of folds the means over them.
       folds: over how many folds the scores are means; 1 for no folds.
     """
 
     name: str
     dataset: str
-    scores: Mapping[str, Mapping[str, Any]]
+    scores: TaskScores
     folds: int = 1
 
 
@@ -91,7 +91,7 @@ def _benchmark(dataset: str, methods: Sequence[Method]) -> Table:
         Row(
             method.name,
             scoring,
-            tuple(n for task in tasks for n in _three(method.scores.get(task, {}).get(scoring))),
+            tuple(n for task in tasks for n in _three(_scoring(method, task, scoring))),
         )
         for method in methods
         if method.scores
@@ -119,14 +119,14 @@ def _per_au(dataset: str, methods: Sequence[Method]) -> Table:
     # Where S_re stands in a table of its own, its published figures stand there.
     others = published(dataset, 'au') if dataset in _PER_AU else ()
     if methods:
-        aus = list(methods[0].scores['au']['strict']['per_au'])
+        aus = list(methods[0].scores['au'].strict.per_au)
     else:
         aus = list(dict.fromkeys(str(au) for row in others for au in row.per_au))
     rows = []
     for method in methods:
         for scoring in SCORINGS:
-            scores = method.scores['au'][scoring]
-            numbers = [Number(scores['per_au'].get(au)) for au in aus]
+            scores = method.scores['au'].by_scoring[scoring]
+            numbers = [Number(scores.per_au.get(au)) for au in aus]
             rows.append(Row(method.name, scoring, (*numbers, _with_interval(scores, 's_re'))))
     for row in others:
         numbers = [Number(row.per_au.get(int(au))) for au in aus]
@@ -146,8 +146,8 @@ def _accuracy(dataset: str, methods: Sequence[Method]) -> Table:
             method.name,
             scoring,
             (
-                _with_interval(method.scores['emotion'][scoring], 's_re'),
-                Number(method.scores['emotion'][scoring].get('macro_f1')),
+                _with_interval(method.scores['emotion'].by_scoring[scoring], 's_re'),
+                Number(method.scores['emotion'].by_scoring[scoring].macro_f1),
             ),
         )
         for method in methods
@@ -171,15 +171,19 @@ def _key(dataset: str) -> str:
     return dataset.replace('_', '-')
 
 
-def _three(scores: Mapping[str, Any] | None) -> list[Number]:
+def _scoring(method: Method, task: str, scoring: str) -> Scoring | None:
+    scores = method.scores.get(task)
+    return scores.by_scoring[scoring] if scores else None
+
+
+def _three(scores: Scoring | None) -> list[Number]:
     if scores is None:
         return [Number(None)] * 3
-    return [_with_interval(scores, key) for key in ('s_re', 's_ge', 's_rege')]
+    return [_with_interval(scores, key) for key in HEADLINES]
 
 
-def _with_interval(scores: Mapping[str, Any], key: str) -> Number:
-    interval = (scores.get('interval') or {}).get(key)
-    return Number(scores.get(key), tuple(interval) if interval else None)
+def _with_interval(scores: Scoring, key: str) -> Number:
+    return Number(scores.headlines[key], (scores.interval or {}).get(key))
 
 
 def _published_three(row: Published | None) -> list[Number]:
@@ -196,8 +200,8 @@ def _notes(dataset: str, methods: Sequence[Method], others: Sequence[Published])
     notes = []
     if dataset == RENDERED:
         notes.append(RENDERED_NOTE)
-    numbers = [part.get(s, {}) for m in methods for part in m.scores.values() for s in SCORINGS]
-    if any(scores.get('interval') for scores in numbers):
+    scores = [part for method in methods for part in method.scores.values()]
+    if any(scoring.interval for part in scores for scoring in part.by_scoring.values()):
         notes.append('In parentheses: 95 % intervals, bootstrapped over samples.')
     for method in methods:
         if method.folds > 1:

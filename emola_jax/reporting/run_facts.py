@@ -6,14 +6,17 @@ import collections
 import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_NAMES, EMOTIONS
-from emola_jax.files import checksums
+from emola_jax.files import checksums, json_values
+from emola_jax.files.json_values import JsonObject, field, optional
 from emola_jax.files.whole import read_json, read_jsonl
-from emola_jax.metrics import action_units, emotions, readers
+from emola_jax.metrics import action_units, answer_row, emotions, readers
+from emola_jax.metrics.answer_row import AnswerRow
 from emola_jax.metrics.rouge import rouge_l
+from emola_jax.metrics.sample import Sample
+from emola_jax.metrics.scores import Interval, RunScores, Scoring, TaskScores
 from emola_jax.reporting.paper_tables import RENDERED
 
 TASK_TITLES = {'emotion': 'Emotions', 'au': 'Action units'}
@@ -29,23 +32,23 @@ class Run:
       about: config.json: the keys config, base, data and versions; of answers alone, the
         data set's name and what they are.
       metrics: lines of metrics.jsonl.
-      scores: scores.json.
-      predictions: lines of predictions.jsonl.
+      scores: of scores.json.
+      predictions: of predictions.jsonl.
       calibration: calibration.json; {} without it.
     """
 
     workdir: Path
     title: str
-    about: dict[str, Any]
-    metrics: list[dict[str, Any]]
-    scores: dict[str, Any]
-    predictions: list[dict[str, Any]]
-    calibration: dict[str, Any] = dataclasses.field(default_factory=dict)
+    about: JsonObject
+    metrics: list[JsonObject]
+    scores: RunScores
+    predictions: list[AnswerRow]
+    calibration: JsonObject = dataclasses.field(default_factory=dict)
 
     @property
     def tasks(self) -> list[str]:
         """The tasks that were evaluated."""
-        return [task for task in TASK_TITLES if task in self.scores]
+        return [task for task in TASK_TITLES if task in self.scores.tasks]
 
     @property
     def dataset(self) -> str:
@@ -62,13 +65,14 @@ class Run:
         """'embedded', 'random' or 'llava'; '' for answers alone."""
         return self.about['config'].get('base', {}).get('kind', '')
 
-    def of_task(self, task: str) -> list[dict[str, Any]]:
+    def of_task(self, task: str) -> list[AnswerRow]:
         """The predictions of one task."""
-        return [row for row in self.predictions if row['task'] == task]
+        return [row for row in self.predictions if row.task == task]
 
     def reader(self, task: str) -> str:
         """The version of the strict reader that the task's scores rest on."""
-        return self.scores.get(task, {}).get('strict', {}).get('reader', readers.FIRST)
+        scores = self.scores.tasks.get(task)
+        return (scores.strict.reader if scores else None) or readers.FIRST
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +87,7 @@ class ScoreRow:
     s_ge: float | None
     s_rege: float | None
     note: str = ''
-    interval: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    interval: Mapping[str, Interval] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +107,7 @@ class Bar:
     name: str
     f1: float | None
     reference: float | None
-    interval: tuple[float, float] | None
+    interval: Interval | None
     count: int
 
 
@@ -119,8 +123,7 @@ def load(workdir: Path) -> Run:
     workdir = Path(workdir)
     for name in _READ:
         checksums.check_file(workdir / name)
-    answer = ('id', 'task', 'prediction', 'reference', 'label', 'parsed', 'rouge_l')
-    predictions = read_jsonl(workdir / 'predictions.jsonl', answer)
+    predictions = answer_row.read(workdir / 'predictions.jsonl')
     if not predictions:
         raise UserError(f'{workdir / "predictions.jsonl"}: no answers here; evaluate the run first')
     return Run(
@@ -135,8 +138,8 @@ def load(workdir: Path) -> Run:
 
 
 def from_answers(
-    rows: Iterable[Mapping[str, Any]],
-    scores: Mapping[str, Any],
+    rows: Iterable[Mapping[str, object]],
+    scores: TaskScores,
     *,
     folder: Path,
     title: str,
@@ -147,7 +150,7 @@ def from_answers(
     Args:
       rows: objects with id, task, prediction, reference and label, and whatever else a line of
         predictions.jsonl has; a picture that isn't there is left out.
-      scores: task -> what `rege.score` returns.
+      scores: by task.
       folder: where the pictures' paths start.
       title: what the page is called.
       dataset: the data set's name.
@@ -161,45 +164,44 @@ def from_answers(
         'data': {},
         'versions': {},
     }
-    run = Run(folder, title, about, metrics=[], scores=dict(scores), predictions=[])
-    answers = [
-        _completed(row, folder, run.reader(row['task'])) for row in rows if row['task'] in scores
-    ]
+    run = Run(folder, title, about, metrics=[], scores=RunScores(scores), predictions=[])
+    of_tasks = [(str(row.get('task')), row) for row in rows]
+    answers = [_completed(row, task, run) for task, row in of_tasks if task in scores]
     return dataclasses.replace(run, predictions=answers)
 
 
-_NEEDED = ('id', 'prediction', 'reference', 'label')
-
-
-def _completed(row: Mapping[str, Any], folder: Path, reader: str) -> dict[str, Any]:
+def _completed(row: Mapping[str, object], task: str, run: Run) -> AnswerRow:
     """A row with the fields that only our own evaluation writes."""
-    if lacking := [name for name in _NEEDED if name not in row]:
-        raise UserError(f'prediction {row.get("id", "(no id)")}: field {lacking[0]!r} is missing')
-    text, label = row['prediction'], row['label']
-    label = ', '.join(map(str, label)) if isinstance(label, list) else str(label)
-    if row['task'] == 'emotion':
-        number = emotions.parse_label(label)
+    sample = Sample.from_row(row)
+    where, text = f'prediction {sample.id}', json_values.text
+    label, parse = sample.label, action_units.parse
+    if task == 'emotion':
+        number, parse = emotions.parse_label(label), emotions.parse
         label = label if number is None else EMOTIONS[number]
-    image = row.get('image')
-    return {
-        'instruction': '',
-        'rouge_l': row['rouge_l'] if 'rouge_l' in row else rouge_l(text, row['reference']),
-        'finished': True,
-        **row,
-        'id': str(row['id']),
-        'image': image if image and (folder / image).is_file() else None,
-        'label': label,
-        'parsed': (action_units if row['task'] == 'au' else emotions).parse(text, reader),
-    }
+    likeness = optional(row, 'rouge_l', json_values.number, where)
+    image = optional(row, 'image', json_values.or_none(text), where)
+    return AnswerRow(
+        id=sample.id,
+        image=image if image and (run.workdir / image).is_file() else None,
+        task=task,
+        dataset=run.dataset,
+        instruction=optional(row, 'instruction', text, where) or '',
+        prediction=sample.prediction,
+        reference=sample.reference,
+        label=label,
+        parsed=parse(sample.prediction, run.reader(task)),
+        rouge_l=rouge_l(sample.prediction, sample.reference) if likeness is None else likeness,
+        finished=field(row, 'finished', json_values.flag, where) if 'finished' in row else True,
+    )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> JsonObject:
     if not path.exists():
         raise UserError(f'{path}: missing; train and evaluate the run first')
     return read_json(path)
 
 
-def _read_about(path: Path) -> dict[str, Any]:
+def _read_about(path: Path) -> JsonObject:
     about = _read_json(path)
     try:
         about['config']['data']['dataset'], about['base']['description']
@@ -208,16 +210,17 @@ def _read_about(path: Path) -> dict[str, Any]:
     return about
 
 
-def _read_scores(path: Path, predictions: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    scores = _read_json(path)
-    for task in dict.fromkeys(row['task'] for row in predictions):
-        of_task = scores.get(task)
-        if not isinstance(of_task, dict) or not {'strict', 'reference'} <= of_task.keys():
+def _read_scores(path: Path, predictions: Iterable[AnswerRow]) -> RunScores:
+    if not path.exists():
+        raise UserError(f'{path}: missing; train and evaluate the run first')
+    scores = RunScores.read(path)
+    for task in dict.fromkeys(row.task for row in predictions):
+        if task not in scores.tasks:
             raise UserError(f'{path}: has no scores of task {task!r}; evaluate again (--mode=eval)')
     return scores
 
 
-def _read_calibration(path: Path) -> dict[str, Any]:
+def _read_calibration(path: Path) -> JsonObject:
     if not path.exists():
         return {}
     try:
@@ -239,44 +242,43 @@ def score_rows(run: Run, task: str) -> list[ScoreRow]:
     The control is held against its own chance: with the face hidden the lists of action units are
     of another length, and so are worth another score by luck.
     """
-    scores = run.scores[task]
+    scores = run.scores.tasks[task]
     rows = [
-        _row('strict', scores['strict'], 'read as a person would; every answer counts'),
-        _row('reference', scores['reference'], 'as the released script counts, faults included'),
+        _row('strict', scores.strict, 'read as a person would; every answer counts'),
+        _row('reference', scores.reference, 'as the released script counts, faults included'),
     ]
-    control = run.scores.get('control', {}).get(task)
+    control = run.scores.control.get(task)
     if control:
-        rows.append(_row('control', control['strict'], 'blank image, another face’s landmarks'))
-        rows.append(_chance('control-chance', control['strict'], 'its answers dealt at random'))
-    rows += [_chance('chance', scores['strict'], 'the same answers dealt at random')]
+        rows.append(_row('control', control.strict, 'blank image, another face’s landmarks'))
+        rows.append(_chance('control-chance', control.strict, 'its answers dealt at random'))
+    rows += [_chance('chance', scores.strict, 'the same answers dealt at random')]
     return [*rows, _guess(run, task)]
 
 
 def ablation_rows(run: Run) -> dict[str, list[ScoreRow]]:
     """Task -> one row for each model of the ablation, strict scoring; empty without one."""
-    models = run.scores.get('ablation', {})
+    models = run.scores.ablation
     return {
-        task: [_row(name, scores[task]['strict']) for name, scores in models.items()]
+        task: [_row(name, scores[task].strict) for name, scores in models.items()]
         for task in run.tasks
         if models and all(task in scores for scores in models.values())
     }
 
 
-def _row(name: str, scores: Mapping[str, Any], note: str = '') -> ScoreRow:
-    pairs = {key: _pair(pair) for key, pair in scores.get('interval', {}).items()}
-    known = {key: pair for key, pair in pairs.items() if pair is not None}
-    return ScoreRow(name, scores['s_re'], scores['s_ge'], scores['s_rege'], note, known)
+def _row(name: str, scores: Scoring, note: str = '') -> ScoreRow:
+    known = {key: pair for key, pair in (scores.interval or {}).items() if pair is not None}
+    return ScoreRow(name, scores.s_re, scores.s_ge, scores.s_rege, note, known)
 
 
-def _chance(name: str, strict: Mapping[str, Any], note: str) -> ScoreRow:
-    return ScoreRow(name, strict['chance'], None, None, note)
+def _chance(name: str, strict: Scoring, note: str) -> ScoreRow:
+    return ScoreRow(name, strict.chance, None, None, note)
 
 
 def _guess(run: Run, task: str) -> ScoreRow:
     """The recognition score of an answer that never looks at the face."""
     rows = run.of_task(task)
     if task == 'emotion':
-        counts = collections.Counter(row['label'] for row in rows)
+        counts = collections.Counter(row.label for row in rows)
         emotion, count = counts.most_common(1)[0]
         return ScoreRow('guess', 100 * count / len(rows), None, None, f'always “{emotion}”')
     present = [bar.count / len(rows) for bar in bars(run, 'au')]
@@ -289,53 +291,47 @@ def bars(run: Run, task: str) -> list[Bar]:
     """F1 of each class under both scorings, and on how many test faces it is present."""
     if task not in run.tasks:
         return []
-    strict, reference = run.scores[task]['strict'], run.scores[task]['reference']
+    strict, reference = run.scores.tasks[task].strict, run.scores.tasks[task].reference
     if task == 'emotion':
         return [
             Bar(
                 name,
                 '',
-                entry['f1'],
-                reference['per_class'][name]['f1'],
-                _pair(entry.get('f1_interval')),
-                entry['support'],
+                entry.f1,
+                reference.per_class[name].f1,
+                entry.f1_interval,
+                entry.support,
             )
-            for name, entry in strict['per_class'].items()
-            if entry['f1'] is not None
+            for name, entry in strict.per_class.items()
+            if entry.f1 is not None
         ]
-    intervals = strict.get('per_au_interval', {})
+    intervals = strict.per_au_interval or {}
     return [
         Bar(
             f'AU{au}',
             AU_NAMES[int(au)],
             f1,
-            reference['per_au'].get(au),
-            _pair(intervals.get(au)),
-            strict['positives_per_au'][au],
+            reference.per_au.get(au),
+            intervals.get(au),
+            strict.positives_per_au[au],
         )
-        for au, f1 in strict['per_au'].items()
+        for au, f1 in strict.per_au.items()
     ]
-
-
-def _pair(interval: Iterable[float | None] | None) -> tuple[float, float] | None:
-    """An interval, or None where one of its ends is not defined."""
-    ends = [end for end in interval or () if end is not None]
-    return (ends[0], ends[1]) if len(ends) == 2 else None
 
 
 def confusion(run: Run) -> dict[str, dict[str, int]]:
     """Truth -> what the answer names (strict scoring) -> number of faces; emotions that occur."""
-    if 'emotion' not in run.tasks:
+    table = run.scores.tasks['emotion'].strict.confusion if 'emotion' in run.tasks else None
+    if table is None:
         return {}
-    table = run.scores['emotion']['strict']['confusion']
     return {
-        truth: dict(zip(table['columns'], counts, strict=True))
-        for truth, counts in table['rows'].items()
+        truth: dict(zip(table.columns, counts, strict=True))
+        for truth, counts in table.rows.items()
         if any(counts)
     }
 
 
-def probabilities(run: Run) -> dict[str, dict[str, Any]]:
+def probabilities(run: Run) -> dict[str, JsonObject]:
     """Task -> how far its probabilities may be believed, as `calibrate` measured it."""
     about = run.calibration.get('about', {})
     return {task: about[task] for task in TASK_TITLES if 'bins_after' in about.get(task, {})}
@@ -357,9 +353,9 @@ def curves(run: Run) -> dict[str, tuple[list[float], list[float]]]:
     return found
 
 
-def settings(run: Run) -> dict[str, dict[str, Any]]:
+def settings(run: Run) -> dict[str, dict[str, object]]:
     """The config, a section at a time, with dotted names."""
-    sections: dict[str, dict[str, Any]] = {}
+    sections: dict[str, dict[str, object]] = {}
     for name, value in run.about['config'].items():
         if isinstance(value, Mapping):
             sections[name] = dict(_flatten(value))
@@ -368,7 +364,7 @@ def settings(run: Run) -> dict[str, dict[str, Any]]:
     return sections
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str = '') -> Iterable[tuple[str, Any]]:
+def _flatten(tree: Mapping[str, object], prefix: str = '') -> Iterable[tuple[str, object]]:
     for name, value in tree.items():
         if isinstance(value, Mapping):
             yield from _flatten(value, f'{prefix}{name}.')

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import markupsafe
@@ -14,6 +12,7 @@ import markupsafe
 from emola_jax.facs import AU_NAMES
 from emola_jax.files import json_lines
 from emola_jax.files.whole import write_text
+from emola_jax.metrics.scores import TaskScores
 from emola_jax.reporting import charts, gallery, paper_tables, run_facts, scoring_differences
 from emola_jax.reporting import table as table_text
 from emola_jax.reporting.run_facts import Run
@@ -42,13 +41,13 @@ def write_report(workdir: Path) -> Path:
     return path
 
 
-def write_scored(predictions: Path, scores: Mapping[str, Any], out: Path, *, dataset: str) -> Path:
+def write_scored(predictions: Path, scores: TaskScores, out: Path, *, dataset: str) -> Path:
     """Writes the report of scored answers of any model: no config, no curves, perhaps no pictures.
 
     Args:
       predictions: a predictions.jsonl; a row without a task belongs to the only one in `scores`.
         Pictures are found by their field `image`, relative to the file.
-      scores: task -> what `rege.score` returns.
+      scores: by task.
       out: the page to write.
       dataset: the data set's name.
 
@@ -90,7 +89,7 @@ def environment() -> jinja2.Environment:
 def render(run: Run) -> str:
     """The page as text."""
     dataset = paper_tables.canonical(run.dataset)
-    tasks = {task: run.scores[task] for task in run.tasks}
+    tasks = {task: run.scores.tasks[task] for task in run.tasks}
     tables = paper_tables.tables([paper_tables.Method(run.title, dataset, tasks)])
     return (
         environment()
@@ -104,7 +103,7 @@ def render(run: Run) -> str:
             ablation=run_facts.ablation_rows(run),
             confusion=run_facts.confusion(run),
             bars={task: run_facts.bars(run, task) for task in run.tasks},
-            agreement=run.scores.get('au', {}).get('strict', {}).get('au_code_name_agreement'),
+            agreement=tasks['au'].strict.au_code_name_agreement if 'au' in tasks else None,
             differences=scoring_differences.differences(run),
             shown_differences=SHOWN_DIFFERENCES,
             published=_published(dataset, tables),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from emola_jax.facs import EMOTIONS
 from emola_jax.metrics import action_units, emotions
+from emola_jax.metrics.answer_row import AnswerRow
 from emola_jax.metrics.strict_2 import negation, texts
 from emola_jax.reporting.run_facts import Run
 
@@ -40,28 +39,28 @@ class Difference:
 
 def differences(run: Run) -> list[Difference]:
     """All of them, in the order of the answers; only scored action units count."""
-    scored = run.scores.get('au', {}).get('strict', {}).get('per_au', {})
+    scored = run.scores.tasks['au'].strict.per_au if 'au' in run.tasks else {}
     aus = frozenset(int(au) for au in scored)
     found = [
         _action_units(row, aus, run.reader('au'))
-        if row['task'] == 'au'
+        if row.task == 'au'
         else _emotion(row, run.reader('emotion'))
         for row in run.predictions
     ]
     return [difference for difference in found if difference is not None]
 
 
-def _emotion(row: Mapping[str, Any], reader: str) -> Difference | None:
-    text = row['prediction']
+def _emotion(row: AnswerRow, reader: str) -> Difference | None:
+    text = row.prediction
     strict, reference = emotions.strict_emotion(text, reader), emotions.reference_emotion(text)
     if strict == reference:
         return None
-    truth = emotions.parse_label(row['label'])
+    truth = emotions.parse_label(row.label)
     return Difference(
-        id=row['id'],
+        id=row.id,
         task='emotion',
         text=text,
-        truth=row['label'],
+        truth=row.label,
         strict='no emotion' if strict is None else EMOTIONS[strict],
         reference='a crash' if reference is None else EMOTIONS[reference],
         strict_right=strict == truth,
@@ -107,8 +106,8 @@ def _denied_words(text: str) -> list[str]:
     return found
 
 
-def _action_units(row: Mapping[str, Any], aus: frozenset[int], reader: str) -> Difference | None:
-    text, label = row['prediction'], row['label']
+def _action_units(row: AnswerRow, aus: frozenset[int], reader: str) -> Difference | None:
+    text, label = row.prediction, row.label
     strict = action_units.strict_aus(text, reader) & aus
     reference = action_units.reference_aus(text) & aus
     strict_label = action_units.parse_label(label) & aus
@@ -119,7 +118,7 @@ def _action_units(row: Mapping[str, Any], aus: frozenset[int], reader: str) -> D
     if not reasons:
         return None
     return Difference(
-        id=row['id'],
+        id=row.id,
         task='au',
         text=text,
         truth=_listed(strict_label),

@@ -18,9 +18,8 @@ full model's report is written again with the rows of the config's own seed.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import ml_collections
 
@@ -30,8 +29,10 @@ from emola_jax.errors import UserError
 from emola_jax.evaluation.evaluate import SCORES_FILE
 from emola_jax.experiment import run_checksums
 from emola_jax.files import places
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.locks import one_writer
 from emola_jax.files.whole import read_json, write_json, write_text
+from emola_jax.metrics.scores import TaskScores, tasks_json
 from emola_jax.reporting import run_page, terminal
 from emola_jax.reporting.paper_tables import RENDERED
 from emola_jax.study import subrun
@@ -54,7 +55,7 @@ DEFAULT_ROWS = ('prior_only', 'vision_only', BOTH)
 
 JSON_FILE, TABLE_FILE = 'ablation.json', 'ablation.md'
 
-Scores = dict[str, dict[str, Any]]
+Runs = dict[str, dict[str, TaskScores]]
 """Row -> seed (as text) -> scores by task."""
 
 
@@ -64,7 +65,7 @@ def ablate(
     rows: Sequence[str] = DEFAULT_ROWS,
     seeds: Sequence[int] = (),
     run_flags: Sequence[str] = (),
-) -> Scores:
+) -> Runs:
     """Runs what is missing, then gathers the rows into a table and into the full model's report.
 
     Args:
@@ -94,9 +95,9 @@ def _ablate(
     rows: Sequence[str],
     seeds: Sequence[int],
     run_flags: Sequence[str],
-) -> Scores:
+) -> Runs:
     own, rendered = int(values.seed), values.data.dataset == RENDERED
-    found: Scores = {}
+    found: Runs = {}
     for seed in seeds or (own,):
         for row in dict.fromkeys((BOTH, *rows)):
             folder = run_folder(workdir, row, seed, own)
@@ -105,7 +106,7 @@ def _ablate(
             seed_flags = [] if seed == own else [f'--config.seed={seed}']
             subrun.run(asked, folder, [*seed_flags, *run_flags])
             found = gather(workdir, own)
-            write_json(workdir / 'ablation' / JSON_FILE, found)
+            write_json(workdir / 'ablation' / JSON_FILE, _as_json(found))
             write_text(workdir / 'ablation' / TABLE_FILE, table(found, TITLES, rendered=rendered))
     if str(own) in found[BOTH]:
         with one_writer(workdir, 'adds the ablation'), run_checksums.renewed(workdir):
@@ -123,22 +124,33 @@ def run_folder(workdir: Path, row: str, seed: int, own: int) -> Path:
     return workdir if row == BOTH else workdir / 'ablation' / row
 
 
-def gather(workdir: Path, own: int) -> Scores:
+def gather(workdir: Path, own: int) -> Runs:
     """The scores of every finished run below `workdir`."""
     others = (path.name.removeprefix('seed') for path in (workdir / 'ablation').glob('seed*'))
     seeds = [own, *sorted(int(seed) for seed in others if seed.isdecimal())]
-    found: Scores = {}
+    found: Runs = {}
     for row in TITLES:
         for seed in seeds:
             folder = run_folder(workdir, row, seed, own)
             if (folder / run_page.REPORT_FILE).exists():
-                found.setdefault(row, {})[str(seed)] = subrun.task_scores(folder)
+                found.setdefault(row, {})[str(seed)] = subrun.scores_of(folder).tasks
     return found
 
 
-def _report(workdir: Path, found: Mapping[str, Mapping[str, Any]], seed: str) -> None:
+def _as_json(found: Runs) -> JsonObject:
+    return {
+        row: {seed: tasks_json(scores) for seed, scores in by_seed.items()}
+        for row, by_seed in found.items()
+    }
+
+
+def _report(workdir: Path, found: Runs, seed: str) -> None:
     """Puts the rows of one seed into the full model's scores, and writes its report again."""
-    rows = {title: found[row][seed] for row, title in TITLES.items() if seed in found.get(row, {})}
+    rows = {
+        title: tasks_json(found[row][seed])
+        for row, title in TITLES.items()
+        if seed in found.get(row, {})
+    }
     scores = read_json(workdir / SCORES_FILE)
     write_json(workdir / SCORES_FILE, scores | {'ablation': rows})
     run_page.write_report(workdir)

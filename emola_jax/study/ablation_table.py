@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
+from emola_jax.metrics.scores import TaskScores
 from emola_jax.reporting.aligned_table import aligned
 
 _REFERENCE = 'both'
@@ -19,10 +19,11 @@ _COLUMNS = (
     ('au', 's_rege', 'AU REGE'),
 )
 
-Scores = Mapping[str, Mapping[str, Any]]
+Runs = Mapping[str, Mapping[str, TaskScores]]
+"""Row -> seed (as text) -> scores by task."""
 
 
-def table(found: Scores, titles: Mapping[str, str], *, rendered: bool) -> str:
+def table(found: Runs, titles: Mapping[str, str], *, rendered: bool) -> str:
     """Markdown: strict scoring, a row each of `titles` that has runs, and sentences below.
 
     A cell is a score and in brackets its difference to the row 'both'; with several seeds, means
@@ -41,13 +42,15 @@ def table(found: Scores, titles: Mapping[str, str], *, rendered: bool) -> str:
             continue
         runs = found[row]
         cells = [_cell(found, row, task, key) for task, key, _ in columns]
-        answers = sorted({sum(scores[task]['n'] for task in scores) for scores in runs.values()})
+        answers = sorted(
+            {sum(of_task.n for of_task in scores.values()) for scores in runs.values()}
+        )
         lines.append([title, *cells, '–'.join(map(str, answers)), ', '.join(runs)])
     heads = ['model', *(name for _, _, name in columns), 'answers', 'seeds']
     return '\n\n'.join([aligned(heads, lines), *_notes(found, rendered)]) + '\n'
 
 
-def _notes(found: Scores, rendered: bool) -> list[str]:
+def _notes(found: Runs, rendered: bool) -> list[str]:
     notes = [
         'Strict scoring, in points; in brackets the difference to "vision + prior" of the same '
         'seeds; with several seeds the mean, and behind it the lowest and the highest.'
@@ -62,7 +65,7 @@ def _notes(found: Scores, rendered: bool) -> list[str]:
     return notes
 
 
-def _cell(found: Scores, row: str, task: str, key: str) -> str | None:
+def _cell(found: Runs, row: str, task: str, key: str) -> str | None:
     values = _values(found[row], task, key)
     if not values:
         return None
@@ -77,11 +80,11 @@ def _cell(found: Scores, row: str, task: str, key: str) -> str | None:
     return text
 
 
-def _values(runs: Mapping[str, Any], task: str, key: str) -> dict[str, float]:
+def _values(runs: Mapping[str, TaskScores], task: str, key: str) -> dict[str, float]:
     return {
-        seed: scores[task]['strict'][key]
+        seed: value
         for seed, scores in runs.items()
-        if task in scores and scores[task]['strict'][key] is not None
+        if task in scores and (value := scores[task].strict.headlines[key]) is not None
     }
 
 

@@ -14,10 +14,9 @@ of all folds as predictions.jsonl.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from absl import app, flags
 
@@ -25,13 +24,14 @@ from emola_jax.cli import command
 from emola_jax.config import checks, config_files
 from emola_jax.errors import UserError
 from emola_jax.evaluation.answer_log import PREDICTIONS_FILE
-from emola_jax.evaluation.evaluate import CONTROL, SCORES_FILE, score
+from emola_jax.evaluation.evaluate import SCORES_FILE, score
 from emola_jax.facs import AU_NAMES
 from emola_jax.files import checksums, places
 from emola_jax.files.locks import one_writer
-from emola_jax.files.whole import read_json, read_jsonl, write_json, write_text
-from emola_jax.metrics import cross_validation
-from emola_jax.metrics.cross_validation import SCORINGS
+from emola_jax.files.whole import write_json, write_text
+from emola_jax.metrics import answer_row, cross_validation
+from emola_jax.metrics.answer_row import AnswerRow
+from emola_jax.metrics.scores import HEADLINES, SCORINGS, Numbers, RunScores, TaskScores
 from emola_jax.reporting.aligned_table import aligned
 from emola_jax.study import subrun
 from input_pipeline.records import TASKS
@@ -49,7 +49,7 @@ TABLE_FILE = 'folds.md'
 
 def cross_validate(
     config: str, workdir: Path, folds: int, run_flags: Sequence[str] = ()
-) -> dict[str, Any]:
+) -> RunScores:
     """Runs what is missing, then averages and writes the results.
 
     Args:
@@ -83,78 +83,79 @@ def cross_validate(
     return scores
 
 
-def gather(folders: dict[str, Path], workdir: Path) -> dict[str, Any]:
+def gather(folders: dict[str, Path], workdir: Path) -> RunScores:
     """Averages the finished runs in `folders` (by name) into `workdir`; returns the scores.
 
     Raises:
       UserError: two folds answer the same question, or score different things.
     """
-    by_fold = {name: subrun.task_scores(folder) for name, folder in folders.items()}
+    runs = {name: subrun.scores_of(folder) for name, folder in folders.items()}
+    by_fold = {name: run.tasks for name, run in runs.items()}
     rows = _all_answers(folders)
-    scores: dict[str, Any] = cross_validation.average_tasks(list(by_fold.values()))
-    scores['folds'] = by_fold
-    scores['pooled'] = score(rows, _scored_aus(by_fold))
-    controls = [read_json(folder / SCORES_FILE).get(CONTROL) for folder in folders.values()]
-    scored = [control for control in controls if control]
-    if len(scored) == len(controls):
-        scores[CONTROL] = cross_validation.average_tasks(scored)
-    lines = (json.dumps(row, ensure_ascii=False) + '\n' for row in rows)
-    write_text(workdir / PREDICTIONS_FILE, ''.join(lines))
+    controls = [run.control for run in runs.values() if run.control]
+    scores = RunScores(
+        cross_validation.average_tasks(list(by_fold.values())),
+        folds=by_fold,
+        pooled=score(rows, _scored_aus(by_fold)),
+        control=cross_validation.average_tasks(controls) if len(controls) == len(runs) else {},
+    )
+    write_text(workdir / PREDICTIONS_FILE, answer_row.lines(rows))
     write_text(workdir / TABLE_FILE, table(scores) + '\n')
-    write_json(workdir / SCORES_FILE, scores)
+    write_json(workdir / SCORES_FILE, scores.to_json())
     return scores
 
 
-def table(scores: dict[str, Any]) -> str:
+def table(scores: RunScores) -> str:
     """Markdown: of each task and scoring one table, with a column a fold, the mean and pooled."""
     return '\n\n'.join(
-        _table(scores, task, scoring) for task in TASKS if task in scores for scoring in SCORINGS
+        _table(scores, task, scoring)
+        for task in TASKS
+        if task in scores.tasks
+        for scoring in SCORINGS
     )
 
 
-def _table(scores: dict[str, Any], task: str, scoring: str) -> str:
-    sets = [
-        *(fold[task] for fold in scores['folds'].values()),
-        scores[task],
-        scores['pooled'][task],
-    ]
-    parts = [each[scoring] for each in sets]
-    heads = [f'{task}, {scoring}', *scores['folds'], 'mean', 'pooled', 'std']
-    lines = []
+def _table(scores: RunScores, task: str, scoring: str) -> str:
+    mean = scores.tasks[task]
+    sets = [*(fold[task] for fold in scores.folds.values()), mean, scores.pooled[task]]
+    parts = [each.by_scoring[scoring] for each in sets]
+    std: Numbers = mean.by_scoring[scoring].std or {}
+    heads = [f'{task}, {scoring}', *scores.folds, 'mean', 'pooled', 'std']
+    lines: list[list[str | float | None]] = []
     if task == 'au':
-        for au in parts[-1]['per_au']:
+        for au in parts[-1].per_au:
             title = f'AU{au} {AU_NAMES.get(int(au), "")}'.strip()
-            lines.append([title, *(part['per_au'].get(au) for part in parts), None])
+            lines.append([title, *(part.per_au.get(au) for part in parts), None])
     else:
-        for name in parts[-1]['per_class']:
-            lines.append([name, *(part['per_class'][name]['f1'] for part in parts), None])
-    for key, title in (('s_re', 'S_re'), ('s_ge', 'S_ge'), ('s_rege', 'REGE')):
-        lines.append([title, *(part[key] for part in parts), parts[-2]['std'][key]])
-    lines.append(['samples', *(str(each['n']) for each in sets), None])
+        for name in parts[-1].per_class:
+            lines.append([name, *(part.per_class[name].f1 for part in parts), None])
+    for key, title in zip(HEADLINES, ('S_re', 'S_ge', 'REGE'), strict=True):
+        lines.append([title, *(part.headlines[key] for part in parts), std.get(key)])
+    lines.append(['samples', *(str(each.n) for each in sets), None])
     return aligned(heads, lines)
 
 
-def _scored_aus(by_fold: dict[str, Any]) -> tuple[int, ...]:
+def _scored_aus(by_fold: Mapping[str, TaskScores]) -> tuple[int, ...]:
     """The action units in the folds' own order."""
     first = next(iter(by_fold.values()))
-    return tuple(int(au) for au in first['au']['strict']['per_au']) if 'au' in first else ()
+    return tuple(int(au) for au in first['au'].strict.per_au) if 'au' in first else ()
 
 
-def _all_answers(folders: dict[str, Path]) -> list[dict[str, Any]]:
+def _all_answers(folders: dict[str, Path]) -> list[AnswerRow]:
     """Every fold's answers, with its name, their pictures as seen from the common workdir."""
     seen: dict[tuple[str, str], str] = {}
     rows = []
     for name, folder in folders.items():
         checksums.check_file(folder / PREDICTIONS_FILE)
-        for row in read_jsonl(folder / PREDICTIONS_FILE):
-            key = row['task'], row['id']
+        for row in answer_row.read(folder / PREDICTIONS_FILE):
+            key = row.task, row.id
             if key in seen:
                 raise UserError(
-                    f'{folder / PREDICTIONS_FILE}: {row["id"]!r} is answered in {seen[key]} as '
+                    f'{folder / PREDICTIONS_FILE}: {row.id!r} is answered in {seen[key]} as '
                     'well; expected folds that test each face once'
                 )
             seen[key] = name
-            rows.append({**row, 'fold': name, 'image': f'{name}/{row["image"]}'})
+            rows.append(dataclasses.replace(row, fold=name, image=f'{name}/{row.image}'))
     return rows
 
 

@@ -7,14 +7,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from emola_jax.errors import Preempted, UserError
 from emola_jax.evaluation.evaluate import SCORES_FILE
 from emola_jax.files import checksums
-from emola_jax.files.whole import read_json
+from emola_jax.metrics.scores import RunScores
 from emola_jax.parallel import preemption
-from input_pipeline.records import TASKS
 
 
 def run(config: str, workdir: Path, flags: Sequence[str] = ()) -> None:
@@ -49,8 +47,11 @@ def run(config: str, workdir: Path, flags: Sequence[str] = ()) -> None:
         raise UserError(f'{workdir}: the run of {config} failed; see above, then call this again')
 
 
-def task_scores(workdir: Path) -> dict[str, Any]:
-    """The scores of a finished run by task, without its control."""
+def scores_of(workdir: Path) -> RunScores:
+    """The scores of a finished run.
+
+    Raises:
+      UserError: its scores.json is missing or damaged.
+    """
     checksums.check_file(workdir / SCORES_FILE)
-    scores = read_json(workdir / SCORES_FILE)
-    return {task: scores[task] for task in TASKS if task in scores}
+    return RunScores.read(workdir / SCORES_FILE)

@@ -11,6 +11,7 @@ from jax.experimental import multihost_utils
 from emola_jax.evaluation import evaluate as evaluation
 from emola_jax.experiment.prepare import Experiment
 from emola_jax.files.whole import write_json
+from emola_jax.metrics.scores import RunScores
 from emola_jax.models.emola import Params
 
 
@@ -33,6 +34,7 @@ def score(experiment: Experiment, trainable: Params, step: int) -> float:
     scores = evaluation.evaluate(asked, trainable, step=step)
     mean = 0.0
     if jax.process_index() == 0:
-        write_json(workdir / evaluation.SCORES_FILE, scores)
-        mean = float(np.mean([of_task['strict']['s_rege'] for of_task in scores.values()]))
+        write_json(workdir / evaluation.SCORES_FILE, RunScores(scores).to_json())
+        both = [of_task.strict.s_rege for of_task in scores.values()]
+        mean = float(np.mean([np.nan if s_rege is None else s_rege for s_rege in both]))
     return float(multihost_utils.broadcast_one_to_all(np.float32(mean)))

@@ -15,7 +15,8 @@ from emola_jax.files.locks import one_writer
 from emola_jax.reporting import run_facts
 from emola_jax.study import ablation, cross_validation
 from emola_jax.training import log, optimiser
-from tests import child_processes
+from tests import child_processes, report_workdir
+from tests.made_scores import made
 from tests.tiny_experiment import tiny_experiment
 
 
@@ -125,18 +126,20 @@ def test_a_run_whose_only_step_has_rate_zero_is_known(steps, ratio, idle):
     [
         ('config.json', '{"seed": 1}', 'not what a run writes'),
         ('config.json', '[]', 'expected a JSON object'),
-        ('scores.json', '{"emotion": 3}', "has no scores of task 'emotion'"),
-        ('predictions.jsonl', '{"id": "a"}\n', 'line 1: lacks task'),
+        ('scores.json', '{"emotion": 3}', 'emotion is 3, expected a JSON object; evaluate again'),
+        ('scores.json', '{}', "has no scores of task 'emotion'"),
+        ('predictions.jsonl', '{"id": "a", "image": null}\n', "line 1: field 'task' is missing"),
+        ('predictions.jsonl', '{"id": 7}\n', 'line 1: id is 7, expected a text'),
         ('metrics.jsonl', '{"loss": 1}\n', 'line 1: lacks step'),
         ('metrics.jsonl', 'xx\n', 'line 1: not JSON'),
     ],
 )
 def test_a_damaged_file_of_a_run_is_named(file, text, message, tmp_path):
-    answer = dict.fromkeys(('id', 'prediction', 'reference', 'label', 'parsed', 'rouge_l'), '')
+    answer = report_workdir.row(0, 'emotion', '', 'fear', None)
     whole = {
         'config.json': '{"config": {"data": {"dataset": "x"}}, "base": {"description": "x"}}',
-        'scores.json': '{"emotion": {"strict": {}, "reference": {}}}',
-        'predictions.jsonl': json.dumps({**answer, 'task': 'emotion'}) + '\n',
+        'scores.json': json.dumps({'emotion': made(1.0, 1.0, 2.0).to_json()}),
+        'predictions.jsonl': json.dumps(answer) + '\n',
         'metrics.jsonl': '',
     }
     for name, content in whole.items():

@@ -10,6 +10,7 @@ from emola_jax.reporting import paper_tables
 from emola_jax.reporting import table as table_text
 from emola_jax.reporting.published import PUBLISHED
 from emola_jax.reporting.table import Number, Row, Table
+from tests.made_scores import made
 
 HOSTILE = r'a_b & 50% of {x} | <y> #1 $z$ ~ ^ \q'
 
@@ -62,7 +63,7 @@ def test_faba_bench_is_regenerated_from_predictions(tmp_path, capsys):
     assert set(widths) == {8, 2 + 12 + 1}  # REGE of two tasks; the 12 scored AUs and their mean
     scores = rege.score([rege.Sample.from_row(row) for row in EMOTION], 'emotion')
     strict = next(row for row in rows if row[:2] == ['mine', 'strict'])
-    wanted = [scores['strict'][key] for key in ('s_re', 's_ge', 's_rege')]
+    wanted = list(scores.strict.headlines.values())
     assert [cell.split(' ')[0] for cell in strict[2:5]] == [f'{value:.1f}' for value in wanted]
     published = [row for row in rows if row[1] == 'published']
     assert ['EmoLA (README) †', 'published', '64.5', '31.7', '96.2', '56.3', '35.2', '91.5'] in (
@@ -129,19 +130,12 @@ def test_folds_are_averaged_and_said(tmp_path, capsys):
         rege.score([rege.Sample.from_row(r) for r in rows], 'au', (1, 2, 4, 6, 9, 12, 25, 26))
         for rows in (AU[:1], AU[2:])
     )
-    assert row[-1] == f'{(one["strict"]["s_re"] + two["strict"]["s_re"]) / 2:.1f}'
+    assert row[-1] == f'{(one.strict.s_re + two.strict.s_re) / 2:.1f}'
 
 
 def test_intervals_are_shown_where_scores_have_them():
-    scores = {
-        'emotion': {
-            scoring: {
-                's_re': 50.0, 's_ge': 30.0, 's_rege': 80.0,
-                'interval': {'s_re': [40.04, 60.0], 's_ge': [29, 31], 's_rege': [70, 90]},
-            }
-            for scoring in ('strict', 'reference')
-        }
-    }  # fmt: skip
+    interval = {'s_re': (40.04, 60.0), 's_ge': (29, 31), 's_rege': (70, 90)}
+    scores = {'emotion': made(50.0, 30.0, 80.0, interval=interval)}
     (table,) = paper_tables.tables([paper_tables.Method('mine', 'faba', scores)])
     assert '| mine | strict | 50.0 (40.0 to 60.0) | 30.0 (29.0 to 31.0) |' in table_text.markdown(
         table

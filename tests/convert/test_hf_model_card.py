@@ -7,13 +7,20 @@ import numpy as np
 import pytest
 
 from emola_jax.convert.model_card import CardFacts, model_card
+from emola_jax.metrics.scores import RunScores, Scores, Scoring
 from tests.convert.hf_tiny import CASES, PLAIN, landmarks, pictures, write
+from tests.made_scores import made
 
-SCORED = {'s_re': 94.28, 's_ge': 40.79, 's_rege': 135.07}
-SCORES = {
-    'emotion': {'strict': SCORED, 'reference': {**SCORED, 's_re': None}},
-    'control': {'emotion': {'strict': {**SCORED, 's_re': 11.4}}},
-}
+SCORES = RunScores(
+    {
+        'emotion': Scores(
+            n=0,
+            strict=Scoring(s_re=94.28, s_ge=40.79, s_rege=135.07),
+            reference=Scoring(s_re=None, s_ge=40.79, s_rege=135.07),
+        )
+    },
+    control={'emotion': made(11.4, 40.79, 135.07)},
+)
 ABOUT = {
     'config': {
         'seed': 7,

@@ -29,6 +29,7 @@ from tests.convert.hf_tiny import (
     write,
 )
 from tests.convert.hf_tiny import source as source_of
+from tests.made_scores import made
 
 pytestmark = pytest.mark.usefixtures('compiled_quickly')
 
@@ -204,11 +205,11 @@ def test_the_card_tells_of_the_run(tmp_path):
             },
         },
     }
-    scored = {'s_re': 61.0, 's_ge': 20.0, 's_rege': 81.0}
+    scores = {'au': made(61.0, 20.0, 81.0).to_json()}
     run = tmp_path / 'run'
     run.mkdir()
     (run / 'config.json').write_text(json.dumps(about))
-    (run / 'scores.json').write_text(json.dumps({'au': {'strict': scored, 'reference': scored}}))
+    (run / 'scores.json').write_text(json.dumps(scores))
     case = CASES['plain']
     found = dataclasses.replace(source_of(case, lively_params(case.model)), folder=run)
     with atomic_folder(tmp_path / 'folder') as folder:

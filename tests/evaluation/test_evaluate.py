@@ -29,7 +29,7 @@ def test_every_record_is_answered_once_in_order(calm):
     workdir, scores = calm
     rows = read_jsonl(workdir / 'predictions.jsonl')
     assert [row['id'] for row in rows] == [f'face-{number:03d}' for number in range(20)]
-    assert scores['emotion']['n'] == scores['au']['n'] == 10
+    assert scores['emotion'].n == scores['au'].n == 10
     assert {row['label'] for row in rows if row['task'] == 'au'} == {'4, 9'}
     for row in rows:
         assert (workdir / row['image']).is_file()
@@ -185,10 +185,10 @@ def test_an_empty_answer_and_one_that_never_ends_are_scored(ends, tmp_path, monk
     scores = evaluate.evaluate(experiment, experiment.trainable, step=0)
     assert answers(tmp_path) == ['' if ends else 'aaaaaa'] * 6
     for task in ('emotion', 'au'):
-        assert scores[task]['n'] == 3
-        assert scores[task]['cut_off'] == (0 if ends else 3)
-        assert scores[task]['strict']['unparsed'] == 3
-        assert scores[task]['strict']['s_ge'] == 0
+        assert scores[task].n == 3
+        assert scores[task].cut_off == (0 if ends else 3)
+        assert scores[task].strict.unparsed == 3
+        assert scores[task].strict.s_ge == 0
 
 
 def test_a_split_of_one_task_has_scores_of_that_task_only(tmp_path):

@@ -26,18 +26,16 @@ def au_folds(seed, aus=(1, 4, 9), sizes=(5, 7, 11)):
 def test_f1_is_averaged_over_folds_and_then_over_action_units():
     folds = [rege.score(samples, 'au', (1, 4, 9)) for samples in au_folds(0)]
     mean = cross_validation.average(folds)
-    by_fold = np.array([[f['strict']['per_au'][au] for au in ('1', '4', '9')] for f in folds])
+    by_fold = np.array([[f.strict.per_au[au] for au in ('1', '4', '9')] for f in folds])
     np.testing.assert_allclose(
-        [mean['strict']['per_au'][au] for au in ('1', '4', '9')], by_fold.mean(axis=0)
+        [mean.strict.per_au[au] for au in ('1', '4', '9')], by_fold.mean(axis=0)
     )
-    assert mean['strict']['s_re'] == pytest.approx(by_fold.mean())
-    assert mean['strict']['s_rege'] == pytest.approx(
-        np.mean([f['strict']['s_rege'] for f in folds])
-    )
-    assert mean['strict']['std']['s_re'] == pytest.approx(by_fold.mean(axis=1).std(ddof=1))
-    assert mean['n'] == 23
-    assert mean['strict']['positives_per_au']['4'] == sum(
-        fold['strict']['positives_per_au']['4'] for fold in folds
+    assert mean.strict.s_re == pytest.approx(by_fold.mean())
+    assert mean.strict.s_rege == pytest.approx(np.mean([f.strict.s_rege for f in folds]))
+    assert mean.strict.std['s_re'] == pytest.approx(by_fold.mean(axis=1).std(ddof=1))
+    assert mean.n == 23
+    assert mean.strict.positives_per_au['4'] == sum(
+        fold.strict.positives_per_au['4'] for fold in folds
     )
 
 
@@ -45,20 +43,20 @@ def test_an_action_unit_that_a_fold_lacks_is_averaged_over_the_others():
     absent = [au_sample(0, (1,), (1,)), au_sample(1, (), (1,))]
     present = [au_sample(0, (1, 4), (1, 4)), au_sample(1, (4,), (1,))]
     folds = [rege.score(samples, 'au', (1, 4)) for samples in (absent, present)]
-    mean = cross_validation.average(folds)['strict']
-    assert folds[0]['strict']['per_au']['4'] is None
-    assert mean['per_au'] == pytest.approx({'1': 200 / 3, '4': 200 / 3})
+    mean = cross_validation.average(folds).strict
+    assert folds[0].strict.per_au['4'] is None
+    assert mean.per_au == pytest.approx({'1': 200 / 3, '4': 200 / 3})
     # Not the mean of the folds' own means.
-    assert mean['s_re'] == pytest.approx(200 / 3)
+    assert mean.s_re == pytest.approx(200 / 3)
 
 
 def test_reference_scoring_averages_what_the_script_prints_for_each_fold():
     skipped = [au_sample(0, (1,), (1,)), au_sample(1, (), (1,))]  # AU4 has no positive: left out
     present = [au_sample(0, (1, 4), (1, 4)), au_sample(1, (4,), (1,))]
     folds = [rege.score(samples, 'au', (1, 4)) for samples in (skipped, present)]
-    assert len(folds[0]['reference']['per_au']) == 1
-    printed = [fold['reference']['s_re'] for fold in folds]
-    assert cross_validation.average(folds)['reference']['s_re'] == pytest.approx(np.mean(printed))
+    assert len(folds[0].reference.per_au) == 1
+    printed = [fold.reference.s_re for fold in folds]
+    assert cross_validation.average(folds).reference.s_re == pytest.approx(np.mean(printed))
 
 
 def test_emotions_average_and_their_confusions_add_up():
@@ -66,18 +64,16 @@ def test_emotions_average_and_their_confusions_add_up():
     wrong = rege.Sample('1', 'She looks happy.', 'Sad.', 'sadness')
     folds = [[right, wrong], [dataclasses.replace(right, id='2')]]
     scores = [rege.score(samples, 'emotion') for samples in folds]
-    for fold in scores:
-        for entry in fold['strict']['per_class'].values():
-            entry['f1_interval'] = [0.0, 1.0]
+    assert all(fold.strict.per_class['happiness'].f1_interval for fold in scores)
     mean = cross_validation.average(scores)
     pooled = rege.score([sample for fold in folds for sample in fold], 'emotion')
-    assert mean['strict']['s_re'] == pytest.approx(75)
-    assert pooled['strict']['s_re'] == pytest.approx(200 / 3)
-    assert mean['strict']['confusion'] == pooled['strict']['confusion']
-    assert {k: v['support'] for k, v in mean['strict']['per_class'].items()} == {
-        k: v['support'] for k, v in pooled['strict']['per_class'].items()
+    assert mean.strict.s_re == pytest.approx(75)
+    assert pooled.strict.s_re == pytest.approx(200 / 3)
+    assert mean.strict.confusion == pooled.strict.confusion
+    assert {k: v.support for k, v in mean.strict.per_class.items()} == {
+        k: v.support for k, v in pooled.strict.per_class.items()
     }
-    assert 'interval' not in str(mean)
+    assert 'interval' not in str(mean.to_json())
 
 
 def test_folds_of_different_action_units_are_refused():
@@ -89,7 +85,7 @@ def test_folds_of_different_action_units_are_refused():
 def test_the_reader_of_all_folds_is_that_of_their_mean():
     samples = [au_sample(i, {4}, {4}) for i in range(3)]
     first, second = (rege.score(samples, 'au', (4,), replicates=0, reader=r) for r in readers.NAMES)
-    mean = cross_validation.average([second, second])['strict']
-    assert (mean['reader'], mean['hash']) == (second['strict']['reader'], second['strict']['hash'])
+    mean = cross_validation.average([second, second]).strict
+    assert (mean.reader, mean.hash) == (second.strict.reader, second.strict.hash)
     with pytest.raises(UserError, match=r'same strict reader.*strict-1 and strict-2'):
         cross_validation.average([first, second])

@@ -8,6 +8,7 @@ import pytest
 
 from emola_jax.files import json_lines
 from emola_jax.metrics import action_units, emotions, lcs, readers, rege, rouge, rouge_batch
+from emola_jax.metrics.scores import ReadInPart
 from tests.metrics.strict_2.test_robustness import UNITS
 from tests.metrics.test_rouge_batch import long_paragraph
 
@@ -53,10 +54,10 @@ def test_a_long_answer_is_read_up_to_the_limit_and_the_scores_say_so():
     assert readers.named('strict-2').aus(late) == {4}
     samples = [rege.Sample('a', late, 'AU4.', '4'), rege.Sample('b', 'AU9.', 'AU9.', '9')]
     scores = rege.score(samples, 'au', (4, 9), replicates=0)
-    assert scores['read_in_part'] == {'strict': {'answers': 1, 'characters': readers.LONGEST}}
-    assert scores['reference']['per_au']['9'] == 100 / 1.5 or scores['strict']['per_au']['9'] == 100
+    assert scores.read_in_part == {'strict': ReadInPart('answers', 1, readers.LONGEST)}
+    assert scores.reference.per_au['9'] == 100 / 1.5 or scores.strict.per_au['9'] == 100
     short = rege.score([rege.Sample('a', text[:16_000], 'x.', '4')], 'au', (4,), replicates=0)
-    assert 'read_in_part' not in short
+    assert not short.read_in_part
 
 
 def test_a_statement_without_end_is_ended_for_the_first_reader_alone():

@@ -33,10 +33,10 @@ def test_old_answers_are_scored_by_either_reader():
     samples = [rege.Sample('0', checklist, 'AU4.', '4')]
     first = rege.score(samples, 'au', (1, 4), replicates=0, reader='strict-1')
     latest = rege.score(samples, 'au', (1, 4), replicates=0)
-    assert (first['strict']['reader'], latest['strict']['reader']) == ('strict-1', 'strict-2')
-    assert latest['strict']['per_au']['4'] == 100.0
-    assert first['strict']['per_au']['4'] == 0.0
-    assert first['reference'] == latest['reference']
+    assert (first.strict.reader, latest.strict.reader) == ('strict-1', 'strict-2')
+    assert latest.strict.per_au['4'] == 100.0
+    assert first.strict.per_au['4'] == 0.0
+    assert first.reference == latest.reference
 
 
 def test_an_unknown_reader_is_named():

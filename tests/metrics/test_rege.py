@@ -5,6 +5,7 @@ from emola_jax.errors import UserError
 from emola_jax.metrics import rege
 from emola_jax.metrics.action_units import SCORED_AUS
 from emola_jax.metrics.rege import Sample
+from emola_jax.metrics.scores import ClassScores
 from tests.metrics.golden import RECORDED
 
 
@@ -25,8 +26,8 @@ def test_f1_of_one_unit_equals_the_released_script(case):
     scores = rege.score(au_samples(case['cm']), 'au', (4,))
     accuracy, f1 = case['result']['value']
     for scoring in ('reference', 'strict'):
-        assert scores[scoring]['per_au'] == pytest.approx({'4': 100 * f1})
-        assert scores[scoring]['accuracy_per_au'] == pytest.approx({'4': 100 * accuracy})
+        assert scores.by_scoring[scoring].per_au == pytest.approx({'4': 100 * f1})
+        assert scores.by_scoring[scoring].accuracy_per_au == pytest.approx({'4': 100 * accuracy})
 
 
 def test_strict_scoring_keeps_every_name_and_the_reference_shifts_them():
@@ -36,20 +37,20 @@ def test_strict_scoring_keeps_every_name_and_the_reference_shifts_them():
         Sample('b', 'AU9 and AU12 act.', 'AU9', '12'),
     ]
     scores = rege.score(samples, 'au', (4, 9, 12))
-    strict, reference = scores['strict'], scores['reference']
-    assert strict['per_au'] == {'4': None, '9': pytest.approx(200 / 3), '12': 100.0}
-    assert strict['s_re'] == pytest.approx((200 / 3 + 100) / 2)
-    assert strict['positives_per_au'] == {'4': 0, '9': 1, '12': 2}
-    assert reference['per_au'] == {'4': pytest.approx(200 / 3)}
-    assert strict['mean_f1_supported'] is None
+    strict, reference = scores.strict, scores.reference
+    assert strict.per_au == {'4': None, '9': pytest.approx(200 / 3), '12': 100.0}
+    assert strict.s_re == pytest.approx((200 / 3 + 100) / 2)
+    assert strict.positives_per_au == {'4': 0, '9': 1, '12': 2}
+    assert reference.per_au == {'4': pytest.approx(200 / 3)}
+    assert strict.mean_f1_supported is None
 
 
 def test_supported_mean_counts_units_with_five_labels():
     samples = [Sample(str(i), 'AU4.' if i else 'AU9.', 'x', '4' if i else '9') for i in range(6)]
     samples.append(Sample('wrong', 'AU4.', 'x', '9'))
-    strict = rege.score(samples, 'au', (4, 9))['strict']
-    assert strict['per_au'] == pytest.approx({'4': 1000 / 11, '9': 200 / 3})
-    assert strict['mean_f1_supported'] == pytest.approx(1000 / 11)
+    strict = rege.score(samples, 'au', (4, 9)).strict
+    assert strict.per_au == pytest.approx({'4': 1000 / 11, '9': 200 / 3})
+    assert strict.mean_f1_supported == pytest.approx(1000 / 11)
 
 
 def test_emotion_details():
@@ -60,37 +61,37 @@ def test_emotion_details():
         Sample('d', 'They are not happy. They are angry.', 'Anger.', 'anger'),
     ]
     scores = rege.score(samples, 'emotion')
-    strict = scores['strict']
-    assert scores['n'] == 4
-    assert strict['s_re'] == 50.0
-    assert strict['unparsed'] == 1
-    assert strict['per_class']['fear'] == {
-        'precision': 100.0,
-        'recall': 50.0,
-        'f1': pytest.approx(200 / 3),
-        'support': 2,
-        'f1_interval': [0.0, 100.0],
-    }
-    assert strict['per_class']['anger']['f1'] == 50.0
-    assert strict['per_class']['sadness']['f1'] is None
-    assert strict['macro_f1'] == pytest.approx((200 / 3 + 50) / 2)
-    rows = strict['confusion']['rows']
-    assert dict(zip(strict['confusion']['columns'], rows['anger'], strict=True)) == {
-        **dict.fromkeys(strict['confusion']['columns'], 0),
+    strict = scores.strict
+    assert scores.n == 4
+    assert strict.s_re == 50.0
+    assert strict.unparsed == 1
+    assert strict.per_class['fear'] == ClassScores(
+        precision=100.0,
+        recall=50.0,
+        f1=pytest.approx(200 / 3),
+        support=2,
+        f1_interval=(0.0, 100.0),
+    )
+    assert strict.per_class['anger'].f1 == 50.0
+    assert strict.per_class['sadness'].f1 is None
+    assert strict.macro_f1 == pytest.approx((200 / 3 + 50) / 2)
+    rows = strict.confusion.rows
+    assert dict(zip(strict.confusion.columns, rows['anger'], strict=True)) == {
+        **dict.fromkeys(strict.confusion.columns, 0),
         'anger': 1,
         'unparsed': 1,
     }
     # The empty answer counts 0 in the strict mean and is left out of the other.
-    assert 3 * scores['reference']['s_ge'] == pytest.approx(4 * strict['s_ge'])
+    assert 3 * scores.reference.s_ge == pytest.approx(4 * strict.s_ge)
     # No synonym is left after the dropped sentence: the script says happiness.
-    assert scores['reference']['per_class']['happiness']['precision'] == 0.0
+    assert scores.reference.per_class['happiness'].precision == 0.0
 
 
 def test_agreement_of_codes_and_names():
     samples = [Sample('a', '1. AU4 - Brow Lowerer: x.\n2. AU9 - Chin Raiser: y.', 'x', '4')]
-    assert rege.score(samples, 'au', (4, 9))['strict']['au_code_name_agreement'] == 50.0
+    assert rege.score(samples, 'au', (4, 9)).strict.au_code_name_agreement == 50.0
     samples = [Sample('a', 'AU4.', 'x', '4')]
-    assert rege.score(samples, 'au', (4, 9))['strict']['au_code_name_agreement'] is None
+    assert rege.score(samples, 'au', (4, 9)).strict.au_code_name_agreement is None
 
 
 def test_scores_of_nothing():
@@ -150,8 +151,8 @@ def test_chance_is_the_mean_score_of_answers_dealt_at_random(task, labels, answe
             Sample(str(i), answers[j], 'A reference.', labels[i], rouge_l=0.5)
             for i, j in enumerate(order)
         ]
-        return rege.score(samples, task, (4, 9), replicates=0)['strict']
+        return rege.score(samples, task, (4, 9), replicates=0).strict
 
     rng = np.random.default_rng(0)
-    dealt = [scored(rng.permutation(20))['s_re'] for _ in range(400)]
-    assert scored(range(20))['chance'] == pytest.approx(np.mean(dealt), abs=1.5)
+    dealt = [scored(rng.permutation(20)).s_re for _ in range(400)]
+    assert scored(range(20)).chance == pytest.approx(np.mean(dealt), abs=1.5)

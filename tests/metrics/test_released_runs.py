@@ -53,30 +53,30 @@ def test_every_run_is_checked_here():
 def test_au_figures(name):
     (run,) = runs(name)
     task, aus = task_and_aus(run)
-    scores = rege.score(samples_of(run), task, aus)['reference']
+    scores = rege.score(samples_of(run), task, aus).reference
     f1 = [100 * entry['F1'] for entry in run['per_au']]
     accuracy = [100 * entry['acc'] for entry in run['per_au']]
-    assert list(scores['per_au'].values()) == pytest.approx(f1, abs=1e-9)
-    assert list(scores['accuracy_per_au'].values()) == pytest.approx(accuracy, abs=1e-9)
+    assert list(scores.per_au.values()) == pytest.approx(f1, abs=1e-9)
+    assert list(scores.accuracy_per_au.values()) == pytest.approx(accuracy, abs=1e-9)
     positives = [sum(entry['cm'][1]) for entry in run['per_au']]
-    assert list(scores['positives_per_au'].values()) == positives
+    assert list(scores.positives_per_au.values()) == positives
     text = printed(run)
-    table = ''.join(f'AU{au}: {value:.2f}, ' for au, value in scores['per_au'].items())
+    table = ''.join(f'AU{au}: {value:.2f}, ' for au, value in scores.per_au.items())
     assert table in text.splitlines()
-    assert f'F1: {scores["s_re"]:.2f}%, Acc: {scores["mean_accuracy"]:.2f},' in text
+    assert f'F1: {scores.s_re:.2f}%, Acc: {scores.mean_accuracy:.2f},' in text
     if name not in RESUMED:
-        assert f'Average rouge: {scores["s_ge"]:.2f}%' in text
-        assert scores['s_rege'] == scores['s_re'] + scores['s_ge']
+        assert f'Average rouge: {scores.s_ge:.2f}%' in text
+        assert scores.s_rege == scores.s_re + scores.s_ge
 
 
 @pytest.mark.parametrize('name', [*EMOTION_RUNS, 'emotion_resumed'])
 def test_emotion_figures(name):
     (run,) = runs(name)
-    scores = rege.score(samples_of(run), 'emotion')['reference']
+    scores = rege.score(samples_of(run), 'emotion').reference
     # Resumed, the script counts a ROUGE-L of 0 for what it finds done.
-    s_ge = 0.0 if name in RESUMED else scores['s_ge']
-    assert f'Acc: {scores["s_re"]:.2f}, Average rouge: {s_ge:.2f}%' in printed(run)
-    line = f'The acc is: {scores["s_re"]:.2f}%, the average rouge is: {s_ge:.2f}.\n'
+    s_ge = 0.0 if name in RESUMED else scores.s_ge
+    assert f'Acc: {scores.s_re:.2f}, Average rouge: {s_ge:.2f}%' in printed(run)
+    line = f'The acc is: {scores.s_re:.2f}%, the average rouge is: {s_ge:.2f}.\n'
     assert run['stdout'] == line
 
 
@@ -129,8 +129,9 @@ def test_a_folder_of_the_script_scores_like_its_texts(name, tmp_path):
     from_texts = rege.score(samples_of(run), task, aus)
     for scoring in rege.SCORINGS:
         for score in ('s_re', 's_ge', 's_rege'):
-            assert from_folder[scoring][score] == pytest.approx(from_texts[scoring][score])
-    assert from_folder['rouge_score'] == {'rouge_l': None}
+            found, expected = from_folder.by_scoring[scoring], from_texts.by_scoring[scoring]
+            assert found.headlines[score] == pytest.approx(expected.headlines[score])
+    assert from_folder.rouge_score.rouge_l is None
 
 
 def test_annotations_give_a_folder_its_references(tmp_path):
@@ -146,14 +147,14 @@ def test_where_the_script_crashed():
     assert 'UnboundLocalError' in run['exception']
     task, aus = task_and_aus(run)
     scores = rege.score(samples_of(run), task, aus)
-    assert scores['n'] == len(run['items']) == 6
+    assert scores.n == len(run['items']) == 6
     scored = [rouge.rouge_l(*item[:2]) for item in run['items'][1:]]
-    assert scores['reference']['s_ge'] == pytest.approx(100 * np.mean(scored))
-    assert scores['strict']['s_ge'] == pytest.approx(100 * np.sum(scored) / 6)
+    assert scores.reference.s_ge == pytest.approx(100 * np.mean(scored))
+    assert scores.strict.s_ge == pytest.approx(100 * np.sum(scored) / 6)
     # It knows emotions with a capital letter only.
     (run,) = runs('emotion_bad_label')
     assert 'KeyError' in run['exception']
-    assert rege.score(samples_of(run), 'emotion')['reference']['s_re'] == 100.0
+    assert rege.score(samples_of(run), 'emotion').reference.s_re == 100.0
     # Without samples it prints nan.
     (run,) = runs('empty_anno_au')
     assert re.search('F1: nan%, Acc: nan, Average rouge: nan%', printed(run))

@@ -24,15 +24,15 @@ def test_paired_test_of_accuracy_is_the_exact_sign_test_of_mcnemar(cells):
     tests = rege.compare(*runs(*cells), 'emotion')
     for scoring in rege.SCORINGS:
         test = tests[scoring]['s_re']
-        assert test['difference'] == pytest.approx(100 * (first_only - second_only) / sum(cells))
+        assert test.difference == pytest.approx(100 * (first_only - second_only) / sum(cells))
         # 9,999 draws: four standard errors.
         error = 4 * np.sqrt(exact * (1 - exact) / resampling.SHUFFLES) + 1 / resampling.SHUFFLES
-        assert test['p_value'] == pytest.approx(exact, abs=error)
+        assert test.p_value == pytest.approx(exact, abs=error)
 
 
 def test_interval_of_an_accuracy_is_the_binomial_one():
     samples, _ = runs(300, 100, 0, 100)
-    low, high = rege.score(samples, 'emotion')['strict']['interval']['s_re']
+    low, high = rege.score(samples, 'emotion').strict.interval['s_re']
     expected = 100 * np.array(stats.binom.interval(0.95, 500, 0.8)) / 500
     assert [low, high] == pytest.approx(expected, abs=0.5)
 
@@ -50,7 +50,7 @@ def test_interval_of_a_difference_is_that_of_the_paired_differences():
     _, first_only, second_only, _ = cells
     n, gap = sum(cells), first_only - second_only
     spread = 1.96 * np.sqrt(first_only + second_only - gap**2 / n) / n
-    low, high = rege.compare(*runs(*cells), 'emotion')['strict']['s_re']['interval']
+    low, high = rege.compare(*runs(*cells), 'emotion')['strict']['s_re'].interval
     expected = 100 * np.array([gap / n - spread, gap / n + spread])
     assert [low, high] == pytest.approx(expected, abs=0.6)
 
@@ -64,7 +64,7 @@ def test_resampled_sums_do_not_depend_on_how_many_are_drawn_at_once(monkeypatch)
 
 def test_undefined_scores_have_no_interval():
     assert resampling.interval(np.full(5, np.nan)) is None
-    assert resampling.interval(np.array([np.nan, 1.0, 1.0])) == [1.0, 1.0]
+    assert resampling.interval(np.array([np.nan, 1.0, 1.0])) == (1.0, 1.0)
 
 
 def test_f1_of_an_action_unit_and_its_interval_against_draws_one_by_one():
@@ -79,9 +79,9 @@ def test_f1_of_an_action_unit_and_its_interval_against_draws_one_by_one():
         pick = rng.integers(0, 60, 60)
         hits = (labels & answers)[pick].sum()
         drawn.append(200 * hits / (labels[pick].sum() + answers[pick].sum()))
-    strict = rege.score(samples, 'au', (4,))['strict']
-    assert strict['per_au_interval']['4'] == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=3)
-    assert strict['interval']['s_re'] == strict['per_au_interval']['4']
+    strict = rege.score(samples, 'au', (4,)).strict
+    assert strict.per_au_interval['4'] == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=3)
+    assert strict.interval['s_re'] == strict.per_au_interval['4']
 
 
 def test_runs_on_other_samples_are_not_compared():

@@ -14,6 +14,7 @@ from emola_jax.metrics import rege
 from emola_jax.predict import calibration
 from emola_jax.reporting import gallery, run_facts, run_page, scoring_differences
 from tests import report_workdir
+from tests.made_scores import made
 
 VOID = {'meta', 'img', 'input', 'br', 'link'}
 
@@ -89,14 +90,9 @@ def test_every_picture_is_a_face_of_the_run(workdir):
 def test_numbers_are_those_of_scores_json(workdir):
     scores = report_workdir.add_to_scores(
         workdir,
-        control={
-            'emotion': {'strict': {'s_re': 11.25, 's_ge': 21.5, 's_rege': 32.75, 'chance': 9.875}}
-        },
+        control={'emotion': made(11.25, 21.5, 32.75, chance=9.875).to_json()},
         ablation={
-            'prior only': {
-                task: {'strict': {'s_re': 1.125, 's_ge': 2.25, 's_rege': 3.375}}
-                for task in ('emotion', 'au')
-            }
+            'prior only': {task: made(1.125, 2.25, 3.375).to_json() for task in ('emotion', 'au')}
         },
     )
     numbers = read(workdir).numbers
@@ -318,7 +314,7 @@ def test_the_differences_of_the_scorings_are_told(tmp_path):
 def test_without_differences_the_page_says_so(workdir):
     rows = [row for row in report_workdir.PREDICTIONS if row['id'] == 'face2/emotion']
     report_workdir.write_lines(workdir / 'predictions.jsonl', rows)
-    scores = {'emotion': report_workdir.score('emotion')}
+    scores = {'emotion': report_workdir.score('emotion').to_json()}
     (workdir / 'scores.json').write_text(json.dumps(scores))
     assert 'both read the same in each of the 1 answers' in read(workdir).text
 
@@ -356,7 +352,8 @@ def test_a_row_of_another_model_that_lacks_a_field_is_named(tmp_path):
     predictions = tmp_path / 'other.jsonl'
     report_workdir.write_lines(predictions, [{'id': 7, 'prediction': 'x', 'label': '1'}])
     with pytest.raises(UserError, match="prediction 7: field 'reference' is missing"):
-        run_page.write_scored(predictions, {'emotion': {}}, tmp_path / 'r.html', dataset='rafdb')
+        scores = {'emotion': made(1.0, 1.0, 2.0)}
+        run_page.write_scored(predictions, scores, tmp_path / 'r.html', dataset='rafdb')
 
 
 def test_large_and_rare_pictures_are_shown_small(tmp_path):

@@ -1,12 +1,13 @@
 from emola_jax.reporting import terminal
 from tests import report_workdir
+from tests.made_scores import made
 
 
 def test_summary_shows_scores_baselines_and_files(tmp_path, capsys):
     workdir = report_workdir.write(tmp_path / 'run')
     scores = report_workdir.add_to_scores(
         workdir,
-        control={'au': {'strict': {'s_re': 12.34, 's_ge': 1.0, 's_rege': 13.34, 'chance': 9.87}}},
+        control={'au': made(12.34, 1.0, 13.34, chance=9.87).to_json()},
     )
     terminal.print_summary(workdir)
     shown = capsys.readouterr().out
@@ -22,7 +23,7 @@ def test_summary_shows_scores_baselines_and_files(tmp_path, capsys):
 
 def test_summary_shows_intervals_of_both_scorings(tmp_path, capsys):
     workdir = report_workdir.write(tmp_path / 'run')
-    scores = report_workdir.score('au')
+    scores = report_workdir.score('au').to_json()
     for scoring, low in (('strict', 10.04), ('reference', 20.06)):
         scores[scoring]['interval'] = {key: [low, 99.96] for key in ('s_re', 's_ge', 's_rege')}
     report_workdir.add_to_scores(workdir, au=scores)

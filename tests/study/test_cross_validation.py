@@ -9,7 +9,9 @@ import pytest
 from emola_jax.errors import UserError
 from emola_jax.evaluation import evaluate
 from emola_jax.files.whole import read_jsonl, write_json
-from emola_jax.metrics import rege
+from emola_jax.metrics import action_units, rege
+from emola_jax.metrics.answer_row import AnswerRow
+from emola_jax.metrics.scores import tasks_json
 from emola_jax.study import cross_validation
 from tests.test_main_job import environment
 
@@ -21,9 +23,13 @@ def answer(number, said, label, task='au'):
         'id': f'face-{number}',
         'image': f'faces/{number}.png',
         'task': task,
+        'dataset': 'disfa',
+        'instruction': 'Which action units?',
         'prediction': said,
         'reference': 'AU4 is seen.',
         'label': label,
+        'parsed': action_units.parse(said),
+        'rouge_l': 0.5,
         'finished': True,
     }
 
@@ -31,7 +37,8 @@ def answer(number, said, label, task='au'):
 def fold(folder, rows):
     folder.mkdir(parents=True)
     (folder / 'predictions.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in rows))
-    write_json(folder / 'scores.json', evaluate.score(rows, (4, 12)))
+    answers = [AnswerRow.from_json(row, 'test') for row in rows]
+    write_json(folder / 'scores.json', tasks_json(evaluate.score(answers, (4, 12))))
     return folder
 
 
@@ -70,7 +77,7 @@ def test_all_answers_are_there_to_be_scored_again(three):
     assert [row['fold'] for row in rows] == ['fold1', *['fold2'] * 2, *['fold3'] * 3]
     assert rows[1]['image'] == 'fold2/faces/1.png'
     again = rege.score([rege.Sample.from_row(row) for row in rows], 'au', (4, 12))
-    assert again['strict'] == scores['pooled']['au']['strict']
+    assert again.strict == scores.pooled['au'].strict
 
 
 def test_the_table_shows_every_action_unit_in_every_fold(three):
