@@ -92,7 +92,7 @@ def test_an_older_file_lacks_reader_intervals_and_googles_rouge():
     read = Scores.from_json(written, 'x')
     assert read.rouge_score is None and read.cut_off is None
     assert read.strict.interval is None and read.strict.reader is None
-    assert read.to_json() == written
+    assert text(read) == json.dumps(written, indent=2)
 
 
 @pytest.mark.parametrize(
