@@ -14,7 +14,6 @@ import csv
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.files.whole import atomic_write
@@ -47,7 +46,7 @@ def unescaped(cell: str) -> str:
     return _ESCAPED.sub('', cell)
 
 
-def write(path: Path, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
+def write(path: Path, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
     """Writes a table, whole or not at all; numbers as they are, all else escaped.
 
     Args:
@@ -87,6 +86,5 @@ def read(path: Path) -> list[dict[str, str]]:
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
-def _cell(value: Any) -> Any:
-    is_number = value is None or isinstance(value, int | float)
-    return value if is_number else escaped(str(value))
+def _cell(value: object) -> float | str | None:
+    return value if value is None or isinstance(value, int | float) else escaped(str(value))

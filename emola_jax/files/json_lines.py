@@ -5,15 +5,15 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from emola_jax.errors import UserError
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.whole import LFS_FAULT, LFS_POINTER, parse_json, read_bytes
 
 _EXPECTED = 'expected one JSON object a line'
 
 
-def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def rows(path: Path) -> Iterator[tuple[str, JsonObject]]:
     """Reads one JSON object a line, the last one with or without an end.
 
     Only a line feed ends a line: other separators (U+2028, U+0085) are text of the answers. One
@@ -37,7 +37,7 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise UserError(f'{path}: empty; {_EXPECTED}')
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read(path: Path) -> list[JsonObject]:
     """The objects of `rows`, all at once.
 
     Raises:
@@ -63,7 +63,7 @@ def _is_json(content: bytes) -> bool:
     return True
 
 
-def _whole(path: Path) -> Iterator[tuple[str, Any]]:
+def _whole(path: Path) -> Iterator[tuple[str, object]]:
     whole = parse_json(read_bytes(path), str(path))
     if isinstance(whole, list):
         yield from ((f'{path}: entry {number}', value) for number, value in enumerate(whole))
@@ -71,7 +71,7 @@ def _whole(path: Path) -> Iterator[tuple[str, Any]]:
         yield f'{path}, line 1', whole
 
 
-def _by_line(path: Path) -> Iterator[tuple[str, Any]]:
+def _by_line(path: Path) -> Iterator[tuple[str, object]]:
     for number, line in _lines(path):
         where = f'{path}, line {number}'
         yield where, parse_json(line, where)

@@ -7,16 +7,18 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tqdm import tqdm
 
 from emola_jax.errors import UserError
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.whole import drop_torn_line, naming, read_jsonl, write_text
 
 T = TypeVar('T')
+Row = TypeVar('Row')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,17 +33,17 @@ class KeptRows:
     """
 
     folder: Path
-    identity: Mapping[str, Any]
+    identity: JsonObject
 
     def map(
         self,
         stage: str,
         items: Sequence[T],
         size: int,
-        work: Callable[[Sequence[T]], Sequence[Any]],
+        work: Callable[[Sequence[T]], Sequence[Row]],
         *,
         unit: str = 'face',
-    ) -> list[Any]:
+    ) -> list[Row]:
         """One result an item, with a progress bar; what an earlier start did is read.
 
         Args:
@@ -53,7 +55,7 @@ class KeptRows:
         """
         path = self.folder / f'{stage}.jsonl'
         header = {**self.identity, 'stage': stage, 'items': len(items)}
-        rows = _rows_after(header, path, len(items))
+        rows: list[Row] = _rows_after(header, path, len(items))
         if not rows:
             write_text(path, json.dumps(header) + '\n')
         with (
@@ -76,7 +78,7 @@ class KeptRows:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _rows_after(header: Mapping[str, Any], path: Path, most: int) -> list[Any]:
+def _rows_after(header: JsonObject, path: Path, most: int) -> list[Any]:
     """What a file of these rows holds; nothing if it is missing, of other rows, or damaged."""
     try:
         drop_torn_line(path)
@@ -90,9 +92,9 @@ def _rows_after(header: Mapping[str, Any], path: Path, most: int) -> list[Any]:
     return [line['row'] for line in kept] if lines[:1] == [header] and is_whole else []
 
 
-def _line(row: Any) -> str:
+def _line(row: object) -> str:
     return json.dumps({'row': row, 'crc': _crc(row)}) + '\n'
 
 
-def _crc(row: Any) -> int:
+def _crc(row: object) -> int:
     return zlib.crc32(json.dumps(row).encode())

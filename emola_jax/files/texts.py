@@ -6,9 +6,10 @@ import codecs
 import reprlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard
 
 from emola_jax.errors import UserError
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.whole import parse_json, read_bytes
 
 _BYTE_ORDER_MARKS = {
@@ -79,7 +80,7 @@ _SHORT.maxstring = _SHORT.maxother = 80
 _SHORT.maxlevel = 3
 
 
-def quoted(value: Any) -> str:
+def quoted(value: object) -> str:
     """A value of any type, size and depth as a message quotes it, in one line.
 
     Names of files are not quoted but written: `names.readable`.
@@ -92,15 +93,15 @@ def printable(text: str) -> str:
     return text.encode('utf-8', 'backslashreplace').decode()
 
 
-def is_text(value: Any) -> bool:
+def is_text(value: object) -> TypeGuard[str]:
     r"""Whether a value is a text that can be written; JSON's "\ud800" cannot."""
     return isinstance(value, str) and printable(value) == value
 
 
-class Fields(dict[str, Any]):
+class Fields(JsonObject):
     """A JSON object that remembers which of its fields were given twice."""
 
-    def __init__(self, pairs: Sequence[tuple[str, Any]]) -> None:
+    def __init__(self, pairs: Sequence[tuple[str, object]]) -> None:
         """Keeps the last value of a field, as `json` does."""
         super().__init__(pairs)
         self.repeated: tuple[str, ...] = ()
@@ -109,7 +110,7 @@ class Fields(dict[str, Any]):
             self.repeated = tuple(name for name in self if names.count(name) > 1)
 
 
-def parse_fields(text: str, where: str) -> Any:
+def parse_fields(text: str, where: str) -> object:
     """Parses JSON whose objects become `Fields`.
 
     Raises:

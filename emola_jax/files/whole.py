@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from emola_jax.errors import UserError
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.locks import try_lock
 
 _PARTIAL = '.partial'
@@ -237,12 +238,12 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding='utf-8')
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Writes `value` as indented JSON to `path`, whole or not at all."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + '\n')
 
 
-def read_jsonl(path: Path, fields: Collection[str] = ()) -> list[dict[str, Any]]:
+def read_jsonl(path: Path, fields: Collection[str] = ()) -> list[JsonObject]:
     """Reads one JSON object a line of a file that this project writes; a missing file is empty.
 
     A last line without its end, which a kill cut short, is left out.
@@ -257,9 +258,7 @@ def read_jsonl(path: Path, fields: Collection[str] = ()) -> list[dict[str, Any]]
     return [row for _, row in numbered_jsonl(path, fields)]
 
 
-def numbered_jsonl(
-    path: Path, fields: Collection[str] = ()
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def numbered_jsonl(path: Path, fields: Collection[str] = ()) -> Iterator[tuple[str, JsonObject]]:
     """The rows that `read_jsonl` reads, each after its file and line, as messages name them.
 
     Raises:
@@ -278,7 +277,7 @@ def numbered_jsonl(
             yield where, row
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> JsonObject:
     """Reads a file that holds one JSON object.
 
     Raises:
@@ -314,7 +313,10 @@ LFS_FAULT = 'a Git LFS pointer, the file itself was not downloaded: git lfs pull
 
 
 def parse_json(
-    text: str | bytes, where: str, *, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None
+    text: str | bytes,
+    where: str,
+    *,
+    pairs: Callable[[list[tuple[str, object]]], object] | None = None,
 ) -> Any:
     """Parses JSON (as bytes: UTF-8, with or without a byte order mark).
 
