@@ -11,18 +11,19 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Int, UInt32
 
-from emola_jax.generation.generate import after_reading
+from emola_jax.generation.generate import Apply, after_reading
 from emola_jax.generation.sampler import Sampler
 from emola_jax.models.emola import Batch, Emola, Params
 from emola_jax.models.llama import Cache, cache_axis, write_cache
 from emola_jax.parallel import sharding
+from emola_jax.weights.trees import KeyPath
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,11 +91,11 @@ def empty(stream: Stream, params: Params, prompts: Batch, mesh: Mesh) -> State:
     rows, slots = stream.rows, stream.prompt + max(stream.room - 1, 1)
 
     def prefill(params: Params, prompts: Batch) -> Cache:
-        read: Any = stream.model.apply({'params': params}, prompts, method=Emola.prefill)
-        return read[1]
+        apply = cast(Apply, stream.model.apply)
+        return apply({'params': params}, prompts, method=Emola.prefill)[1]
 
     def make() -> State:
-        def blank(path: Any, leaf: Any) -> Array:
+        def blank(path: KeyPath, leaf: jax.ShapeDtypeStruct) -> Array:
             shape = list(leaf.shape)
             shape[cache_axis(path, 'rows')] = rows
             shape[cache_axis(path, 'positions')] = slots
@@ -146,7 +147,7 @@ def admit(
         shape[axis] = stream.rows
         return jnp.where(fresh.reshape(shape), chosen, old)
 
-    def take_cache(path: Any, new: Array, old: Array) -> Array:
+    def take_cache(path: KeyPath, new: Array, old: Array) -> Array:
         axis = cache_axis(path, 'positions') % new.ndim
         begin = jax.lax.slice_in_dim(old, 0, new.shape[axis], axis=axis)
         begin = take(new, begin, cache_axis(path, 'rows') % new.ndim)
@@ -182,7 +183,7 @@ def advance(stream: Stream, params: Params, state: State, wanted: Array) -> Stat
       state: donated.
       wanted: i32; rows without a question count.
     """
-    apply: Any = stream.model.apply
+    apply = cast(Apply, stream.model.apply)
 
     def step(state: State) -> State:
         slot = stream.prompt + state.time % (state.mask.shape[1] - stream.prompt)
@@ -231,7 +232,7 @@ def _pick(new: Array, source: Int[Array, 'B'], devices: int, axis: int) -> Array
 def _constrained(state: State) -> State:
     """The same, rows over the devices that share a batch, and heads as in the model."""
 
-    def of_cache(path: Any, leaf: Array) -> Array:
+    def of_cache(path: KeyPath, leaf: Array) -> Array:
         names: list[str | None] = [None] * leaf.ndim
         names[cache_axis(path, 'rows')] = 'batch'
         names[cache_axis(path, 'rows') + 1] = 'kv_heads'

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,10 @@ from emola_jax.generation.sampler import Sampler
 from emola_jax.models.emola import Batch, Emola
 from emola_jax.models.llama import Cache, grow_cache, write_cache
 from emola_jax.parallel import sharding
+from emola_jax.weights.trees import Params
+
+Apply = Callable[..., tuple[Array, Cache]]
+"""A method of the model that gives logits and a cache."""
 
 
 class _State(NamedTuple):
@@ -25,7 +29,7 @@ class _State(NamedTuple):
 
 def generate(
     model: Emola,
-    params: Mapping[str, Any],
+    params: Params,
     batch: Batch,
     *,
     max_new_tokens: int,
@@ -75,7 +79,7 @@ def generate(
 )
 def generate_jit(
     model: Emola,
-    params: Mapping[str, Any],
+    params: Params,
     batch: Batch,
     max_new_tokens: int,
     eos_id: int,
@@ -84,7 +88,7 @@ def generate_jit(
     keys: Array,
 ) -> Int[Array, 'B M']:
     """`generate` as it is compiled, every argument given; `emola_jax.compile` compiles it ahead."""
-    apply: Any = functools.partial(model.apply, {'params': params})
+    apply = cast(Apply, functools.partial(model.apply, {'params': params}))
     prompt_mask = batch['segment_ids'] != 0
     rows, prompt_length = prompt_mask.shape
     # The last token's keys are never read, so the cache holds one position less.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, UInt8
 
 from emola_jax.models.config import QuantConfig, VisionConfig
@@ -33,8 +32,8 @@ class ClipVit(nn.Module):
     """
 
     cfg: VisionConfig
-    dtype: Any = jnp.float32
-    param_dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
     remat: str = 'none'
     quantize: QuantConfig | None = None
 
@@ -85,8 +84,8 @@ class VitLayer(nn.Module):
     """x + attention(norm(x)), then x + MLP(norm(x)); shaped for `nn.scan`."""
 
     cfg: VisionConfig
-    dtype: Any
-    param_dtype: Any
+    dtype: DTypeLike
+    param_dtype: DTypeLike
     quantize: QuantConfig | None
 
     @nn.compact
@@ -124,7 +123,7 @@ class VitLayer(nn.Module):
         )
 
 
-def _layer_norm(config: VisionConfig, param_dtype: Any, name: str) -> nn.LayerNorm:
+def _layer_norm(config: VisionConfig, param_dtype: DTypeLike, name: str) -> nn.LayerNorm:
     return nn.LayerNorm(
         epsilon=config.norm_eps,
         dtype=jnp.float32,

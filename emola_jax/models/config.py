@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 from emola_jax.errors import UserError
+from emola_jax.files.json_values import JsonObject
 from emola_jax.ops import quant
 
 VISUAL_TOKEN = -1
@@ -288,13 +288,13 @@ class EmolaConfig:
         """A copy with other fields."""
         return dataclasses.replace(self, **changes)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Nested plain values (JSON-ready); `from_config_dict` reads them back."""
         values = dataclasses.asdict(self)
         return {**values, 'more_priors': dict(values['more_priors'])}
 
     @classmethod
-    def from_config_dict(cls, config: Mapping[str, Any]) -> EmolaConfig:
+    def from_config_dict(cls, config: JsonObject) -> EmolaConfig:
         """Builds the record from an `ml_collections.ConfigDict` or a plain nested mapping.
 
         Fields left out keep their defaults.
@@ -322,7 +322,7 @@ _SECTIONS: dict[str, type] = {
 }
 
 
-def _record(cls: type, values: Mapping[str, Any], prefix: str) -> Any:
+def _record(cls: type, values: JsonObject, prefix: str) -> Any:
     known = {field.name for field in dataclasses.fields(cls)}
     unknown = sorted(set(values.keys()) - known)
     if unknown:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -21,9 +20,8 @@ from emola_jax.models.llama import Cache, Llama
 from emola_jax.models.projector import Projector
 from emola_jax.ops.attention import packed_mask
 from emola_jax.parallel.sharding import constrain
-
-Params = dict[str, Any]
-"""The parameters of a model, or a part of them: nested by module, arrays at the leaves."""
+from emola_jax.weights.trees import Params as Params
+from emola_jax.weights.trees import Tree
 
 Batch = Mapping[str, Array]
 """What the model reads of a batch: tokens, positions, segment_ids i32[B, L] and, as far as it uses
@@ -196,7 +194,7 @@ def splice(
     return jnp.where(here[..., None], spread.astype(x.dtype), x)
 
 
-def unroll(model: Emola, params: dict[str, Any]) -> tuple[Emola, dict[str, Any]]:
+def unroll(model: Emola, params: Params) -> tuple[Emola, Params]:
     """The same model with its language layers one by one instead of stacked.
 
     On a CPU decoding gains a third, since a compiled loop copies each layer's weights and cache out
@@ -208,13 +206,13 @@ def unroll(model: Emola, params: dict[str, Any]) -> tuple[Emola, dict[str, Any]]
     return model.clone(cfg=model.cfg.replace(scan=False)), unroll_params(params)
 
 
-def unroll_params(params: dict[str, Any]) -> dict[str, Any]:
+def unroll_params(params: Params) -> Params:
     """The parameters, or some of them, with one subtree a language layer instead of a stack."""
     llm = {**params['llm'], 'layers': unstack_layers(params['llm']['layers'])}
     return {**params, 'llm': llm}
 
 
-def restack_params(params: dict[str, Any]) -> dict[str, Any]:
+def restack_params(params: Params) -> Params:
     """The inverse of `unroll_params`."""
     llm = {**params['llm'], 'layers': stack_layers(params['llm']['layers'])}
     return {**params, 'llm': llm}
@@ -240,7 +238,7 @@ def example_batch(cfg: EmolaConfig, rows: int = 1) -> dict[str, np.ndarray]:
     return batch
 
 
-def abstract_params(cfg: EmolaConfig) -> Any:
+def abstract_params(cfg: EmolaConfig) -> Tree:
     """Shape, dtype and logical axis names of every parameter, without making any.
 
     Returns:

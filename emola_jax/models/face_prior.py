@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from emola_jax.models.config import PriorConfig
 from emola_jax.models.projector import Projector
+from emola_jax.parallel.sharding import logical_param
 
 
 class FacePrior(nn.Module):
@@ -23,15 +24,16 @@ class FacePrior(nn.Module):
     cfg: PriorConfig
     features: int
     rms: float | None = None
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, landmarks: Float[Array, '*rows inputs']) -> Float[Array, '*rows D']:
         """Landmarks are x0, y0, x1, y1, … in [-1, 1]; a NaN comes out as NaN."""
         if self.cfg.standardize:
             shape = (self.cfg.inputs,)
-            mean = self.param('mean', self._fixed(nn.initializers.zeros), shape, jnp.float32)
-            std = self.param('std', self._fixed(nn.initializers.ones), shape, jnp.float32)
+            zeros, ones = nn.initializers.zeros, nn.initializers.ones
+            mean = logical_param(self, 'mean', zeros, ('prior',), shape, jnp.float32)
+            std = logical_param(self, 'std', ones, ('prior',), shape, jnp.float32)
             landmarks = (landmarks - mean) / std
         projector = Projector(
             self.cfg.hidden or self.features,
@@ -42,9 +44,6 @@ class FacePrior(nn.Module):
             name='projector',
         )
         return projector(landmarks)
-
-    def _fixed(self, init: Any) -> Any:
-        return nn.with_logical_partitioning(init, ('prior',))
 
 
 class MorePriors(nn.Module):
@@ -59,7 +58,7 @@ class MorePriors(nn.Module):
     priors: tuple[tuple[str, PriorConfig], ...]
     features: int
     rms: float | None = None
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.linen.initializers import Initializer
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from emola_jax.errors import UserError
 from emola_jax.ops import quant
 from emola_jax.ops.product import product
 from emola_jax.parallel.sharding import logical_param, split_first_axis
+from emola_jax.weights.trees import Params
 
 Matrix = Array | quant.Quantized
 
@@ -20,10 +24,10 @@ Matrix = Array | quant.Quantized
 def frozen_matrix(
     module: nn.Module,
     name: str,
-    init: Any,
+    init: Initializer,
     axes: tuple[str, str],
     shape: tuple[int, int],
-    dtype: Any,
+    dtype: DTypeLike,
     kind: str | None,
     *,
     block: int = quant.BLOCK,
@@ -46,7 +50,7 @@ def frozen_matrix(
             f'into blocks of {quant.SMALLEST_BLOCK} or more weights, as base.quantize needs'
         )
 
-    def blank(_: Any) -> quant.Quantized:
+    def blank(_: object) -> quant.Quantized:
         parts = quant.quantize(jnp.zeros(shape), kind, axis=block_axis, block=block)
         # Tops are few, and a tile may be wider than a device's share: every device has them all.
         places = (axes, axes, (None, None))
@@ -68,8 +72,8 @@ class Dense(nn.Module):
 
     features: int
     axes: tuple[str, str]
-    dtype: Any = jnp.float32
-    param_dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
     kind: str | None = None
     block: int = quant.BLOCK
 
@@ -90,7 +94,7 @@ class RmsNorm(nn.Module):
     """x / rms(x) · scale, in float32, returned as x.dtype."""
 
     eps: float
-    param_dtype: Any = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, '*rows D']) -> Float[Array, '*rows D']:
@@ -106,7 +110,7 @@ ATTENTION = 'attention'
 """The name under which a layer's attention output is known to `REMAT`."""
 
 _KEEP = jax.checkpoint_policies
-REMAT: dict[str, Any] = {
+REMAT: dict[str, Callable[..., bool]] = {
     'none': _KEEP.everything_saveable,
     'full': _KEEP.nothing_saveable,
     'attention': _KEEP.save_only_these_names(ATTENTION),
@@ -138,13 +142,13 @@ def remat_layer(
     )
 
 
-def stack_layers(layers: dict[str, Any]) -> dict[str, Any]:
+def stack_layers(layers: Params) -> Params:
     """{'0': layer, '1': layer, …} -> one layer's tree with every leaf stacked on axis 0."""
     order = [layers[str(index)] for index in range(len(layers))]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *order)
 
 
-def unstack_layers(layers: dict[str, Any]) -> dict[str, Any]:
+def unstack_layers(layers: Params) -> Params:
     """The inverse of `stack_layers`."""
     parts = jax.tree.map(split_first_axis, layers)
     depth = jax.tree.leaves(layers)[0].shape[0]

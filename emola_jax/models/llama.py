@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -18,15 +16,16 @@ from emola_jax.ops.attention import attention
 from emola_jax.ops.gate import swiglu
 from emola_jax.ops.rope import apply_rope, rope_tables
 from emola_jax.parallel.sharding import constrain
+from emola_jax.weights.trees import KeyPath, Tree
 
-Cache = dict[str, Any]
+Cache = Tree
 """{'k': [layers, B, K, H, P], 'v': [layers, B, K, P, H]}; unrolled, {'0': {'k', 'v'}, …} without
 the axis of layers. Both lie as the products with them read them."""
 
 _AXES = {'k': {'rows': -4, 'positions': -1}, 'v': {'rows': -4, 'positions': -2}}
 
 
-def cache_axis(path: tuple[Any, ...], name: str) -> int:
+def cache_axis(path: KeyPath, name: str) -> int:
     """Which axis of the cache's leaf at `path` its 'rows' or 'positions' lie along; negative."""
     return _AXES[path[-1].key][name]
 
@@ -34,7 +33,7 @@ def cache_axis(path: tuple[Any, ...], name: str) -> int:
 def grow_cache(cache: Cache, room: int) -> Cache:
     """Appends `room` empty positions."""
 
-    def grow(path: tuple[Any, ...], leaf: Array) -> Array:
+    def grow(path: KeyPath, leaf: Array) -> Array:
         widths = [(0, 0)] * leaf.ndim
         widths[cache_axis(path, 'positions')] = (0, room)
         return jnp.pad(leaf, widths)
@@ -45,7 +44,7 @@ def grow_cache(cache: Cache, room: int) -> Cache:
 def write_cache(cache: Cache, new: Cache, position: Int[Array, '']) -> Cache:
     """Puts the positions of `new` into `cache`, from `position` on."""
 
-    def write(path: tuple[Any, ...], old: Array, part: Array) -> Array:
+    def write(path: KeyPath, old: Array, part: Array) -> Array:
         axis = cache_axis(path, 'positions')
         return jax.lax.dynamic_update_slice_in_dim(old, part, position, axis)
 
@@ -55,7 +54,7 @@ def write_cache(cache: Cache, new: Cache, position: Int[Array, '']) -> Cache:
 def first_positions(cache: Cache, count: int) -> Cache:
     """The first `count` positions of a cache."""
 
-    def cut(path: tuple[Any, ...], leaf: Array) -> Array:
+    def cut(path: KeyPath, leaf: Array) -> Array:
         return jax.lax.slice_in_dim(leaf, 0, count, axis=cache_axis(path, 'positions') % leaf.ndim)
 
     return jax.tree_util.tree_map_with_path(cut, cache)
@@ -164,7 +163,7 @@ class _UnrolledLayers(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, 'B L D'], past: Cache | None, *shared: Any
+        self, x: Float[Array, 'B L D'], past: Cache | None, *shared: object
     ) -> tuple[Float[Array, 'B L D'], Cache]:
         """Same arguments and results as the scanned `LlamaLayer`, but caches come by name."""
         layer = remat_layer(LlamaLayer, self.cfg.remat, _STATIC, in_loop=False)
@@ -176,7 +175,7 @@ class _UnrolledLayers(nn.Module):
         return x, cache
 
 
-def _scanned_layers(config: EmolaConfig) -> Any:
+def _scanned_layers(config: EmolaConfig) -> nn.Module:
     scanned = nn.scan(
         remat_layer(LlamaLayer, config.remat, _STATIC, in_loop=True),
         variable_axes={'params': 0},
@@ -215,7 +214,10 @@ class LlamaLayer(nn.Module):
         k = _constrain_heads(k.reshape(*rows, cfg.kv_heads, cfg.head_dim), 'kv_heads')
         v = _constrain_heads(v.reshape(*rows, cfg.kv_heads, cfg.head_dim), 'kv_heads')
         q, k = apply_rope(q, *tables), apply_rope(k, *tables)
-        known: Any = None if past is None else (past['k'], past['v'], past_mask)
+        known = None
+        if past is not None:
+            assert past_mask is not None  # they come together
+            known = past['k'], past['v'], past_mask
         mixed = checkpoint_name(attention(q, k, v, mask, known), ATTENTION).reshape(*rows, -1)
         x += self._dense('o', cfg.width, ('heads', 'embed'))(mixed, deterministic)
         x = constrain(x, 'batch', 'length', 'width')

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from emola_jax.models.config import LoraConfig
@@ -14,6 +15,7 @@ from emola_jax.models.layers import dense, frozen_matrix
 from emola_jax.ops import quant
 from emola_jax.ops.product import product
 from emola_jax.parallel.sharding import logical_param
+from emola_jax.weights.trees import Params
 
 Module = TypeVar('Module', bound=nn.Module)
 
@@ -72,8 +74,8 @@ class LoraDense(nn.Module):
     features: int
     axes: tuple[str, str]
     lora: LoraConfig | None = None
-    dtype: Any = jnp.float32
-    param_dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
     kind: str | None = None
     block: int = quant.BLOCK
 
@@ -103,7 +105,7 @@ class LoraDense(nn.Module):
         return y + low_rank(x, a, b * self.lora.scale)
 
 
-def merge_lora(model: Module, params: dict[str, Any]) -> tuple[Module, dict[str, Any]]:
+def merge_lora(model: Module, params: Params) -> tuple[Module, Params]:
     """The same model with every adapter added to its kernel (and hence a faster one).
 
     A quantised base is dequantised to `param_dtype` with it: a sum of codes and an adapter has no
@@ -125,10 +127,10 @@ def merge_lora(model: Module, params: dict[str, Any]) -> tuple[Module, dict[str,
     return model.clone(cfg=model.cfg.replace(lora=None)), _merged(params, cfg.lora)
 
 
-def dequantize_params(params: dict[str, Any], dtype: Any) -> dict[str, Any]:
+def dequantize_params(params: Params, dtype: DTypeLike) -> Params:
     """The parameters with every quantised matrix as the one that its codes stand for."""
 
-    def whole(leaf: Any) -> Any:
+    def whole(leaf: object) -> object:
         return quant.dequantize(leaf, dtype) if isinstance(leaf, quant.Quantized) else leaf
 
     return jax.tree.map(whole, params, is_leaf=lambda leaf: isinstance(leaf, quant.Quantized))
@@ -147,7 +149,7 @@ def merge_kernel(
     return wide.astype(kernel.dtype)
 
 
-def _merged(params: dict[str, Any], lora: LoraConfig) -> dict[str, Any]:
+def _merged(params: Params, lora: LoraConfig) -> Params:
     if 'lora_a' in params:
         return {'kernel': merge_kernel(params['kernel'], params['lora_a'], params['lora_b'], lora)}
     return {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 Axes = tuple[str | None, str]
@@ -31,7 +33,7 @@ class Projector(nn.Module):
     features: int
     input_axis: str | None = None
     rms: float | None = None
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
     start: Literal['torch', 'lecun'] = 'torch'
 
     @nn.compact
@@ -60,7 +62,9 @@ class Projector(nn.Module):
 
 
 def _uniform_within(bound: float) -> nn.initializers.Initializer:
-    def draw(key: Any, shape: Any, dtype: Any = jnp.float32, **_: Any) -> Array:
+    def draw(
+        key: Array, shape: Sequence[int], dtype: DTypeLike = jnp.float32, **_: object
+    ) -> Array:
         return jax.random.uniform(key, shape, dtype, -bound, bound)
 
     return draw

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import sentencepiece
 import tokenizers
@@ -60,6 +60,14 @@ PROBE: tuple[str, ...] = (
 space at both ends, line starts, digits, composed letters, bytes that no piece covers)."""
 
 
+class Piece(Protocol):
+    """One entry of the vocabulary."""
+
+    piece: str
+    score: float
+    type: int
+
+
 class SentencePiece:
     """What SentencePiece makes of a tokenizer.model."""
 
@@ -87,7 +95,7 @@ class SentencePiece:
             raise UserError(f'{path}: a SentencePiece model without pieces; download it again')
 
     @property
-    def pieces(self) -> Any:
+    def pieces(self) -> Sequence[Piece]:
         """The vocabulary: `piece`, `score` and `type` of each id."""
         return self.proto.pieces
 
@@ -125,7 +133,11 @@ class SentencePiece:
         backend.pre_tokenizer = pre_tokenizers.Metaspace(
             replacement=SPACE, prepend_scheme=scheme, split=False
         )
-        steps: list[Any] = [decoders.Replace(SPACE, ' '), decoders.ByteFallback(), decoders.Fuse()]
+        steps: list[decoders.Decoder] = [
+            decoders.Replace(SPACE, ' '),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+        ]
         if spec.add_dummy_prefix:
             steps.append(decoders.Strip(content=' ', left=1))
         backend.decoder = decoders.Sequence(steps)
@@ -139,7 +151,7 @@ class SentencePiece:
             )
         return backend
 
-    def _model(self) -> Any:
+    def _model(self) -> models.Model:
         trained = self.proto.trainer_spec
         if trained.model_type != _BPE:
             return models.Unigram(
@@ -170,9 +182,9 @@ class SentencePiece:
         ]
         return [(piece[:cut], piece[cut:]) for _, cut, piece in sorted(pairs)]
 
-    def _normalizers(self) -> list[Any]:
+    def _normalizers(self) -> list[normalizers.Normalizer]:
         spec = self.proto.normalizer_spec
-        steps: list[Any] = []
+        steps: list[normalizers.Normalizer] = []
         if spec.precompiled_charsmap:
             steps.append(normalizers.Precompiled(spec.precompiled_charsmap))
         if spec.remove_extra_whitespaces:
@@ -180,7 +192,7 @@ class SentencePiece:
         return steps + (prefix_steps() if spec.add_dummy_prefix else [])
 
 
-def prefix_steps() -> list[Any]:
+def prefix_steps() -> list[normalizers.Normalizer]:
     """Normalizers that give a text with a leading space its prefix as well.
 
     SentencePiece puts one space before any text; the Metaspace of `tokenizers` leaves it out where

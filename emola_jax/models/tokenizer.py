@@ -21,10 +21,14 @@ from emola_jax.weights.gguf_file import open_gguf, read_field
 _CONTROL, _USER_DEFINED = 3, 4
 
 
-def _check_vocabulary(path: Path, tokens: Any, kinds: Any, merges: Any) -> None:
+def _check_vocabulary(path: Path, tokens: object, kinds: object, merges: object) -> None:
     """Raises UserError unless these are lists that a byte-level BPE can be made of."""
-    texts = all(isinstance(part, list) for part in (tokens, kinds, merges))
-    if not texts or not all(isinstance(text, str) for text in (*tokens, *merges)):
+    if (
+        not isinstance(tokens, list)
+        or not isinstance(kinds, list)
+        or not isinstance(merges, list)
+        or not all(isinstance(text, str) for text in (*tokens, *merges))
+    ):
         raise UserError(f'{path}: tokens and merges of its tokenizer are no lists of texts.')
     if len(set(tokens)) < len(tokens) or len(kinds) != len(tokens):
         raise UserError(
@@ -91,7 +95,7 @@ class Tokenizer:
         """
         opened = reader or open_gguf(path)
 
-        def field(name: str, default: Any = None) -> Any:
+        def field(name: str, default: object = None) -> Any:
             return read_field(opened, path, f'tokenizer.ggml.{name}', default)
 
         kind = (field('model'), field('pre'))

@@ -10,12 +10,12 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import tokenizers
 from tokenizers import normalizers, pre_tokenizers
 
 from emola_jax.errors import UserError
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.whole import read_json
 from emola_jax.models.sentencepiece_model import SentencePiece, check_same, prefix_steps
 
@@ -99,7 +99,7 @@ def read_tokenizer(folder: Path) -> TokenizerFiles:
 
 
 def _special_names(
-    folder: Path, config: Mapping[str, Any], original: SentencePiece | None
+    folder: Path, config: JsonObject, original: SentencePiece | None
 ) -> dict[str, str]:
     """The special tokens: by tokenizer_config.json, special_tokens_map.json, tokenizer.model."""
     names = {} if original is None else original.special()
@@ -124,7 +124,7 @@ def _ids(backend: tokenizers.Tokenizer, folder: Path, names: Mapping[str, str]) 
     return {role: index for role, index in ids.items() if index is not None}
 
 
-def _optional(path: Path) -> dict[str, Any]:
+def _optional(path: Path) -> JsonObject:
     return read_json(path) if path.is_file() else {}
 
 
@@ -141,7 +141,7 @@ def _of_json(path: Path) -> tokenizers.Tokenizer:
     return backend
 
 
-def _add_tokens(backend: tokenizers.Tokenizer, folder: Path, config: Mapping[str, Any]) -> None:
+def _add_tokens(backend: tokenizers.Tokenizer, folder: Path, config: JsonObject) -> None:
     """Adds what tokenizer_config.json and added_tokens.json name beyond the vocabulary.
 
     Raises:
@@ -165,7 +165,7 @@ def _add_tokens(backend: tokenizers.Tokenizer, folder: Path, config: Mapping[str
         backend.add_tokens([token])
 
 
-def _named(folder: Path, config: Mapping[str, Any]) -> list[tuple[int, tokenizers.AddedToken]]:
+def _named(folder: Path, config: JsonObject) -> list[tuple[int, tokenizers.AddedToken]]:
     found = []
     listed = config.get('added_tokens_decoder') or {}
     if not isinstance(listed, dict):
@@ -185,7 +185,7 @@ def _named(folder: Path, config: Mapping[str, Any]) -> list[tuple[int, tokenizer
     return found
 
 
-def _content(path: Path, field: str, value: Any) -> str:
+def _content(path: Path, field: str, value: object) -> str:
     """A token's text: as such, or in an object with its flags."""
     text = value.get('content') if isinstance(value, dict) else value
     if not isinstance(text, str) or not text:

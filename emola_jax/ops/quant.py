@@ -14,11 +14,12 @@ All parts but the tops (one in 4096 weights) keep the axes of the matrix, so the
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from emola_jax.ops.product import product
@@ -114,7 +115,7 @@ def quantize(
     return Quantized(codes, scales, tops)
 
 
-def dequantize(quantized: Quantized, dtype: Any) -> Float[Array, '*layers in out']:
+def dequantize(quantized: Quantized, dtype: DTypeLike) -> Float[Array, '*layers in out']:
     """The matrix that the codes stand for; computed in float32, returned as `dtype`."""
     axis = quantized.axis
     values = _values(quantized.codes, axis)
@@ -123,7 +124,9 @@ def dequantize(quantized: Quantized, dtype: Any) -> Float[Array, '*layers in out
     return (blocks * jnp.expand_dims(step, axis)).reshape(values.shape).astype(dtype)
 
 
-def take_rows(table: Quantized, rows: Int[Array, '*ids'], dtype: Any) -> Float[Array, '*ids D']:
+def take_rows(
+    table: Quantized, rows: Int[Array, '*ids'], dtype: DTypeLike
+) -> Float[Array, '*ids D']:
     """Rows of a table whose blocks lie along its rows; a row beyond the last one is NaN."""
     tile = table.scales.shape[-2] // table.tops.shape[-2]
     values = _values(jnp.take(table.codes, rows, axis=0), -1)
@@ -159,10 +162,11 @@ def _matmul_backward(weights: Quantized, dy: Array) -> tuple[Array, Quantized]:
 matmul.defvjp(_matmul_forward, _matmul_backward)
 
 
-def _no_gradient(leaf: Array) -> Any:
+def _no_gradient(leaf: Array) -> Array:
     if jnp.issubdtype(leaf.dtype, jnp.floating):
         return jnp.zeros_like(leaf)
-    return np.zeros(leaf.shape, jax.dtypes.float0)
+    # Of integers `custom_vjp` wants NumPy's, since JAX has no array of float0.
+    return cast(Array, np.zeros(leaf.shape, jax.dtypes.float0))
 
 
 _TINY = float(np.finfo(np.float32).tiny)
@@ -198,7 +202,7 @@ def _float16_down(share: Array) -> Array:
     return jax.lax.bitcast_convert_type(bits - above, jnp.float16)
 
 
-def _rounded(x: Array, dtype: Any) -> Array:
+def _rounded(x: Array, dtype: DTypeLike) -> Array:
     return jnp.round(x).astype(dtype)
 
 

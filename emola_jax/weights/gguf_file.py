@@ -23,7 +23,7 @@ class _Reader(GGUFReader):
         return self._data
 
     @data.setter
-    def data(self, mapped: Any) -> None:
+    def data(self, mapped: np.ndarray) -> None:
         self._data = mapped.view(np.ndarray)
 
 
@@ -41,7 +41,7 @@ def open_gguf(path: Path) -> GGUFReader:
         raise UserError(f'{path}: not a readable GGUF file ({error!s:.200}).') from error
 
 
-def read_field(reader: GGUFReader, path: Path, name: str, default: Any = None) -> Any:
+def read_field(reader: GGUFReader, path: Path, name: str, default: object = None) -> Any:
     """A metadata value of a GGUF file; without a default, UserError if it is missing."""
     field = reader.fields.get(name)
     if field is not None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import numpy as np
+from jax.typing import DTypeLike
 
 Index = tuple[slice, ...]
 """One slice a dimension, with start and stop given and no step."""
@@ -50,7 +50,7 @@ class Lazy:
         """All of it."""
         return self.piece(())
 
-    def astype(self, dtype: Any) -> Lazy:
+    def astype(self, dtype: DTypeLike) -> Lazy:
         """The same values in another type, cast as they are read."""
         target = np.dtype(dtype)
         if target == self.dtype:
@@ -63,7 +63,7 @@ class Lazy:
         )
 
 
-def of_array(array: Any, origin: str = '') -> Lazy:
+def of_array(array: Lazy | np.ndarray | jax.Array, origin: str = '') -> Lazy:
     """An array that is in memory already (NumPy's or jax's); a `Lazy` stays what it is."""
     if isinstance(array, Lazy):
         return array
@@ -120,7 +120,9 @@ def permute_rows(lazy: Lazy, rows: np.ndarray) -> Lazy:
     return Lazy(lazy.shape, lazy.dtype, read, lazy.origin)
 
 
-def place(value: Any, dtype: Any, sharding: jax.sharding.Sharding) -> jax.Array:
+def place(
+    value: Lazy | np.ndarray | jax.Array, dtype: DTypeLike, sharding: jax.sharding.Sharding
+) -> jax.Array:
     """Puts a tensor where it belongs; each host reads the pieces of its own devices, once.
 
     Virtual devices of a CPU that hold the same piece share its memory.
@@ -132,7 +134,7 @@ def place(value: Any, dtype: Any, sharding: jax.sharding.Sharding) -> jax.Array:
     """
     lazy = of_array(value).astype(dtype)
     known: dict[tuple[tuple[int, int], ...], np.ndarray] = {}
-    devices: Any = sharding.device_set
+    devices: set[jax.Device] = sharding.device_set
     on_host = any(device.platform == 'cpu' for device in devices)
 
     def read(index: Index | None) -> np.ndarray:

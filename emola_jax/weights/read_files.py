@@ -11,7 +11,7 @@ import re
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import ml_dtypes
 import numpy as np
@@ -21,6 +21,9 @@ from emola_jax import extras
 from emola_jax.errors import UserError
 from emola_jax.files.whole import LFS_FAULT, LFS_POINTER, read_json
 from emola_jax.weights.lazy import Index, Lazy
+
+if TYPE_CHECKING:
+    import torch
 
 KINDS = (
     ('model*.safetensors', 'model.safetensors.index.json'),
@@ -194,7 +197,7 @@ def _pytorch(path: Path) -> dict[str, Lazy]:
     return {str(name): _lazy(str(name), tensor, str(path)) for name, tensor in state.items()}
 
 
-def _lazy(name: str, tensor: Any, origin: str) -> Lazy:
+def _lazy(name: str, tensor: torch.Tensor, origin: str) -> Lazy:
     """A `Lazy` of a torch tensor; NumPy knows bfloat16 only by the bits."""
     import torch
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
@@ -18,6 +18,16 @@ from emola_jax.weights import lazy
 from emola_jax.weights.lazy import Lazy
 
 Path = tuple[str, ...]
+
+
+class Shaped(Protocol):
+    """An array, or what stands for one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of its dimensions."""
+        ...
+
 
 LAYER = '{layer}'
 """In a rule's name: the layer's number, which is the index on axis 0 of our stacked parameter."""
@@ -149,7 +159,7 @@ def to_theirs(rules: Sequence[Rule], params: Mapping[Path, Lazy]) -> dict[str, L
 def to_ours(
     rules: Sequence[Rule],
     tensors: Mapping[str, Lazy],
-    ours: Mapping[Path, Any],
+    ours: Mapping[Path, Shaped],
     ignored: Sequence[str] = (),
 ) -> tuple[dict[Path, Lazy], list[str]]:
     """Their tensors as our parameters; each is read when it is asked for.
@@ -218,5 +228,5 @@ def _is_stacked(path: Path) -> bool:
     return _LAYERS in path and _split_layer(path)[1] is None
 
 
-def _shapes(values: Mapping[Path, Any]) -> Iterator[tuple[Path, Sequence[int]]]:
+def _shapes(values: Mapping[Path, Shaped]) -> Iterator[tuple[Path, Sequence[int]]]:
     return ((path, value.shape) for path, value in values.items())
