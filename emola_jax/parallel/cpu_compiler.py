@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +22,7 @@ barrier ("Unhandled opcode … opt-barrier"); loops over a layer or a picture ar
 """
 
 
-def known(options: Options) -> dict[str, Any]:
+def known(options: Options) -> dict[str, str | int | bool]:
     """Those of `options` that this XLA has: they save time or memory, and come and go with it.
 
     None of them may change what a program computes.

@@ -14,7 +14,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import platform
-from typing import Any
 
 import jax
 
@@ -38,7 +37,7 @@ def keep() -> None:
             library.mallopt(option, value)
 
 
-def compile_apart(function: Any, *args: Any) -> int:
+def compile_apart(function: jax.stages.Wrapped, *args: object) -> int:
     """Compiles a jitted function for a CPU before it is called with these arguments.
 
     What was freed before and what the compiler leaves behind are given back, so that they and the
@@ -70,7 +69,7 @@ def give_back() -> None:
 
 
 @functools.cache
-def _glibc() -> Any:
+def _glibc() -> ctypes.CDLL | None:
     """The C library, if it is glibc."""
     if platform.libc_ver()[0] != 'glibc':
         return None

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Generic, TypeVar
 
 import jax
 import numpy as np
 
+Out = TypeVar('Out')
 
-class SideBySide:
+
+class SideBySide(Generic[Out]):
     """A compiled function of a batch that runs shares of the rows at the same time.
 
     XLA on CPU spreads single operations over the cores. Those of the landmark nets are so small
@@ -20,14 +22,14 @@ class SideBySide:
     function gets the whole batch.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Out]) -> None:
         """`function(params, *rows)` must treat every row by itself."""
         self._function = function
         self._compiling = threading.Lock()
         self._compiled: set[Hashable] = set()
         self._threads: ThreadPoolExecutor | None = None
 
-    def __call__(self, params: Any, *rows: Any) -> Any:
+    def __call__(self, params: object, *rows: object) -> Out:
         """What the function gives for all rows, in their order.
 
         Args:
@@ -55,7 +57,7 @@ class SideBySide:
         results = done + [one.result() for one in waiting]
         return jax.tree.map(lambda *leaves: np.concatenate(leaves), *results)
 
-    def _compile(self, params: Any, part: Any) -> list[Any]:
+    def _compile(self, params: object, part: Sequence[object]) -> list[Out]:
         """The first share's result if it was the first of its shape; else nothing is done.
 
         Threads that meet a new shape at the same time would all compile for it.
@@ -68,7 +70,7 @@ class SideBySide:
             self._compiled.add(shape)
             return [result]
 
-    def _run(self, params: Any, part: Any) -> Any:
+    def _run(self, params: object, part: Sequence[object]) -> Out:
         return jax.tree.map(np.asarray, self._function(params, *part))
 
 

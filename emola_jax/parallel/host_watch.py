@@ -13,7 +13,7 @@ import functools
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Protocol
 
 import jax
 from jax._src import distributed  # the client is nowhere public
@@ -35,6 +35,16 @@ _AT_ONCE = -1
 """What a host says that is not in a training loop, and so has no step to save."""
 
 
+class _Client(Protocol):
+    """What is used of JAX's client, which is private."""
+
+    def key_value_set(self, key: str, value: str) -> None: ...
+
+    def key_value_dir_get(self, key: str) -> list[tuple[str, str]]: ...
+
+    def blocking_key_value_get(self, key: str, timeout_in_ms: int) -> str: ...
+
+
 class HostWatch:
     """Hears, in a thread of its own, that a host was told to leave, or has failed.
 
@@ -42,7 +52,7 @@ class HostWatch:
     leave at once.
     """
 
-    def __init__(self, client: Any, host: int, count: int):
+    def __init__(self, client: _Client, host: int, count: int):
         """`client` is JAX's; this process is `host` of `count`."""
         self._client, self._host, self._count = client, host, count
         self._told, self._closed = threading.Event(), threading.Event()
@@ -142,13 +152,22 @@ def watch() -> HostWatch | None:
     return _watch
 
 
-def join(*arguments: Any, silence: int, **options: Any) -> None:
+def join(
+    coordinator: str | None = None,
+    processes: int | None = None,
+    process: int | None = None,
+    *,
+    silence: int,
+    cluster_detection_method: str | None = None,
+) -> None:
     """`jax.distributed.initialize`, with all that is above.
 
     Args:
-      *arguments: handed on.
+      coordinator: host:port of process 0; None, here and below, is what JAX finds out.
+      processes: how many there are.
+      process: the number of this one.
       silence: seconds without a sign of life that are a pause, and no loss.
-      **options: handed on.
+      cluster_detection_method: handed on.
 
     Raises:
       Preempted: the other hosts did not come.
@@ -157,10 +176,16 @@ def join(*arguments: Any, silence: int, **options: Any) -> None:
     jax.config.update('jax_enable_preemption_service', False)
     # A heartbeat comes every half of JAX's time-out, and process 0 has as long to answer it: so a
     # pause of half the time-out is survived for certain, and silence of all of it is not.
-    options |= {'heartbeat_timeout_seconds': 2 * silence, 'shutdown_timeout_seconds': silence}
     try:
         with _lost_with_a_sentence():
-            jax.distributed.initialize(*arguments, **options)
+            jax.distributed.initialize(
+                coordinator,
+                processes,
+                process,
+                cluster_detection_method=cluster_detection_method,
+                heartbeat_timeout_seconds=2 * silence,
+                shutdown_timeout_seconds=silence,
+            )
     except jax.errors.JaxRuntimeError as error:
         raise Preempted(
             f'the other hosts of the run did not come ({" ".join(str(error).split())[:200]}); '
@@ -168,6 +193,7 @@ def join(*arguments: Any, silence: int, **options: Any) -> None:
         ) from error
     preemption.take_signals()
     state = distributed.global_state
+    assert state.client is not None
     _watch = HostWatch(state.client, state.process_id, state.num_processes)
     atexit.register(_watch.close)  # before JAX's own, which takes the client away
     preemption.put_off_for_good(_watch.leave)
@@ -230,5 +256,5 @@ def _catch_bad_cast() -> None:
     before = set_terminate(ctypes.cast(handler, ctypes.c_void_p))
 
 
-_kept: list[Any] = []
+_kept: list[object] = []
 """What C++ points to."""

@@ -7,16 +7,21 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, cast
+from typing import TypeVar, cast
 
 import flax.linen as nn
 import jax
 import numpy as np
+from flax.linen.initializers import Initializer
 from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from emola_jax.errors import UserError
+from emola_jax.weights.trees import KeyPath, Tree
+
+T = TypeVar('T')
 
 MESH_AXES = ('data', 'fsdp', 'tensor')
 
@@ -55,7 +60,7 @@ RULES: dict[str, Axes] = {
 BATCH_SPEC = PartitionSpec(RULES['batch'])
 
 
-def make_mesh(shape: Mapping[str, int], devices: Sequence[Any] | None = None) -> Mesh:
+def make_mesh(shape: Mapping[str, int], devices: Sequence[jax.Device] | None = None) -> Mesh:
     """Builds the mesh over all devices.
 
     Args:
@@ -107,7 +112,7 @@ def local_mesh() -> Mesh:
     return make_mesh({'data': -1}, jax.local_devices())
 
 
-def _granule(device: Any) -> int:
+def _granule(device: jax.Device) -> int:
     """What the fast network joins: a slice; a process where devices know of none."""
     alone = 0 if device.platform == 'tpu' else device.process_index
     return int(getattr(device, 'slice_index', alone))
@@ -146,7 +151,7 @@ def constrain(x: jax.Array, *logical: str | None) -> jax.Array:
     return jax.lax.with_sharding_constraint(x, PartitionSpec(*axes))
 
 
-def param_shardings(abstract_boxed: Any, mesh: Mesh) -> Any:
+def param_shardings(abstract_boxed: Tree, mesh: Mesh) -> Tree:
     """Shardings of a parameter tree that still carries its logical axis names.
 
     Args:
@@ -159,7 +164,7 @@ def param_shardings(abstract_boxed: Any, mesh: Mesh) -> Any:
     """
     faults: list[str] = []
 
-    def place(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
+    def place(path: KeyPath, leaf: object) -> NamedSharding:
         name = jax.tree_util.keystr(path)
         if not isinstance(leaf, nn.LogicallyPartitioned):
             faults.append(f'{name}: has no logical axes')
@@ -198,7 +203,7 @@ def shard_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Ar
     }
 
 
-def mesh_of(tree: Any) -> AbstractContextManager[Any]:
+def mesh_of(tree: object) -> AbstractContextManager[object]:
     """The scope of the mesh on which the arrays of a tree lie; of none if they aren't on ours."""
     for leaf in jax.tree.leaves(tree):
         mesh = getattr(getattr(leaf, 'sharding', None), 'mesh', None)
@@ -207,31 +212,34 @@ def mesh_of(tree: Any) -> AbstractContextManager[Any]:
     return contextlib.nullcontext()
 
 
-def one_copy(tree: Any) -> Any:
+def one_copy(tree: T) -> T:
     """The same arrays; virtual devices of a CPU that hold one each from now on share one."""
     return jax.tree.map(
         lambda x: jax.device_put(_shared(x), x.sharding) if _is_shared(x) else x, tree
     )
 
 
-def split_first_axis(x: Any) -> list[Any]:
+def split_first_axis(
+    x: jax.Array | jax.ShapeDtypeStruct,
+) -> list[jax.Array] | list[jax.ShapeDtypeStruct]:
     """x[0], x[1], …; views of one copy where virtual devices of a CPU hold x whole.
 
     Of a `jax.ShapeDtypeStruct` on a mesh, those that stand for them.
     """
-    stands_for = isinstance(x, jax.ShapeDtypeStruct)
-    if not stands_for and not _is_shared(x):
+    if not isinstance(x, jax.ShapeDtypeStruct) and not _is_shared(x):
         return [x[index] for index in range(x.shape[0])]
-    where = NamedSharding(x.sharding.mesh, PartitionSpec(*x.sharding.spec[1:]))
-    if stands_for:
+    whole = x.sharding
+    assert isinstance(whole, NamedSharding)
+    where = NamedSharding(whole.mesh, PartitionSpec(*whole.spec[1:]))
+    if isinstance(x, jax.ShapeDtypeStruct):
         return [jax.ShapeDtypeStruct(x.shape[1:], x.dtype, sharding=where)] * x.shape[0]
     return [jax.device_put(part, where) for part in _shared(x)]
 
 
-def _is_shared(x: Any) -> bool:
+def _is_shared(x: object) -> bool:
     if not isinstance(x, jax.Array) or isinstance(x, jax.core.Tracer):
         return False
-    devices: Any = x.sharding.device_set
+    devices: set[jax.Device] = x.sharding.device_set
     return (
         isinstance(x.sharding, NamedSharding)
         and x.is_fully_replicated
@@ -251,7 +259,7 @@ def platform() -> str:
     The mesh in scope says so, which may be of devices that aren't at hand; without one it is JAX's
     default.
     """
-    device: Any = jax.sharding.get_abstract_mesh().abstract_device
+    device = jax.sharding.get_abstract_mesh().abstract_device
     return jax.default_backend() if device is None else str(device.platform)
 
 
@@ -281,7 +289,7 @@ def host_rows(rows: int, mesh: Mesh) -> HostRows:
     held: set[int] = set()
     host = jax.process_index()
     places = NamedSharding(mesh, BATCH_SPEC).devices_indices_map((rows,))
-    device: Any
+    device: jax.Device
     for device, index in places.items():
         for row in range(*index[0].indices(rows)):
             owner[row] = min(owner.get(row, device.process_index), device.process_index)
@@ -316,7 +324,7 @@ def fetch_rows(array: jax.Array, mesh: Mesh) -> dict[int, np.ndarray]:
     return found
 
 
-def unbox(tree: Any) -> Any:
+def unbox(tree: Tree) -> Tree:
     """The same tree without the boxes that carry logical axis names."""
     return nn.unbox(tree)
 
@@ -329,10 +337,10 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def logical_param(
     module: nn.Module,
     name: str,
-    init: Any,
+    init: Initializer,
     axes: tuple[str | None, ...],
     shape: tuple[int, ...],
-    dtype: Any,
+    dtype: DTypeLike,
 ) -> Array:
     """Declares a parameter whose axes have the given logical names."""
     return cast(Array, module.param(name, nn.with_logical_partitioning(init, axes), shape, dtype))
