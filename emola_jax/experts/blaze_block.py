@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.linen.initializers import Initializer
 from jaxtyping import Array, Float
 
 from emola_jax.parallel.sharding import logical_param
@@ -165,6 +166,6 @@ def full_precision_dot(x: Float[Array, '*rows K'], kernel: Float[Array, 'K N']) 
 
 def expert_param(module: nn.Module, name: str, shape: tuple[int, ...]) -> Array:
     """A float32 parameter of a landmark expert: small, so whole on every device."""
-    init: Any = nn.initializers.normal(0.1)
+    init: Initializer = nn.initializers.normal(0.1)
     axes = (*(None,) * (len(shape) - 1), 'expert')
     return logical_param(module, name, init, axes, shape, jnp.float32)

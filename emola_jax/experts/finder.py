@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import jax.numpy as jnp
@@ -23,6 +23,8 @@ from emola_jax.experts.blaze_face import SHORT_RANGE
 from emola_jax.experts.detection import MAX_OVERLAP
 from emola_jax.experts.region import SCALE, region_of
 from emola_jax.experts.squares import Square
+
+T = TypeVar('T')
 
 _LARGEST_PHOTO = 2048**2  # pixels in all: beyond it a photo is shrunk for the search
 _LARGEST_CROP = 512
@@ -273,7 +275,7 @@ def _same_face(one: np.ndarray, other: np.ndarray) -> bool:
     return common > MAX_OVERLAP * union or common > _CONTAINED * smaller > 0
 
 
-def _groups(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+def _groups(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -17,7 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+Setting = float | str | list[float] | list[int] | np.ndarray
+"""Value of an attribute, as ONNX has them."""
 Attributes = Mapping[str, Any]
+"""Settings of an operator by name; each operator knows the kinds of its own."""
+Sizes = Sequence[int]
+Padding = list[tuple[int, int]]
+Inputs = list[Any]
+"""The arrays that an operator reads; None where an optional one is left out."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +98,7 @@ class GraphNet(nn.Module):
         return jnp.reshape(values[graph.output], (len(images), -1))
 
 
-def _conv(inputs: list[Any], attributes: Attributes) -> Array:
+def _conv(inputs: Inputs, attributes: Attributes) -> Array:
     x, kernel = inputs[:2]
     sizes = kernel.shape[2:]
     strides = attributes.get('strides', [1] * len(sizes))
@@ -113,7 +120,9 @@ def _conv(inputs: list[Any], attributes: Attributes) -> Array:
     return y if len(inputs) < 3 else y + _channels(inputs[2], y)
 
 
-def _depthwise(x: Array, kernel: Array, strides: Any, dilations: Any, padding: Any) -> Array:
+def _depthwise(
+    x: Array, kernel: Array, strides: Sizes, dilations: Sizes, padding: Padding
+) -> Array:
     """One kernel a channel, as shifted products (see `blaze_block.DepthwiseConv`)."""
     padded = jax.lax.optimization_barrier(jnp.pad(x, ((0, 0), (0, 0), *padding)))
     reach = [(k - 1) * d for k, d in zip(kernel.shape[1:], dilations, strict=True)]
@@ -129,8 +138,8 @@ def _depthwise(x: Array, kernel: Array, strides: Any, dilations: Any, padding: A
 
 
 def _padding(
-    spatial: Any, sizes: Any, strides: Any, dilations: Any, attributes: Attributes
-) -> list[tuple[int, int]]:
+    spatial: Sizes, sizes: Sizes, strides: Sizes, dilations: Sizes, attributes: Attributes
+) -> Padding:
     """(before, after) of each spatial axis."""
     automatic = attributes.get('auto_pad', 'NOTSET')
     if automatic in ('SAME_UPPER', 'SAME_LOWER'):
@@ -145,35 +154,35 @@ def _padding(
     return list(zip(pads[:half], pads[half:], strict=True))
 
 
-def _batch_norm(inputs: list[Any], attributes: Attributes) -> Array:
+def _batch_norm(inputs: Inputs, attributes: Attributes) -> Array:
     x, scale, bias, mean, variance = inputs
     factor = scale / jnp.sqrt(variance + attributes.get('epsilon', 1e-5))
     return x * _channels(factor, x) + _channels(bias - mean * factor, x)
 
 
-def _prelu(inputs: list[Any], _: Attributes) -> Array:
+def _prelu(inputs: Inputs, _: Attributes) -> Array:
     x, slope = inputs
     return jnp.where(x >= 0, x, x * slope)
 
 
-def _gemm(inputs: list[Any], attributes: Attributes) -> Array:
+def _gemm(inputs: Inputs, attributes: Attributes) -> Array:
     left = inputs[0].T if attributes.get('transA') else inputs[0]
     right = inputs[1].T if attributes.get('transB') else inputs[1]
     product = attributes.get('alpha', 1.0) * _matmul([left, right], {})
     return product if len(inputs) < 3 else product + attributes.get('beta', 1.0) * inputs[2]
 
 
-def _matmul(inputs: list[Any], _: Attributes) -> Array:
+def _matmul(inputs: Inputs, _: Attributes) -> Array:
     return jnp.matmul(*inputs, precision=jax.lax.Precision.HIGHEST)
 
 
-def _flatten(inputs: list[Any], attributes: Attributes) -> Array:
+def _flatten(inputs: Inputs, attributes: Attributes) -> Array:
     shape = inputs[0].shape
     axis = attributes.get('axis', 1) % (len(shape) + 1)
     return inputs[0].reshape(math.prod(shape[:axis]), -1)
 
 
-def _reshape(inputs: list[Any], attributes: Attributes) -> Array:
+def _reshape(inputs: Inputs, attributes: Attributes) -> Array:
     """A graph is written for one picture or for any number: the first axis stays the batch."""
     x = inputs[0]
     shape = [int(size) for size in (inputs[1] if len(inputs) > 1 else attributes['shape'])]
@@ -183,7 +192,7 @@ def _reshape(inputs: list[Any], attributes: Attributes) -> Array:
     return x.reshape(shape)
 
 
-def _global_average(inputs: list[Any], _: Attributes) -> Array:
+def _global_average(inputs: Inputs, _: Attributes) -> Array:
     return inputs[0].mean(axis=tuple(range(2, inputs[0].ndim)), keepdims=True)
 
 
@@ -191,7 +200,7 @@ def _channels(vector: Array, x: Array) -> Array:
     return vector.reshape(-1, *[1] * (x.ndim - 2))
 
 
-_OPERATORS: dict[str, Callable[[list[Any], Attributes], Array]] = {
+_OPERATORS: dict[str, Callable[[Inputs, Attributes], Array]] = {
     'Add': lambda inputs, _: inputs[0] + inputs[1],
     'BatchNormalization': _batch_norm,
     'Concat': lambda inputs, attributes: jnp.concatenate(inputs, axis=attributes['axis']),

@@ -14,7 +14,7 @@ import dataclasses
 import functools
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import jax
@@ -25,6 +25,7 @@ from jaxtyping import Array, Float, Float32, UInt8
 from emola_jax.errors import UserError
 from emola_jax.experts.graph_net import Graph, GraphNet, normalises_itself
 from emola_jax.experts.onnx import read_graph
+from emola_jax.weights.trees import Params
 from input_pipeline.landmarks import POINTS
 
 Preprocessing = Literal['reference', 'insightface']
@@ -77,7 +78,7 @@ class InsightFaceExpert:
     """
 
     graph: Graph
-    params: dict[str, Any]
+    params: Params
 
     @classmethod
     def load(cls, path: Path) -> InsightFaceExpert:
@@ -131,6 +132,6 @@ class InsightFaceExpert:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _run(graph: Graph, params: dict[str, Any], images: Array) -> Array:
+def _run(graph: Graph, params: Params, images: Array) -> Array:
     """Compiled once a graph: a `Graph` is equal to itself alone."""
     return jnp.asarray(GraphNet(graph).apply({'params': params}, images))

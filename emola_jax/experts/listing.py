@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.experts.pictures import Item
@@ -122,7 +121,7 @@ def _annotated(path: Path, root: Path | None, out: Path | None, made: Listing) -
             yield Item(base / image, (out or base) / landmarks)
 
 
-def _faults(entry: Any) -> list[str]:
+def _faults(entry: object) -> list[str]:
     """What is wrong with an entry, the places of its files aside."""
     faults = list(llava_json.object_faults(entry, _FIELDS))
     if isinstance(entry, Fields):

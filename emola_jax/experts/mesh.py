@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TypeVar, cast
 
 import flax.linen as nn
 import jax
@@ -18,6 +18,10 @@ from emola_jax.experts.mesh_subset import MESH_EYE_CORNERS, select_points
 from emola_jax.experts.region import Region, place_points, region_around, region_of, sample
 from emola_jax.parallel import cpu_compiler
 from emola_jax.parallel.cpu_threads import SideBySide
+from emola_jax.weights.trees import Params as Params
+
+Rows = TypeVar('Rows')
+Out = TypeVar('Out')
 
 PASSES = 2
 """Times that FaceMesh looks: at the detected region, then at the region of the points it found."""
@@ -31,9 +35,6 @@ _CPU_OPTIONS: cpu_compiler.Options = {
     'xla_cpu_experimental_ynn_fusion_type': '',
     **cpu_compiler.KEEPS_BARRIERS,
 }
-
-Params = dict[str, Any]
-"""{'detector': BlazeFace's parameters, 'mesh': FaceMesh's}."""
 
 
 def detect(params: Params, images: UInt8[Array, 'B 128 128 3'], faces: int) -> Detections:
@@ -49,7 +50,7 @@ def locate(
     """The mesh of one face a picture.
 
     Args:
-      params: of the expert.
+      params: {'detector': BlazeFace's parameters, 'mesh': FaceMesh's}.
       images: RGB.
       region: where the faces are, in pixels of `images`.
       passes: see `PASSES`.
@@ -116,44 +117,42 @@ def landmarks_of_crops(
 
 def detect_jit(params: Params, images: UInt8[Array, 'B 128 128 3'], faces: int) -> Detections:
     """`detect`, compiled once a shape."""
-    found: Detections = _detector(faces)(params, images)
-    return found
+    return _detector(faces)(params, images)
 
 
 def locate_jit(
     params: Params, images: UInt8[Array, 'B H W 3'], region: Region, passes: int = PASSES
 ) -> tuple[Float[Array, 'B 106 2'], Float[Array, 'B']]:
     """The 106 points in pixels and the presence of a face, compiled once a shape."""
-    points, presence = _locator(passes)(params, images, region)
-    return points, presence
+    return _locator(passes)(params, images, region)
 
 
 @functools.cache
-def _detector(faces: int) -> SideBySide:
+def _detector(faces: int) -> SideBySide[Detections]:
     def found(params: Params, images: Array) -> Detections:
-        return cast(Detections, _by_parts(lambda part: detect(params, part, faces), images))
+        return _by_parts(lambda part: detect(params, part, faces), images)
 
     return SideBySide(_compiled(found))
 
 
 @functools.cache
-def _locator(passes: int) -> SideBySide:
+def _locator(passes: int) -> SideBySide[tuple[Array, Array]]:
     def located(params: Params, images: Array, region: Region) -> tuple[Array, Array]:
         def of_part(part: tuple[Array, Region]) -> tuple[Array, Array]:
             points, presence = locate(params, *part, passes)
             return select_points(points), presence
 
-        return cast(tuple[Array, Array], _by_parts(of_part, (images, region)))
+        return _by_parts(of_part, (images, region))
 
     return SideBySide(_compiled(located))
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def _compiled(function: Callable[..., Out]) -> Callable[..., Out]:
     options = cpu_compiler.known(_CPU_OPTIONS) if jax.default_backend() == 'cpu' else None
-    return cast(Callable[..., Any], jax.jit(function, compiler_options=options))
+    return cast(Callable[..., Out], jax.jit(function, compiler_options=options))
 
 
-def _by_parts(function: Callable[[Any], Any], rows: Any) -> Any:
+def _by_parts(function: Callable[[Rows], Out], rows: Rows) -> Out:
     """Applies a function of a batch, on CPU to a few rows at a time.
 
     Their maps then stay in a core's cache, and operations are too small for XLA to hand parts of

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from emola_jax.errors import UserError
-from emola_jax.experts.graph_net import Graph, Node, unknown_operators
+from emola_jax.experts.graph_net import Graph, Node, Setting, unknown_operators
 
 Message = dict[int, list[Any]]
 """Field number -> its values: int (varint), or the raw bytes of 4, 8 or any length."""
@@ -112,7 +112,7 @@ def _node(message: Message) -> Node:
     return Node(_text(message[4]), texts[0], texts[1], attributes)
 
 
-def _attribute(message: Message) -> tuple[str, Any]:
+def _attribute(message: Message) -> tuple[str, Setting]:
     name, kind = _text(message[1]), message[20][0]
     if kind == _FLOAT:
         return name, struct.unpack('<f', message[2][0])[0]
@@ -207,7 +207,7 @@ def _varint(content: bytes, at: int) -> tuple[int, int]:
             raise ValueError('an integer is too long')
 
 
-def _varints(values: list[Any]) -> Iterator[int]:
+def _varints(values: list[int | bytes]) -> Iterator[int]:
     """Repeated integers: one by one, or packed into one piece."""
     for value in values:
         if isinstance(value, int):
@@ -219,7 +219,7 @@ def _varints(values: list[Any]) -> Iterator[int]:
             yield number
 
 
-def _packed(values: list[Any], dtype: str) -> np.ndarray:
+def _packed(values: list[bytes], dtype: str) -> np.ndarray:
     return np.frombuffer(b''.join(values), dtype)
 
 
@@ -227,5 +227,5 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-def _text(values: Any) -> str:
+def _text(values: list[bytes]) -> str:
     return str(values[0].decode())

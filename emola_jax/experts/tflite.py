@@ -12,7 +12,6 @@ import dataclasses
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +24,7 @@ from emola_jax.experts.blaze_face import SHORT_RANGE, BlazeFace
 from emola_jax.experts.face_mesh import MESH_468, FaceMesh
 from emola_jax.weights import lazy
 from emola_jax.weights.rules import Rule, to_ours
+from emola_jax.weights.trees import Params
 
 _IDENTIFIER = b'TFL3'
 _LONGEST_NAME = 1000  # bytes
@@ -40,7 +40,7 @@ _DTYPES = {0: '<f4', 1: '<f2', 2: '<i4'}
 _NOT_WEIGHTS = (r'channel_padding(_\d+)?/Paddings',)
 
 
-def read_blaze_face(path: Path) -> dict[str, Any]:
+def read_blaze_face(path: Path) -> Params:
     """Parameters of `BlazeFace(SHORT_RANGE)`: nested dict of np.float32.
 
     Raises:
@@ -50,7 +50,7 @@ def read_blaze_face(path: Path) -> dict[str, Any]:
     return _read(path, _blaze_face_rules(), BlazeFace(), SHORT_RANGE.size)
 
 
-def read_face_mesh(path: Path) -> dict[str, Any]:
+def read_face_mesh(path: Path) -> Params:
     """Parameters of `FaceMesh(MESH_468)`; as `read_blaze_face`."""
     return _read(path, _face_mesh_rules(), FaceMesh(), MESH_468.size)
 
@@ -149,7 +149,7 @@ def _follow(content: memoryview, at: int) -> int:
     return at + struct.unpack_from('<I', content, at)[0]
 
 
-def _read(path: Path, rules: Sequence[Rule], module: nn.Module, size: int) -> dict[str, Any]:
+def _read(path: Path, rules: Sequence[Rule], module: nn.Module, size: int) -> Params:
     tensors = {name: lazy.of_array(value) for name, value in read_tensors(path).items()}
     params, faults = to_ours(rules, tensors, _shapes(module, size), _NOT_WEIGHTS)
     if faults:
