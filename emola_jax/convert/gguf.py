@@ -18,6 +18,7 @@ from emola_jax.models.emola import param_shapes
 from emola_jax.weights.gguf_file import open_gguf, read_field
 from emola_jax.weights.lazy import Index, Lazy
 from emola_jax.weights.rules import LAYER, Rule, to_ours
+from emola_jax.weights.trees import Params
 
 
 def llama_rules(config: LlamaConfig) -> tuple[Rule, ...]:
@@ -44,9 +45,7 @@ def llama_rules(config: LlamaConfig) -> tuple[Rule, ...]:
     )
 
 
-def read_gguf_llama(
-    path: Path, reader: GGUFReader | None = None
-) -> tuple[LlamaConfig, dict[str, Any]]:
+def read_gguf_llama(path: Path, reader: GGUFReader | None = None) -> tuple[LlamaConfig, Params]:
     """Reads configuration and weights, dequantised to float32.
 
     Args:
@@ -83,7 +82,7 @@ def _read_config(reader: GGUFReader, path: Path) -> LlamaConfig:
     if architecture != 'llama':
         raise UserError(f"{path}: general.architecture is '{architecture}', expected 'llama'.")
 
-    def field(name: str, default: Any = None) -> Any:
+    def field(name: str, default: object = None) -> Any:
         return read_field(reader, path, f'llama.{name}', default)
 
     if 'llama.rope.scaling.type' in reader.fields and field('rope.scaling.type') != 'none':

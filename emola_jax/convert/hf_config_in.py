@@ -5,14 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from emola_jax.convert import sizes
 from emola_jax.errors import UserError
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.whole import read_json
 from emola_jax.models.config import EmolaConfig, LlamaConfig, PriorConfig, VisionConfig
-
-Json = Mapping[str, Any]
 
 CONFIG_FILE = 'config.json'
 TOWER_FIELD = 'mm_vision_tower'
@@ -22,7 +20,7 @@ TEMPLATE_FIELD = 'conversation_template'
 """Field that this project adds to the configs that it writes."""
 
 # Defaults of transformers: checkpoints leave out what equals them.
-_LLAMA_DEFAULTS: dict[str, Any] = {
+_LLAMA_DEFAULTS: JsonObject = {
     'vocab_size': 32000,
     'hidden_size': 4096,
     'intermediate_size': 11008,
@@ -33,7 +31,7 @@ _LLAMA_DEFAULTS: dict[str, Any] = {
     'num_key_value_heads': None,
     'head_dim': None,
 }
-_CLIP_DEFAULTS: dict[str, Any] = {
+_CLIP_DEFAULTS: JsonObject = {
     'hidden_size': 768,
     'intermediate_size': 3072,
     'num_hidden_layers': 12,
@@ -49,21 +47,21 @@ class _Kind:
     """What a field may hold: in words, and as a test."""
 
     what: str
-    holds: Callable[[Any], bool]
+    holds: Callable[[object], bool]
 
 
 _LARGEST = 1e12
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and 0 < value < _LARGEST
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and isinstance(value, int | float) and 0 < value < _LARGEST
 
 
-def _is_size(value: Any) -> bool:
+def _is_size(value: object) -> bool:
     return type(value) is int and 0 < value < _LARGEST
 
 
-def _is_colour(value: Any) -> bool:
+def _is_colour(value: object) -> bool:
     return isinstance(value, list | tuple) and len(value) == 3 and all(map(_is_number, value))
 
 
@@ -147,7 +145,7 @@ def read_model(folder: Path, vision: VisionConfig | None) -> EmolaConfig:
     return model
 
 
-def refuse_quantised(path: Path, values: Json) -> None:
+def refuse_quantised(path: Path, values: JsonObject) -> None:
     """Raises UserError if a config says that the weights are codes of another library."""
     parts = [values, *(values.get(part) for part in ('text_config', 'llm_config'))]
     for part in parts:
@@ -166,7 +164,7 @@ def refuse_quantised(path: Path, values: Json) -> None:
             )
 
 
-def _of_transformers(values: Json, faults: list[str]) -> EmolaConfig:
+def _of_transformers(values: JsonObject, faults: list[str]) -> EmolaConfig:
     """From llava-hf's config, or from that of the merged folder that this project writes."""
     text = {'tie_word_embeddings': values.get('tie_word_embeddings', False)}
     inputs = _checked(values, {'landmark_inputs': _COUNT}, {'landmark_inputs': 0}, faults)
@@ -194,7 +192,7 @@ def _of_transformers(values: Json, faults: list[str]) -> EmolaConfig:
     )
 
 
-def _of_llava(values: Json, vision: VisionConfig | None, faults: list[str]) -> EmolaConfig:
+def _of_llava(values: JsonObject, vision: VisionConfig | None, faults: list[str]) -> EmolaConfig:
     """From the original layout's config, EmoLA's, or a plain LLaMA's."""
     is_llava = 'mm_projector_type' in values or TOWER_FIELD in values
     field = 'landmark_feature_hidden_size'
@@ -240,7 +238,7 @@ def read_vision(folder: Path) -> VisionConfig:
     return dataclasses.replace(vision, image_mean=mean, image_std=std)
 
 
-def _llama(values: Json, faults: list[str]) -> LlamaConfig:
+def _llama(values: JsonObject, faults: list[str]) -> LlamaConfig:
     _check(values, _LLAMA_MUST, faults)
     known = _checked(values, _LLAMA_KINDS, _LLAMA_DEFAULTS, faults)
     heads = known['num_attention_heads']
@@ -258,13 +256,13 @@ def _llama(values: Json, faults: list[str]) -> LlamaConfig:
     )
 
 
-def _rope_theta(values: Json, faults: list[str]) -> float:
+def _rope_theta(values: JsonObject, faults: list[str]) -> float:
     """Transformers 5 keeps what belongs to RoPE in a field of its own."""
-    rope: Json = {}
-    scaling: Json = {}
+    rope: JsonObject = {}
+    scaling: JsonObject = {}
     for field in ('rope_parameters', 'rope_scaling'):
         value = values.get(field)
-        if value is not None and not isinstance(value, Mapping):
+        if value is not None and not isinstance(value, dict):
             faults.append(f'{field} is {value!r:.60}, expected an object')
         elif value:
             scaling = value
@@ -279,7 +277,7 @@ def _rope_theta(values: Json, faults: list[str]) -> float:
     return float(theta)
 
 
-def _vision(values: Json, llava: Json, faults: list[str]) -> VisionConfig:
+def _vision(values: JsonObject, llava: JsonObject, faults: list[str]) -> VisionConfig:
     _check(values, _CLIP_MUST, faults)
     known = _checked(values, _CLIP_KINDS, _CLIP_DEFAULTS, faults)
     vision = VisionConfig(
@@ -295,7 +293,7 @@ def _vision(values: Json, llava: Json, faults: list[str]) -> VisionConfig:
     return dataclasses.replace(vision, feature_layer=_layer(llava, 'vision_feature_layer', faults))
 
 
-def _layer(values: Json, field: str, faults: list[str]) -> int:
+def _layer(values: JsonObject, field: str, faults: list[str]) -> int:
     layer = values.get(field, -2)
     if type(layer) is not int:
         faults.append(f'{field} is {layer!r}; only one layer is supported')
@@ -303,22 +301,24 @@ def _layer(values: Json, field: str, faults: list[str]) -> int:
     return layer
 
 
-def _with_layer(vision: VisionConfig | None, llava: Json, faults: list[str]) -> VisionConfig | None:
+def _with_layer(
+    vision: VisionConfig | None, llava: JsonObject, faults: list[str]
+) -> VisionConfig | None:
     layer = _layer(llava, 'mm_vision_select_layer', faults)
     return None if vision is None else dataclasses.replace(vision, feature_layer=layer)
 
 
-def _object(values: Json, field: str, faults: list[str]) -> Json:
+def _object(values: JsonObject, field: str, faults: list[str]) -> JsonObject:
     value = values.get(field, {})
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return value
     faults.append(f'{field} is {value!r:.60}, expected an object')
     return {}
 
 
 def _checked(
-    values: Json, kinds: Mapping[str, _Kind], defaults: Json, faults: list[str]
-) -> dict[str, Any]:
+    values: JsonObject, kinds: Mapping[str, _Kind], defaults: JsonObject, faults: list[str]
+) -> JsonObject:
     """The fields of `kinds`; one of another type is a fault, and stands as its default."""
     found = {}
     for field, kind in kinds.items():
@@ -330,7 +330,7 @@ def _checked(
     return found
 
 
-def _check(values: Json, must: Mapping[str, tuple[Any, ...]], faults: list[str]) -> None:
+def _check(values: JsonObject, must: Mapping[str, tuple[object, ...]], faults: list[str]) -> None:
     for field, allowed in must.items():
         value = values.get(field, allowed[0])
         if not any(value == one for one in allowed):

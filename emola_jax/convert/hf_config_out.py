@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
 
 from emola_jax.convert.hf_tokenizer import IMAGE_TOKEN
 from emola_jax.errors import UserError
+from emola_jax.files.json_values import JsonObject
 from emola_jax.generation.sampler import Sampler
 from emola_jax.models.config import EmolaConfig, VisionConfig
 from emola_jax.models.tokenizer import Tokenizer
@@ -38,7 +38,7 @@ DEFAULT_GENERATION = Generation(max_new_tokens=512, sampler=Sampler())
 
 def emola_config(
     model: EmolaConfig, tokenizer: Tokenizer, image_token_id: int, dtype: str
-) -> dict[str, Any]:
+) -> JsonObject:
     """config.json of an `hf` folder.
 
     Args:
@@ -69,7 +69,7 @@ def emola_config(
     }
 
 
-def emola_processor(model: EmolaConfig) -> dict[str, Any]:
+def emola_processor(model: EmolaConfig) -> JsonObject:
     """processor_config.json of an `hf` folder."""
     vision = vision_of(model)
     return {
@@ -88,7 +88,7 @@ def emola_processor(model: EmolaConfig) -> dict[str, Any]:
 
 def llava_config(
     model: EmolaConfig, tokenizer: Tokenizer, image_token_id: int, dtype: str
-) -> dict[str, Any]:
+) -> JsonObject:
     """config.json of a `llava-hf` folder; arguments as of `emola_config`.
 
     Raises:
@@ -105,7 +105,7 @@ def llava_config(
     }
 
 
-def llava_processor(model: EmolaConfig) -> dict[str, dict[str, Any]]:
+def llava_processor(model: EmolaConfig) -> dict[str, JsonObject]:
     """File name -> content: the processor's two files of a `llava-hf` folder."""
     vision = vision_of(model)
     side = vision.image_size
@@ -137,10 +137,10 @@ def llava_processor(model: EmolaConfig) -> dict[str, dict[str, Any]]:
 
 def generation_config(
     tokenizer: Tokenizer, image_token_id: int, generation: Generation
-) -> dict[str, Any]:
+) -> JsonObject:
     """generation_config.json of either kind; an answer never holds the image placeholder."""
     sampler = generation.sampler
-    config: dict[str, Any] = {
+    config: JsonObject = {
         **_special_ids(tokenizer),
         'max_new_tokens': generation.max_new_tokens,
         'suppress_tokens': [image_token_id],
@@ -210,7 +210,7 @@ def padded_vocab(model: EmolaConfig, image_token_id: int) -> int:
 
 def _shared_config(
     model: EmolaConfig, vocab: int, tokenizer: Tokenizer, image_token_id: int, dtype: str
-) -> dict[str, Any]:
+) -> JsonObject:
     vision, llm = vision_of(model), model.llm
     return {
         'dtype': dtype,

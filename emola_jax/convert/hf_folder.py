@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 from emola_jax.convert import hf_config_out
 from emola_jax.convert.hf_config_in import CONFIG_FILE, TEMPLATE_FIELD
 from emola_jax.convert.hf_config_out import DEFAULT_GENERATION, Generation
 from emola_jax.convert.hf_tokenizer import image_token_id, tokenizer_files
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.whole import write_json, write_text
 from emola_jax.models.config import EmolaConfig
 from emola_jax.models.tokenizer import Tokenizer
@@ -62,7 +62,7 @@ def write_files(
     else:
         config = hf_config_out.llava_config(model, tokenizer, image, dtype)
         processor = hf_config_out.llava_processor(model)
-    contents: dict[str, Any] = {
+    contents: JsonObject = {
         **tokenizer_files(tokenizer, starts_with_bos=words.starts_with_bos),
         **processor,
         'generation_config.json': hf_config_out.generation_config(tokenizer, image, generation),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import tokenizers
 from tokenizers import processors
 
 from emola_jax.errors import UserError
+from emola_jax.files.json_values import JsonObject
 from emola_jax.models.tokenizer import Tokenizer
 
 IMAGE_TOKEN = '<image>'
@@ -20,7 +20,7 @@ def image_token_id(tokenizer: Tokenizer) -> int:
     return tokenizer.backend.get_vocab_size() if known is None else known
 
 
-def tokenizer_files(tokenizer: Tokenizer, *, starts_with_bos: bool) -> dict[str, dict[str, Any]]:
+def tokenizer_files(tokenizer: Tokenizer, *, starts_with_bos: bool) -> dict[str, JsonObject]:
     """File name -> content: the tokenizer as it is, so that every text keeps its ids.
 
     Two things are added. The image placeholder is a special token; `tokenizers` encodes the texts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from flax.traverse_util import unflatten_dict
 
@@ -17,8 +17,11 @@ from emola_jax.convert.read_folder import vocabulary_faults
 from emola_jax.convert.source import refuse
 from emola_jax.errors import UserError
 from emola_jax.models import tokenizer_files
-from emola_jax.models.config import EmolaConfig
+from emola_jax.models.config import EmolaConfig, LlamaConfig, VisionConfig
 from emola_jax.weights.read_files import refuse_pointer, weight_files
+from emola_jax.weights.trees import Tree
+
+Part = TypeVar('Part', LlamaConfig, VisionConfig)
 
 SOURCES = {
     'llava': 'LLaVA-1.5 in its original layout (liuhaotian/llava-v1.5-7b on the Hugging Face hub)',
@@ -72,7 +75,7 @@ def faults(llava: Path, clip: Path, model: EmolaConfig) -> list[str]:
     return found
 
 
-def _differences(folder: Path, part: str, theirs: Any, ours: Any) -> list[str]:
+def _differences(folder: Path, part: str, theirs: Part, ours: Part) -> list[str]:
     return [
         f'{folder}: has {field.name} {getattr(theirs, field.name)}, but the config says '
         f'model.{part}.{field.name} = {getattr(ours, field.name)}'
@@ -95,7 +98,7 @@ def identity(llava: Path, clip: Path) -> dict[str, str]:
     return parts
 
 
-def read_base(llava: Path, clip: Path, model: EmolaConfig) -> dict[str, Any]:
+def read_base(llava: Path, clip: Path, model: EmolaConfig) -> Tree:
     """Finds every frozen parameter and the pretrained visual projector.
 
     Args:

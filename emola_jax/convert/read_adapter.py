@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from emola_jax.convert import layouts
 from emola_jax.convert.layouts import LLAVA, PRIOR, VISUAL_PROJECTOR
 from emola_jax.errors import UserError
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.whole import read_json
 from emola_jax.models.config import LORA_TARGETS, EmolaConfig, LoraConfig
 from emola_jax.models.emola import param_shapes
@@ -28,7 +28,7 @@ LANDMARK_FILE = 'landmark_feature_projector.bin'
 """The released code's files of both projectors, and of the landmark projector once more."""
 
 # Field of PEFT's config -> the values that change nothing.
-_MUST: dict[str, tuple[Any, ...]] = {
+_MUST: dict[str, tuple[object, ...]] = {
     'peft_type': ('LORA',),
     'bias': ('none',),
     'fan_in_fan_out': (False,),
@@ -110,7 +110,7 @@ def read_lora_config(folder: Path, names: Iterable[str]) -> LoraConfig:
     )
 
 
-def _faults(values: Mapping[str, Any]) -> list[str]:
+def _faults(values: JsonObject) -> list[str]:
     """One line for each field that is missing, wrong, or asks for what is not computed here."""
     faults = []
     for field, value in values.items():
@@ -138,7 +138,7 @@ def _faults(values: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _unlike(field: str, value: Any) -> str:
+def _unlike(field: str, value: object) -> str:
     fault = f'{field} is {value!r}, expected {_MUST[field][0]!r}'
     if field != 'init_lora_weights':
         return fault
@@ -256,7 +256,7 @@ def _disagreements(folder: Path, one: Mapping[str, Lazy], two: Mapping[str, Lazy
     ]
 
 
-def peft_config(model: EmolaConfig, base: str | None) -> dict[str, Any]:
+def peft_config(model: EmolaConfig, base: str | None) -> JsonObject:
     """adapter_config.json in the fields that PEFT 0.4 knows, as later versions do."""
     assert model.lora is not None
     alpha = model.lora.alpha

@@ -6,7 +6,6 @@ import dataclasses
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 from emola_jax.convert import layouts as tables
 from emola_jax.convert.layouts import LLM, PRIOR, VISION, VISUAL_PROJECTOR, Layout
@@ -82,7 +81,7 @@ def _read(
     folder: Path,
     opened: read_files.Weights,
     layout: Layout | None,
-    wanted: Mapping[ParamPath, Any],
+    wanted: Mapping[ParamPath, rules.Shaped],
     model: EmolaConfig,
 ) -> Found:
     if any(_QUANTISED.search(name) for name in opened.tensors):

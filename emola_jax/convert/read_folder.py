@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from emola_jax.convert import hf_config_in, read_adapter, sizes
 from emola_jax.convert.foreign_code import without_code
@@ -16,6 +15,7 @@ from emola_jax.convert.layouts import EMOLA_HF, LLM, PRIOR, VISION, VISUAL_PROJE
 from emola_jax.convert.read_base import Found, read_base
 from emola_jax.convert.source import PAPERS_TEMPLATE, Source, refuse
 from emola_jax.errors import UserError
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.whole import read_json
 from emola_jax.models import tokenizer_files
 from emola_jax.models.config import DTYPES, EmolaConfig, VisionConfig
@@ -176,7 +176,7 @@ def _peft(folder: Path, base: str | None, clip: str | None, with_base: bool, hub
     return _source(folder, model, found, failed, foreign, base=named, base_folder=base_folder)
 
 
-def _model_file(path: Path) -> dict[str, Any]:
+def _model_file(path: Path) -> JsonObject:
     """What the `peft` format writes in `MODEL_FILE`, the model parsed; empty without one."""
     if not path.is_file():
         return {}
@@ -197,7 +197,7 @@ def _source(
     model: EmolaConfig,
     found: Found,
     failed: str,
-    foreign: Mapping[str, Any],
+    foreign: JsonObject,
     *,
     base: str | None = None,
     base_folder: Path | None = None,
@@ -275,7 +275,7 @@ def _base_folder(name: str | None, hub: _Hub, *, needed: bool, asked: bool) -> P
 
 
 def _tower(
-    clip: str | None, values: Mapping[str, Any], hub: _Hub, *, with_weights: bool
+    clip: str | None, values: JsonObject, hub: _Hub, *, with_weights: bool
 ) -> tuple[VisionConfig | None, Path | None]:
     """Sizes and folder of the vision tower that LLaVA's config names.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.models.config import EmolaConfig
@@ -53,7 +52,7 @@ def faults(model: EmolaConfig) -> list[str]:
     return found
 
 
-def _of_record(record: Any, prefix: str) -> list[str]:
+def _of_record(record: DataclassInstance, prefix: str) -> list[str]:
     found = []
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
@@ -63,7 +62,7 @@ def _of_record(record: Any, prefix: str) -> list[str]:
     return found
 
 
-def _expected(name: str, default: Any, value: Any) -> str:
+def _expected(name: str, default: object, value: object) -> str:
     """What a field should hold, if it does not; '' if it does."""
     if name in _MOST and not (value is None and default is None):
         inside = type(value) is int and 1 <= value <= _MOST[name]
@@ -86,5 +85,5 @@ def _expected(name: str, default: Any, value: Any) -> str:
     return ''
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return f'{value!r:.40}'

@@ -6,13 +6,13 @@ import collections
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from emola_jax.convert.layouts import PART_NAMES, PRIOR, VISUAL_PROJECTOR
 from emola_jax.errors import UserError
+from emola_jax.files.json_values import JsonObject
 from emola_jax.models.config import EmolaConfig, LoraConfig
 from emola_jax.models.lora import merge_kernel
 from emola_jax.models.tokenizer import Tokenizer
@@ -48,7 +48,7 @@ class Source:
     base: str | None = None
     tokenizer: Path | None = None
     load_tokenizer: Callable[[], Tokenizer] | None = None
-    foreign: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    foreign: JsonObject = dataclasses.field(default_factory=dict)
 
 
 def describe(source: Source) -> list[str]:

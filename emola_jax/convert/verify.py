@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from emola_jax.models.config import EmolaConfig
 from emola_jax.models.emola import Emola
 from emola_jax.models.sentencepiece_model import PROBE, SPACE
 from emola_jax.models.tokenizer import Tokenizer
+from emola_jax.weights.trees import Params
 from input_pipeline.conversation import VISUAL_TOKEN, Template, prompt_tokens
 from input_pipeline.images import square_pixels
 
@@ -121,7 +122,7 @@ def check_tokenizer(
 
 def our_reading(
     model: EmolaConfig,
-    params: Mapping[str, Any],
+    params: Params,
     tokenizer: Tokenizer,
     template: Template,
     sample: Sample,

@@ -6,7 +6,7 @@ import dataclasses
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from flax.traverse_util import unflatten_dict
@@ -21,9 +21,13 @@ from emola_jax.errors import UserError
 from emola_jax.models.config import EmolaConfig
 from emola_jax.models.tokenizer import Tokenizer
 from emola_jax.weights import rules
+from emola_jax.weights.lazy import Lazy
 from emola_jax.weights.read_files import open_files
 from input_pipeline.conversation import TEMPLATES, VISUAL_TOKEN
 from input_pipeline.images import square_pixels
+
+if TYPE_CHECKING:
+    import torch
 
 _LIMIT = 1e-2
 """Both sides compute in float32 from the same weights; a larger difference is a fault."""
@@ -106,7 +110,7 @@ def _their_reading(
     return verify.Reading(tokens, logits[0].float().numpy())
 
 
-def _base(plain: Source, tokenizer: Tokenizer, placeholder: int) -> Any:
+def _base(plain: Source, tokenizer: Tokenizer, placeholder: int) -> torch.nn.Module:
     """The base in transformers' own class, in float32; tensor by tensor, so that it stands once."""
     from transformers import LlavaConfig, LlavaForConditionalGeneration
 
@@ -126,7 +130,7 @@ def _base(plain: Source, tokenizer: Tokenizer, placeholder: int) -> Any:
     return net
 
 
-def _fill(net: Any, tensors: Mapping[str, Any]) -> set[str]:
+def _fill(net: torch.nn.Module, tensors: Mapping[str, Lazy]) -> set[str]:
     """Puts tensors into a module's parameters; returns their names."""
     import torch
 
@@ -138,12 +142,12 @@ def _fill(net: Any, tensors: Mapping[str, Any]) -> set[str]:
     return set(tensors)
 
 
-def _projector(folder: Path) -> dict[str, Any]:
+def _projector(folder: Path) -> dict[str, Lazy]:
     opened = open_files([folder / PROJECTORS_FILE])
     return {n: t for n, t in opened.tensors.items() if '.multi_modal_projector.' in n}
 
 
-def _check_adapter(adapted: Any, folder: Path) -> None:
+def _check_adapter(adapted: torch.nn.Module, folder: Path) -> None:
     """PEFT leaves out what it finds no place for; here that is a fault."""
     there = {
         name.replace('.default.', '.') for name, _ in adapted.named_parameters() if '.lora_' in name

@@ -8,7 +8,6 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -17,6 +16,7 @@ from emola_jax import extras
 from emola_jax.convert.foreign_code import without_code
 from emola_jax.convert.purposes import DEFAULT_SHARD_SIZE
 from emola_jax.convert.source import Source
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.whole import read_json, write_json
 from emola_jax.models import tokenizer_files
 from emola_jax.weights.lazy import Lazy
@@ -112,7 +112,7 @@ def _write_file(path: Path, tensors: Mapping[str, Lazy], progress: Progress) -> 
     # Wide types first, so that every tensor begins at a multiple of its item size.
     ordered = sorted(tensors.items(), key=lambda item: -item[1].dtype.itemsize)
     # transformers refuses a file that doesn't name its framework.
-    header: dict[str, Any] = {'__metadata__': {'format': 'pt'}}
+    header: JsonObject = {'__metadata__': {'format': 'pt'}}
     end = 0
     for name, tensor in ordered:
         start, end = end, end + tensor.nbytes

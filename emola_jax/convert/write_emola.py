@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from emola_jax.convert import read_adapter
 from emola_jax.convert.hf_config_in import CONFIG_FILE, TEMPLATE_FIELD, TOWER_FIELD
@@ -13,13 +12,14 @@ from emola_jax.convert.model_card import facts_of, model_card
 from emola_jax.convert.source import PAPERS_TEMPLATE, Source, check_priors, trained
 from emola_jax.convert.write import Options, copy_tokenizer, write_pytorch
 from emola_jax.errors import UserError
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.whole import write_json, write_text
 from emola_jax.models.config import EmolaConfig
 from emola_jax.weights import rules
 from emola_jax.weights.lazy import Lazy
 
 # What the released code saves beside what follows from the model; LLaVA-1.5's values.
-_CONSTANT: dict[str, Any] = {
+_CONSTANT: JsonObject = {
     'architectures': ['LlavaLlamaForCausalLM'],
     'bos_token_id': 1,
     'eos_token_id': 2,
@@ -111,7 +111,7 @@ def stored_dtype(params: Mapping[rules.Path, Lazy]) -> str:
     return ', '.join(sorted({tensor.dtype.name for tensor in params.values()}))
 
 
-def config(source: Source, base: str | None) -> dict[str, Any]:
+def config(source: Source, base: str | None) -> JsonObject:
     """config.json: what follows from the model over what the source's own says over constants."""
     model = source.model
     assert model.vision is not None

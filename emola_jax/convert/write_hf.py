@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from flax.traverse_util import unflatten_dict
@@ -20,6 +18,7 @@ from emola_jax.convert.model_card import facts_of, model_card
 from emola_jax.convert.source import Source
 from emola_jax.convert.write import Options, write_safetensors
 from emola_jax.errors import UserError
+from emola_jax.files.json_values import JsonObject
 from emola_jax.generation.sampler import Sampler
 from emola_jax.models.config import PriorConfig
 from emola_jax.models.tokenizer import Tokenizer
@@ -154,7 +153,7 @@ def check_written(kind: str, source_: Source, folder: Path) -> float:
     return difference
 
 
-def _as_stored(kind: str, whole: Source, folder: Path) -> dict[str, Any]:
+def _as_stored(kind: str, whole: Source, folder: Path) -> JsonObject:
     """Our parameters in float32, rounded as far as the folder's types round them."""
     table = EMOLA_HF.rules if kind == 'hf' else LLAVA_HF.rules
     stored = read_files.open_folder(folder).tensors
@@ -177,7 +176,7 @@ def _tokenizer(source_: Source) -> Tokenizer:
     return source_.load_tokenizer()
 
 
-def _generation(about: Mapping[str, Any] | None) -> Generation:
+def _generation(about: JsonObject | None) -> Generation:
     if about is None:
         return DEFAULT_GENERATION
     settings = about['config']['eval']
