@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import os
-from typing import Any
+from typing import TYPE_CHECKING
 
 from emola_jax import extras
 from emola_jax.errors import UserError
+
+if TYPE_CHECKING:
+    import jax
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +76,7 @@ def check_libtpu() -> None:
         )
 
 
-def devices_of(topology: str) -> list[Any]:
+def devices_of(topology: str) -> list[jax.Device]:
     """The devices of a TPU topology, to compile for; no TPU is needed, only the extra `tpu`.
 
     Raises:

@@ -7,11 +7,13 @@ import functools
 import math
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.typing import DTypeLike
 from ml_collections import ConfigDict
 
 from emola_jax.compile import costs, flops, hlo
@@ -20,6 +22,7 @@ from emola_jax.config.eval import EvalConfig
 from emola_jax.config.model import read_model
 from emola_jax.errors import UserError
 from emola_jax.experiment import base, splits
+from emola_jax.files.json_values import JsonObject
 from emola_jax.generation.generate import generate_jit
 from emola_jax.generation.sampler import Sampler
 from emola_jax.models.config import EmolaConfig
@@ -29,8 +32,6 @@ from emola_jax.training import loop
 from emola_jax.training import optimiser as optim
 
 PROGRAMS = ('train', 'generate')
-
-Json = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,11 +47,11 @@ class Lowered:
       shape: rows and lengths, for the report.
     """
 
-    lowered: Any
+    lowered: Any  # jax.stages.Lowered; its options may be numbers, which its types leave out
     dynamic_trips: int
     by_hand: flops.Flops
     arguments: int
-    shape: Json
+    shape: JsonObject
     round_by_hand: flops.Flops | None = None
 
 
@@ -135,7 +136,9 @@ PROMPT_TOKENS = 127
 """Text of a prompt, in tokens: FABA-Instruct's longest instruction and the template around it."""
 
 
-def report(program: Lowered, chip: Chip, mesh: Mesh, *, fast: bool = False) -> tuple[Json, str]:
+def report(
+    program: Lowered, chip: Chip, mesh: Mesh, *, fast: bool = False
+) -> tuple[JsonObject, str]:
     """Compiles the program and says what it needs of each chip.
 
     Args:
@@ -154,20 +157,40 @@ def report(program: Lowered, chip: Chip, mesh: Mesh, *, fast: bool = False) -> t
     Raises:
       UserError: XLA refuses the program for another reason.
     """
-    chips, started = mesh.size, time.perf_counter()
+    started = time.perf_counter()
     options = {'exec_time_optimization_effort': -1.0} if fast else None
     try:
         compiled = program.lowered.compile(compiler_options=options)
     except jax.errors.JaxRuntimeError as error:
-        needed = _needed(str(error), program.arguments)
-        if needed is None:
-            reason = str(error).strip().partition('\n')[0]
-            raise UserError(f'XLA cannot compile this program: {reason}') from error
+        refused = _refused(program, chip, error)
         seconds = round(time.perf_counter() - started, 1)
-        hbm = {'arguments': program.arguments, 'total': needed, 'chip': chip.hbm}
-        return {'fits': False, 'hbm': hbm, 'compile_seconds': seconds}, ''
-    seconds = time.perf_counter() - started
-    memory, cost = compiled.memory_analysis(), compiled.cost_analysis() or {}
+        return {**refused, 'compile_seconds': seconds}, ''
+    seconds = round(time.perf_counter() - started, 1)
+    hbm, text = _memory(compiled, chip), compiled.as_text() or ''
+    costs_of = _costs(program, chip, mesh.size, text, compiled.cost_analysis() or {})
+    found = {'fits': hbm['total'] <= chip.hbm, 'hbm': hbm, **costs_of}
+    token = found.pop('token_flops', None)
+    return {**found, 'compile_seconds': seconds, **({'token_flops': token} if token else {})}, text
+
+
+def _refused(program: Lowered, chip: Chip, error: Exception) -> JsonObject:
+    """What is known of a program that XLA refuses for want of memory.
+
+    Raises:
+      UserError: it refuses it for another reason.
+    """
+    needed = _needed(str(error), program.arguments)
+    if needed is None:
+        reason = str(error).strip().partition('\n')[0]
+        raise UserError(f'XLA cannot compile this program: {reason}') from error
+    hbm = {'arguments': program.arguments, 'total': needed, 'chip': chip.hbm}
+    return {'fits': False, 'hbm': hbm}
+
+
+def _memory(compiled: jax.stages.Compiled, chip: Chip) -> JsonObject:
+    """Bytes a chip."""
+    memory = compiled.memory_analysis()
+    assert memory is not None  # a TPU's compiler has it
     total = (
         memory.argument_size_in_bytes
         + memory.output_size_in_bytes
@@ -175,23 +198,35 @@ def report(program: Lowered, chip: Chip, mesh: Mesh, *, fast: bool = False) -> t
         + memory.temp_size_in_bytes
         + memory.generated_code_size_in_bytes
     )
-    text = compiled.as_text()
+    return {
+        'arguments': memory.argument_size_in_bytes,
+        'temporaries': memory.temp_size_in_bytes,
+        'output': memory.output_size_in_bytes,
+        'output_in_arguments': memory.alias_size_in_bytes,
+        'program': memory.generated_code_size_in_bytes,
+        'total': total,
+        'chip': chip.hbm,
+    }
+
+
+def _costs(
+    program: Lowered, chip: Chip, chips: int, text: str, cost: Mapping[str, float]
+) -> JsonObject:
+    """Operations, traffic and time of a compiled program.
+
+    Args:
+      program: of `lower`.
+      chip: what it would run on.
+      chips: how many of them.
+      text: of the compiled program.
+      cost: XLA's own analysis.
+    """
     module = hlo.parse(text)
     counted = costs.flops(module, program.dynamic_trips)
     moved = costs.hbm_bytes(module, program.dynamic_trips)
     exchanged = costs.collectives(module, chips, program.dynamic_trips)
     estimate = cost.get('optimal_seconds', 0.0)
-    found = {
-        'fits': total <= chip.hbm,
-        'hbm': {
-            'arguments': memory.argument_size_in_bytes,
-            'temporaries': memory.temp_size_in_bytes,
-            'output': memory.output_size_in_bytes,
-            'output_in_arguments': memory.alias_size_in_bytes,
-            'program': memory.generated_code_size_in_bytes,
-            'total': total,
-            'chip': chip.hbm,
-        },
+    found: JsonObject = {
         'flops': {
             **_agreement(counted, program.by_hand.total / chips),
             'by_hand_parts': {
@@ -205,20 +240,19 @@ def report(program: Lowered, chip: Chip, mesh: Mesh, *, fast: bool = False) -> t
         'roofline': roofline(
             chip, counted, moved, math.fsum(one.runs * one.sent for one in exchanged)
         ),
-        'compile_seconds': round(seconds, 1),
     }
     if program.round_by_hand is not None:
         token = costs.flops_of_round(module, program.dynamic_trips)
         found['token_flops'] = _agreement(token, program.round_by_hand.total / chips)
-    return found, text
+    return found
 
 
-def _agreement(compiled: float, by_hand: float) -> Json:
+def _agreement(compiled: float, by_hand: float) -> JsonObject:
     """Operations a chip."""
     return {'compiled': compiled, 'by_hand': by_hand, 'ratio': compiled / by_hand}
 
 
-def roofline(chip: Chip, operations: float, moved: float, sent: float) -> Json:
+def roofline(chip: Chip, operations: float, moved: float, sent: float) -> JsonObject:
     """Seconds that arithmetic, memory and network would take alone; the largest bounds the step."""
     times = {
         'compute': operations / chip.flops,
@@ -229,8 +263,8 @@ def roofline(chip: Chip, operations: float, moved: float, sent: float) -> Json:
     return {**times, 'seconds': times[bound], 'bound': bound}
 
 
-def _by_kind(exchanged: list[costs.Collective]) -> Json:
-    kinds: Json = {}
+def _by_kind(exchanged: list[costs.Collective]) -> JsonObject:
+    kinds: JsonObject = {}
     for one in exchanged:
         kind = kinds.setdefault(one.kind, {'runs': 0.0, 'bytes': 0.0, 'largest': 0.0})
         kind['runs'] += one.runs
@@ -253,7 +287,7 @@ def _needed(message: str, arguments: int) -> float | None:
 _UNITS = {'K': 2.0**10, 'M': 2.0**20, 'G': 2.0**30, 'T': 2.0**40}
 
 
-def _batch(config: ConfigDict, mesh: Mesh, *, rows: int, length: int, segments: int) -> Json:
+def _batch(config: ConfigDict, mesh: Mesh, *, rows: int, length: int, segments: int) -> JsonObject:
     cfg = EmolaConfig.from_config_dict(config.model)
     batch = {
         name: _on_mesh((rows, length), jnp.int32, mesh)
@@ -267,14 +301,14 @@ def _batch(config: ConfigDict, mesh: Mesh, *, rows: int, length: int, segments: 
     return batch
 
 
-def _on_mesh(shape: tuple[int, ...], dtype: Any, mesh: Mesh) -> jax.ShapeDtypeStruct:
+def _on_mesh(shape: tuple[int, ...], dtype: DTypeLike, mesh: Mesh) -> jax.ShapeDtypeStruct:
     sharing = mesh.shape['data'] * mesh.shape['fsdp']
     if shape[0] % sharing:
         raise UserError(f'a batch of {shape[0]} rows cannot be shared by {sharing} devices')
     return jax.ShapeDtypeStruct(shape, dtype, sharding=NamedSharding(mesh, sharding.BATCH_SPEC))
 
 
-def _bytes_a_chip(tree: Any) -> int:
+def _bytes_a_chip(tree: object) -> int:
     return sum(
         math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
         for leaf in jax.tree.leaves(tree)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from emola_jax.config.eval import EvalConfig
+from emola_jax.files.json_values import JsonObject
 from emola_jax.generation.sampler import Sampler
 from emola_jax.models.config import EmolaConfig
 from emola_jax.training.optimiser import OptimiserConfig
@@ -28,7 +29,7 @@ READ = (
 """Fields that shape the programs, but for those that each case of a sweep names itself."""
 
 # Sections become records: a field that a later version adds with a default changes nothing.
-_RECORDS: dict[str, Callable[[Any], Any]] = {
+_RECORDS: dict[str, Callable[[Any], object]] = {
     'model': EmolaConfig.from_config_dict,
     'train.optimiser': lambda section: OptimiserConfig(**section),
     'eval.max_new_tokens': lambda section: max(section.values()),
@@ -37,14 +38,14 @@ _RECORDS: dict[str, Callable[[Any], Any]] = {
 _DEFAULTS = {'eval.unroll': EvalConfig.unroll, 'eval.merge': EvalConfig.merge}
 
 
-def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+def differing(one: JsonObject, other: JsonObject) -> list[str]:
     """The fields of `READ` in which two configs, as JSON holds them, differ."""
     return [name for name in READ if _at(one, name) != _at(other, name)]
 
 
-def _at(config: Mapping[str, Any], name: str) -> Any:
+def _at(config: JsonObject, name: str) -> object:
     """A field's value, comparable; None if the config lacks it."""
-    value: Any = config
+    value: object = config
     for key in name.split('.'):
         value = value.get(key) if isinstance(value, Mapping) else None
     if value is None:

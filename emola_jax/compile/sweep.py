@@ -16,15 +16,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
 
 from ml_collections import ConfigDict
 
 from emola_jax.compile import chips
 from emola_jax.errors import UserError
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.whole import write_text
-
-Json = dict[str, Any]
 
 CASE = ('topology', 'batch', 'length', 'mesh', 'fast')
 """What tells one result from another; the programs of a case may be compiled at several times."""
@@ -51,13 +49,13 @@ def cases(
     meshes: Sequence[str],
     *,
     fast: bool,
-) -> list[Json]:
+) -> list[JsonObject]:
     """Every combination, as the part of a result that `CASE` names."""
     combined = itertools.product(topologies, batches, lengths, meshes, [fast])
     return [dict(zip(CASE, values, strict=True)) for values in combined]
 
 
-def known(out: Path | None, config: Json) -> list[Json]:
+def known(out: Path | None, config: JsonObject) -> list[JsonObject]:
     """What an earlier sweep left in its file, but for cases whose compiler died.
 
     Raises:
@@ -88,7 +86,7 @@ def commands(out: Path | None, new: str) -> list[str]:
     return list(dict.fromkeys([*before, new]))
 
 
-def missing(case: Json, results: Sequence[Json], programs: Sequence[str]) -> list[str]:
+def missing(case: JsonObject, results: Sequence[JsonObject], programs: Sequence[str]) -> list[str]:
     """The programs of a case that no result has."""
     found = next((one for one in results if case == {key: one[key] for key in CASE}), None)
     if found is None:
@@ -98,13 +96,13 @@ def missing(case: Json, results: Sequence[Json], programs: Sequence[str]) -> lis
 
 def run(
     config: ConfigDict,
-    wanted: Sequence[Json],
-    results: Sequence[Json],
+    wanted: Sequence[JsonObject],
+    results: Sequence[JsonObject],
     programs: Sequence[str],
     *,
     hlo: Path | None = None,
     memory: float = 0.0,
-) -> Iterator[tuple[Json, list[Json]]]:
+) -> Iterator[tuple[JsonObject, list[JsonObject]]]:
     """Compiles what is missing, and says on the terminal how far it is.
 
     Args:
@@ -132,15 +130,15 @@ def run(
         yield new, done
 
 
-def _joined(before: Json, new: Json) -> Json:
+def _joined(before: JsonObject, new: JsonObject) -> JsonObject:
     """Results of one case, whose programs were compiled at two times."""
     peaks = [one['peak_bytes'] for one in (before, new) if 'peak_bytes' in one]
     return {**before, **new} | ({'peak_bytes': max(peaks)} if peaks else {})
 
 
 def in_own_process(
-    config: ConfigDict, case: Json, programs: Sequence[str], hlo: Path | None, memory: float
-) -> Json:
+    config: ConfigDict, case: JsonObject, programs: Sequence[str], hlo: Path | None, memory: float
+) -> JsonObject:
     """`compile_case` in a process that ends with it; 'died' says that it never came to an end.
 
     Raises:
@@ -162,8 +160,8 @@ def _limit(memory: float) -> None:
 
 
 def compile_case(
-    config: ConfigDict, case: Json, names: Sequence[str], hlo: Path | None = None
-) -> Json:
+    config: ConfigDict, case: JsonObject, names: Sequence[str], hlo: Path | None = None
+) -> JsonObject:
     """Compiles programs of one case.
 
     Returns:
@@ -187,7 +185,7 @@ def compile_case(
     with config.unlocked():
         config.train.batch_size, config.data.length = case['batch'], case['length']
     versions = {name: importlib.metadata.version(name) for name in ('jax', 'libtpu')}
-    result: Json = {'versions': versions}
+    result: JsonObject = {'versions': versions}
     try:
         devices = chips.devices_of(case['topology'])
         result['chips'] = len(devices)

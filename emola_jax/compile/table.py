@@ -6,14 +6,14 @@ python -m emola_jax.compile.table sweep.json    prints the tables of a sweep's f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from emola_jax.compile.chips import CHIPS
+from emola_jax.files.json_values import JsonObject
 
 GIB = 2.0**30
 
 
-def describe(result: dict[str, Any]) -> str:
+def describe(result: JsonObject) -> str:
     """One result on a few lines of a terminal."""
     head = result['topology'] + (f': {result["chips"]} chips' if 'chips' in result else '')
     if failure := _failure(result):
@@ -26,7 +26,7 @@ def describe(result: dict[str, Any]) -> str:
     return '\n'.join(lines)
 
 
-def _program(name: str, found: dict[str, Any], result: dict[str, Any]) -> list[str]:
+def _program(name: str, found: JsonObject, result: JsonObject) -> list[str]:
     hbm = found['hbm']
     shape = (
         f'{found["rows"]} rows of {found["length"]} tokens'
@@ -50,7 +50,7 @@ def _program(name: str, found: dict[str, Any], result: dict[str, Any]) -> list[s
     return [*lines, f'    compiled in   {found["compile_seconds"]:.0f} s']
 
 
-def _costs(found: dict[str, Any]) -> list[str]:
+def _costs(found: JsonObject) -> list[str]:
     flops, roofline = found['flops'], found['roofline']
     kinds = ', '.join(
         f'{kind} {of["bytes"] / 1e9:.2f} GB in {of["runs"]:.0f}'
@@ -71,7 +71,7 @@ def _costs(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def _token(found: dict[str, Any]) -> list[str]:
+def _token(found: JsonObject) -> list[str]:
     """One token of every answer, where the program writes answers."""
     if 'token_flops' not in found:
         return []
@@ -82,7 +82,7 @@ def _token(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def advice(name: str, found: dict[str, Any], result: dict[str, Any]) -> list[str]:
+def advice(name: str, found: JsonObject, result: JsonObject) -> list[str]:
     """What to change so that the program fits."""
     hbm, axes = found['hbm'], result['axes']
     if hbm['arguments'] > 0.9 * hbm['chip']:
@@ -100,7 +100,7 @@ def advice(name: str, found: dict[str, Any], result: dict[str, Any]) -> list[str
     return [*texts, "model.remat='full' if it is another, a smaller --batch or --length", larger]
 
 
-def _failure(result: dict[str, Any]) -> str:
+def _failure(result: JsonObject) -> str:
     return str(result.get('error') or result.get('died') or '')
 
 
@@ -131,7 +131,7 @@ _GENERATION = (
 )
 
 
-def markdown(results: Sequence[dict[str, Any]]) -> str:
+def markdown(results: Sequence[JsonObject]) -> str:
     """The tables of a sweep, smallest slices first; GiB a chip, times in seconds at best."""
     ordered = sorted(results, key=_place)
     # What failed asked for a batch and a length, so it stands with the training.
@@ -153,29 +153,29 @@ def _table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) ->
     return ''.join(f'| {" | ".join(line[at] for at in shown)} |\n' for line in lines)
 
 
-def _place(result: dict[str, Any]) -> tuple[Any, ...]:
+def _place(result: JsonObject) -> tuple[int, int, int, int]:
     chip = result['topology'].partition(':')[0]
     return (list(CHIPS).index(chip), result.get('chips', 0), result['batch'], result['length'])
 
 
-def _slice(result: dict[str, Any]) -> list[str]:
+def _slice(result: JsonObject) -> list[str]:
     """Cells of `_SLICE`; what failed says why in the place of its mesh."""
     mesh = ' x '.join(str(size) for size in result['axes'].values()) if 'axes' in result else ''
     failure = _failure(result).replace('|', '/')
     return [result['topology'], str(result.get('chips', '')), failure or mesh]
 
 
-def _search(result: dict[str, Any]) -> str:
+def _search(result: JsonObject) -> str:
     return 'fast' if result['fast'] else 'full'
 
 
-def _trains(result: dict[str, Any]) -> list[str]:
+def _trains(result: JsonObject) -> list[str]:
     """One row with a cell for each of `_TRAINING`."""
     found, shape = result.get('train'), [str(result['batch']), str(result['length'])]
     return [*_slice(result), *shape, _search(result), *_memory(found), *_time(found)]
 
 
-def _generates(result: dict[str, Any]) -> list[str]:
+def _generates(result: JsonObject) -> list[str]:
     """One row with a cell for each of `_GENERATION`."""
     found = result['generate']
     shape = [str(found[name]) for name in ('rows', 'prompt', 'new_tokens')]
@@ -184,7 +184,7 @@ def _generates(result: dict[str, Any]) -> list[str]:
     return [*_slice(result), *shape, _search(result), *_memory(found), *_time(found), of_token]
 
 
-def smallest(results: Sequence[dict[str, Any]]) -> str:
+def smallest(results: Sequence[JsonObject]) -> str:
     """The table of the smallest compiled slices that hold a training step, by chip and size.
 
     After 'not' comes the largest of the smaller ones that were compiled and don't.
@@ -204,12 +204,12 @@ def smallest(results: Sequence[dict[str, Any]]) -> str:
     return ''.join(f'| {" | ".join(line)} |\n' for line in lines)
 
 
-def _is_of(result: dict[str, Any], chip: str, batch: int = 0, length: int = 0) -> bool:
+def _is_of(result: JsonObject, chip: str, batch: int = 0, length: int = 0) -> bool:
     shape = (result['batch'], result['length'])
     return result['topology'].startswith(f'{chip}:') and (not batch or shape == (batch, length))
 
 
-def _smallest(results: Sequence[dict[str, Any]]) -> str:
+def _smallest(results: Sequence[JsonObject]) -> str:
     fitting = sorted((one['chips'], one['topology']) for one in results if one['train']['fits'])
     # A slice that fits in one way (mesh, full search) fits.
     limit = fitting[0][0] if fitting else float('inf')
@@ -219,7 +219,7 @@ def _smallest(results: Sequence[dict[str, Any]]) -> str:
     return ', '.join(parts)
 
 
-def _memory(found: dict[str, Any] | None) -> list[str]:
+def _memory(found: JsonObject | None) -> list[str]:
     if found is None:
         return ['', '']
     hbm = found['hbm']
@@ -227,7 +227,7 @@ def _memory(found: dict[str, Any] | None) -> list[str]:
     return [used, 'yes' if found['fits'] else 'no']
 
 
-def _time(found: dict[str, Any] | None) -> list[str]:
+def _time(found: JsonObject | None) -> list[str]:
     if found is None or 'roofline' not in found:
         return ['', '', '']
     roofline = found['roofline']
@@ -239,7 +239,7 @@ def _time(found: dict[str, Any] | None) -> list[str]:
     ]
 
 
-def largest_compiler(results: Sequence[dict[str, Any]]) -> str:
+def largest_compiler(results: Sequence[JsonObject]) -> str:
     """What the compiler took of the machine that ran it, at most; '' if no result says it."""
     known = [one for one in results if 'peak_bytes' in one]
     if not known:
