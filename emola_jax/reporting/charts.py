@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Protocol, TypeVar
 
 import numpy as np
 from markupsafe import Markup, escape
+
+Place = TypeVar('Place', float, np.ndarray)
+
+
+class Scale(Protocol):
+    """A linear map to pixels, of one number or of an array of them."""
+
+    def __call__(self, value: Place, /) -> Place:
+        """Where `value` is drawn."""
+        ...
+
 
 WIDTH, HEIGHT = 520, 190
 LEFT, RIGHT, TOP, BOTTOM = 56, 8, 8, 26
@@ -187,7 +198,7 @@ def _heat_cell(left: float, top: float, value: float, text: str) -> str:
     )
 
 
-def _frame(label: str, y_ticks: Sequence[float], place_y: Callable[[Any], Any]) -> list[str]:
+def _frame(label: str, y_ticks: Sequence[float], place_y: Scale) -> list[str]:
     """The opening tag, and the lines and labels of the y axis."""
     parts = [
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
@@ -239,11 +250,15 @@ def running_mean(values: np.ndarray) -> np.ndarray:
     return (sums[index + reach + 1] - sums[index - reach]) / (2 * reach + 1)
 
 
-def _scale(low: float, high: float, start: float, end: float) -> Callable[[Any], Any]:
+def _scale(low: float, high: float, start: float, end: float) -> Scale:
     """The linear map of [low, high] onto [start, end]; a single point goes to the middle."""
-    if high == low:
-        return lambda value: value * 0 + (start + end) / 2
-    return lambda value: start + (value - low) / (high - low) * (end - start)
+
+    def place(value: Place) -> Place:
+        if high == low:
+            return value * 0 + (start + end) / 2
+        return start + (value - low) / (high - low) * (end - start)
+
+    return place
 
 
 def _path(xs: np.ndarray, ys: np.ndarray) -> str:

@@ -14,7 +14,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from emola_jax.facs import AU_NAMES, EMOTIONS
+from emola_jax.files.json_values import JsonObject
 from emola_jax.metrics import emotions
+
+Cells = tuple[Any, ...]
+"""A row: texts and numbers, of one kind in a column."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +51,9 @@ class Sheet:
 
     name: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
+    rows: tuple[Cells, ...]
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[JsonObject]:
         """The rows as dicts by column."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
@@ -174,7 +178,7 @@ def lengths(entries: Sequence[Entry]) -> Sheet:
 
 def length_histogram(entries: Sequence[Entry], bins: int = 24) -> Sheet:
     """Answers by their number of words, all splits together: the last bin includes its end."""
-    rows: list[tuple[Any, ...]] = []
+    rows: list[Cells] = []
     for task in dict.fromkeys(entry.task for entry in entries):
         values = [length(entry.response) for entry in entries if entry.task == task]
         width = max(1, math.ceil((max(values) + 1 - min(values)) / bins))

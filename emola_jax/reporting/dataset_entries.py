@@ -8,7 +8,7 @@ import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -16,6 +16,7 @@ from emola_jax.config import config_files
 from emola_jax.errors import UserError
 from emola_jax.facs import EMOTIONS
 from emola_jax.files import assets
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.texts import Fields, printable
 from emola_jax.metrics import action_units, emotions
 from emola_jax.reporting.dataset_counts import Entry
@@ -176,7 +177,7 @@ def _count(left_out: collections.Counter[str]) -> None:
         print(f'left out: {reasons}', file=sys.stderr)
 
 
-def _faults(example: Any) -> Iterator[str]:
+def _faults(example: object) -> Iterator[str]:
     yield from llava_json.object_faults(example, ('conversations',))
     if isinstance(example, Fields):
         yield from llava_json.text_faults(example, ('image',))
@@ -185,7 +186,7 @@ def _faults(example: Any) -> Iterator[str]:
             yield from llava_json.turn_faults(example['conversations'])
 
 
-def _conversation(example: Any, name: str, split: str, task: str) -> Iterator[Entry]:
+def _conversation(example: JsonObject, name: str, split: str, task: str) -> Iterator[Entry]:
     turns = example['conversations']
     for human, answer in zip(turns[::2], turns[1::2], strict=True):
         emotion, aus = _read_off(task, answer['value'])

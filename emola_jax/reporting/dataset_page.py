@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from markupsafe import Markup
 
+from emola_jax.files.json_values import JsonObject
 from emola_jax.reporting import charts, paper_tables, run_page
 from emola_jax.reporting.dataset_counts import Entry, Sheet
 from emola_jax.reporting.published import FABA_INSTRUCT, DatasetFacts
@@ -55,7 +55,7 @@ def render(title: str, dataset: str, entries: Sequence[Entry], sheets: Mapping[s
     )
 
 
-def _facts(dataset: str, sheets: Mapping[str, Sheet]) -> list[dict[str, Any]]:
+def _facts(dataset: str, sheets: Mapping[str, Sheet]) -> list[JsonObject]:
     """What the authors of the data set say, beside what was counted here."""
     if paper_tables.canonical(dataset) != 'faba':
         return []
@@ -89,16 +89,16 @@ def _mean_words(sheets: Mapping[str, Sheet], task: str) -> float | None:
     return round(sum(mean * number for mean, number in rows) / total, 2) if total else None
 
 
-def _lengths(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _lengths(rows: Sequence[JsonObject]) -> list[JsonObject]:
     """One row for each text of each split and task, with its words and its sentences."""
-    merged: dict[tuple[str, ...], dict[str, Any]] = {}
+    merged: dict[tuple[str, ...], JsonObject] = {}
     for row in rows:
         key = {name: row[name] for name in ('split', 'task', 'text')}
         merged.setdefault(tuple(key.values()), key)[row['unit']] = row
     return list(merged.values())
 
 
-def _histograms(rows: Sequence[Mapping[str, Any]]) -> dict[str, Markup]:
+def _histograms(rows: Sequence[JsonObject]) -> dict[str, Markup]:
     made = {}
     for task in dict.fromkeys(row['task'] for row in rows):
         bins = [row for row in rows if row['task'] == task]
@@ -108,16 +108,16 @@ def _histograms(rows: Sequence[Mapping[str, Any]]) -> dict[str, Markup]:
     return made
 
 
-def _by_split(rows: Sequence[Mapping[str, Any]], key: str) -> dict[str, dict[str, Any]]:
+def _by_split(rows: Sequence[JsonObject], key: str) -> dict[str, JsonObject]:
     """Class -> its name, and for each split its count and share."""
-    table: dict[str, dict[str, Any]] = {}
+    table: dict[str, JsonObject] = {}
     for row in rows:
         entry = table.setdefault(str(row[key]), {'name': row.get('name', ''), 'splits': {}})
         entry['splits'][row['split']] = row
     return table
 
 
-def _per_face(rows: Sequence[Mapping[str, Any]]) -> dict[str, Markup]:
+def _per_face(rows: Sequence[JsonObject]) -> dict[str, Markup]:
     made = {}
     for split in dict.fromkeys(row['split'] for row in rows):
         counts = [row['records'] for row in rows if row['split'] == split]
@@ -156,7 +156,7 @@ def _whole_percent(share: float) -> str:
     return f'{100 * share:.0f}'
 
 
-def _instructions(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[str, int]]]:
+def _instructions(rows: Sequence[JsonObject]) -> dict[str, list[tuple[str, int]]]:
     """Task -> the most frequent instructions of all splits together."""
     found: dict[str, collections.Counter[str]] = {}
     for row in rows:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import jinja2
@@ -13,6 +12,7 @@ import numpy as np
 from markupsafe import Markup
 
 from emola_jax.experts.pictures import read_picture
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.names import readable
 from emola_jax.files.whole import write_text
 from emola_jax.reporting import charts, landmark_audit
@@ -67,7 +67,7 @@ def _histogram(distances: np.ndarray) -> Markup:
     )
 
 
-def _card(finding: Finding) -> dict[str, Any]:
+def _card(finding: Finding) -> JsonObject:
     assert finding.stored is not None and finding.extracted is not None
     photo = read_picture(finding.item.image)
     return {
