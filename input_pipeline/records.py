@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from jaxtyping import Float32
+
+from emola_jax.files.json_values import JsonObject
 
 Task = Literal['emotion', 'au']
 
@@ -49,7 +50,7 @@ class Record:
     source: str = ''
 
     @classmethod
-    def from_features(cls, features: Mapping[str, Any]) -> Record:
+    def from_features(cls, features: JsonObject) -> Record:
         """Builds a record from what a TFDS source yields: bytes for texts, arrays for lists."""
         return cls(
             id=_text(features['id']),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -73,19 +74,49 @@ def select(
     """
     if policy not in POLICIES:
         raise UserError(f'data.on_bad_record is {policy!r}; expected one of {POLICIES}')
+    check = functools.partial(
+        problems,
+        known_aus=known_aus,
+        needs_landmarks=needs_landmarks,
+        needs_label=needs_label,
+        decodes=decodes,
+    )
+    selection = _checked(source, encoder, check, split)
+    if reports:
+        write_json(report, [dataclasses.asdict(problem) for problem in selection.dropped])
+    bad = len(source) - len(selection.indices)
+    if selection.dropped and policy == 'stop':
+        raise UserError(
+            f'split {split}: {bad} bad records, the first: {selection.dropped[0].message} '
+            f"(all in {report}; data.on_bad_record = 'drop' leaves them out)"
+        )
+    if selection.dropped and reports:
+        reasons = ', '.join(f'{count} {kind}' for kind, count in selection.reasons().items())
+        print(f'{split}: {bad} of {len(source)} records left out: {reasons}')
+        print(f'  each is named in {report}')
+    if not len(selection.indices):
+        raise UserError(f'split {split}: no usable record is left of {len(source)}; see {report}')
+    return selection
+
+
+def _checked(
+    source: RecordSource, encoder: Encoder, check: Callable[[Record], list[Problem]], split: str
+) -> Selection:
+    """Looks at every record, with a progress bar.
+
+    Args:
+      source: the records.
+      encoder: makes conversations of them, whose length counts.
+      check: what is wrong with a record, its length aside.
+      split: its name, for the bar.
+    """
     counter = _Counter.of(encoder)
     kept: list[int] = []
     lengths: list[int] = []
     dropped: list[Problem] = []
     for index in tqdm(range(len(source)), desc=f'check {split}', unit='record', leave=False):
         record = source[index]
-        found = problems(
-            record,
-            known_aus=known_aus,
-            needs_landmarks=needs_landmarks,
-            needs_label=needs_label,
-            decodes=decodes,
-        )
+        found = check(record)
         if not found:
             length, ends = counter.count(record)
             found = _end_problem(record, encoder) if ends > counter.ends else []
@@ -94,21 +125,7 @@ def select(
         if not found:
             kept.append(index)
             lengths.append(length)
-    if reports:
-        write_json(report, [dataclasses.asdict(problem) for problem in dropped])
-    selection = Selection(np.asarray(kept, np.int64), tuple(dropped), np.asarray(lengths, np.int64))
-    if dropped and policy == 'stop':
-        raise UserError(
-            f'split {split}: {len(source) - len(kept)} bad records, the first: '
-            f"{dropped[0].message} (all in {report}; data.on_bad_record = 'drop' leaves them out)"
-        )
-    if dropped and reports:
-        reasons = ', '.join(f'{count} {kind}' for kind, count in selection.reasons().items())
-        print(f'{split}: {len(source) - len(kept)} of {len(source)} records left out: {reasons}')
-        print(f'  each is named in {report}')
-    if not kept:
-        raise UserError(f'split {split}: no usable record is left of {len(source)}; see {report}')
-    return selection
+    return Selection(np.asarray(kept, np.int64), tuple(dropped), np.asarray(lengths, np.int64))
 
 
 @dataclasses.dataclass(frozen=True)

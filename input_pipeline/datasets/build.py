@@ -23,6 +23,7 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from emola_jax.errors import UserError
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.locks import waiting_turn
 from emola_jax.files.texts import is_text
 from emola_jax.files.whole import atomic_write
@@ -81,7 +82,7 @@ def build(
     return built
 
 
-def describe(built: Path) -> dict[str, Any]:
+def describe(built: Path) -> JsonObject:
     """What was built: data set, options, records and labels by split, what was left out and why.
 
     Raises:
@@ -128,7 +129,9 @@ class FaceBuilder(tfds.core.ShardBasedBuilder):
         own = Path(self._data_dir_root) / f'{self.name}-building'
         return self._plan.work if self._plan else own
 
-    def _shard_iterators_per_split(self, dl_manager: Any) -> Mapping[str, Sequence[_Shard]]:
+    def _shard_iterators_per_split(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> Mapping[str, Sequence[_Shard]]:
         plan = self._plan
         if plan is None:
             plan = self._own_plan(Path(dl_manager.manual_dir))
@@ -171,7 +174,7 @@ class _Shard:
     kept: Path
     advance: Callable[[int], object]
 
-    def __call__(self) -> Iterator[tuple[int, dict[str, Any]]]:
+    def __call__(self) -> Iterator[tuple[int, JsonObject]]:
         is_kept = self.kept.is_file()
         for number, item in enumerate(self.items):
             yield number, {} if is_kept else _features(read(item))
@@ -181,7 +184,7 @@ class _Shard:
 class _KeepsShards(tfds.core.dataset_builder.writer_lib.ExampleWriter):
     """Writes shards to a folder of their own, whole or not at all, and links them into place."""
 
-    def __init__(self, file_format: Any, folder: Path) -> None:
+    def __init__(self, file_format: object, folder: Path) -> None:
         super().__init__(file_format)
         self._folder = folder
 
@@ -196,7 +199,7 @@ class _KeepsShards(tfds.core.dataset_builder.writer_lib.ExampleWriter):
             shutil.copyfile(kept, path)
 
 
-def _features(record: Record) -> dict[str, Any]:
+def _features(record: Record) -> JsonObject:
     """A record as `builder.record_features` has it."""
     return {**vars(record), 'aus': list(record.aus)}
 

@@ -13,12 +13,12 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_LISTS, AU_NAMES, EMOTIONS
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.texts import printable
 from emola_jax.files.whole import naming, read_jsonl, write_json
 from input_pipeline.datasets import checks
@@ -120,7 +120,7 @@ class Plan:
     """
 
     items: Sequence[Item]
-    summary: dict[str, Any]
+    summary: JsonObject
     work: Path
     advance: Callable[[int], object] = lambda records: None
 
@@ -218,8 +218,8 @@ def _summary(
     items: Sequence[Item],
     dropped: collections.Counter[str],
     notes: Sequence[str],
-) -> dict[str, Any]:
-    splits: dict[str, Any] = {}
+) -> JsonObject:
+    splits: JsonObject = {}
     for item in items:
         of_split = splits.setdefault(
             item.split,

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_LISTS, EMOTIONS, emotion_label
@@ -136,7 +135,9 @@ def scan(root: Path, options: Options) -> Scan:
     return found
 
 
-def _faults(entry: Any, task: str, split: str, finder: paths.Finder) -> Iterator[tuple[str, str]]:
+def _faults(
+    entry: object, task: str, split: str, finder: paths.Finder
+) -> Iterator[tuple[str, str]]:
     """Kind and description of what is wrong with an entry."""
     needed = _READ[split][:-2]
     faults = list(llava_json.object_faults(entry, needed))
@@ -152,7 +153,7 @@ def _faults(entry: Any, task: str, split: str, finder: paths.Finder) -> Iterator
         yield from _label_faults(entry['label'], task)
 
 
-def _label_faults(label: Any, task: str) -> Iterator[tuple[str, str]]:
+def _label_faults(label: object, task: str) -> Iterator[tuple[str, str]]:
     if task == 'au' and not llava_json.is_facs_list(label):
         yield checks.BAD_LABEL, f"has the label {quoted(label)}, expected FACS numbers: '4, 9'"
     if task == 'emotion' and _emotion(label) is None:
@@ -160,9 +161,10 @@ def _label_faults(label: Any, task: str) -> Iterator[tuple[str, str]]:
         yield checks.BAD_LABEL, f'has the label {quoted(label)}, expected 0..6 or one of {names}'
 
 
-def _emotion(label: Any) -> int | None:
-    is_label = isinstance(label, str | int) and not isinstance(label, bool)
-    return emotion_label(quoted(label) if isinstance(label, int) else label) if is_label else None
+def _emotion(label: object) -> int | None:
+    if isinstance(label, bool) or not isinstance(label, str | int):
+        return None
+    return emotion_label(quoted(label) if isinstance(label, int) else label)
 
 
 def _item(finder: paths.Finder, entry: Fields, task: str, split: str) -> Item:

@@ -29,11 +29,11 @@ import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_NAMES, EMOTIONS, emotion_label
 from emola_jax.files import paths
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.texts import Fields, is_text, parse_fields, printable, quoted, read_text
 from input_pipeline.datasets import checks, label_files, llava_json, wording
 from input_pipeline.datasets.build import FaceBuilder
@@ -164,7 +164,7 @@ def _faults(record: label_files.Record, finder: paths.Finder) -> Iterator[tuple[
     yield from _label_faults(row)
 
 
-def _label_faults(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _label_faults(row: JsonObject) -> Iterator[tuple[str, str]]:
     emotion, aus, task = _text(row, 'emotion'), row.get('aus'), _text(row, 'task')
     if emotion and emotion_label(emotion) is None:
         names = ', '.join(EMOTIONS)
@@ -190,13 +190,13 @@ def _label_faults(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield checks.BAD_LABEL, f"the split is {quoted(split)}, expected a name such as 'train'"
 
 
-def _fits(value: Any) -> bool:
+def _fits(value: object) -> bool:
     """Whether a value of a table or of JSON can be taken as a text."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return value is None or is_text(value) or is_number
 
 
-def _item(root: Path, finder: paths.Finder, row: dict[str, Any], task: str) -> Item:
+def _item(root: Path, finder: paths.Finder, row: JsonObject, task: str) -> Item:
     """The item of a row without faults."""
     picture = finder.path(_file(row))
     emotion = emotion_label(_text(row, 'emotion')) if _text(row, 'emotion') else None
@@ -226,7 +226,7 @@ def _item(root: Path, finder: paths.Finder, row: dict[str, Any], task: str) -> I
     )
 
 
-def _tasks(row: dict[str, Any]) -> list[str]:
+def _tasks(row: JsonObject) -> list[str]:
     """The tasks that a row has an answer for."""
     labelled = [
         task for task, has in (('emotion', _text(row, 'emotion')), ('au', _has_aus(row))) if has
@@ -238,22 +238,22 @@ def _tasks(row: dict[str, Any]) -> list[str]:
     return labelled
 
 
-def _text(row: dict[str, Any], name: str) -> str:
+def _text(row: JsonObject, name: str) -> str:
     value = row.get(name)
     return '' if value is None else str(value).strip()
 
 
-def _file(row: dict[str, Any]) -> str:
+def _file(row: JsonObject) -> str:
     return next(filter(None, (_text(row, name) for name in _FILE_COLUMNS)), '')
 
 
-def _has_aus(row: dict[str, Any]) -> bool:
+def _has_aus(row: JsonObject) -> bool:
     """An empty list says that none is active, an empty cell that nobody looked."""
     value = row.get('aus')
     return isinstance(value, list) or (value is not None and str(value).strip() != '')
 
 
-def _aus(value: Any) -> list[int] | None:
+def _aus(value: object) -> list[int] | None:
     """FACS numbers of a cell or a JSON list, or None if it is something else."""
     text = ', '.join(map(str, value)) if isinstance(value, list) else str(value).strip()
     if not text or text.lower() in _AT_REST:

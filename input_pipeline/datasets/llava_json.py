@@ -46,7 +46,7 @@ def _is_object(text: str) -> bool:
     return isinstance(_parsed(text), dict)
 
 
-def _parsed(text: str) -> Any:
+def _parsed(text: str) -> object:
     """The value of a JSON text, None if it is none."""
     try:
         return parse_fields(text, '')
@@ -54,7 +54,7 @@ def _parsed(text: str) -> Any:
         return None
 
 
-def object_faults(entry: Any, needed: Collection[str]) -> Iterator[str]:
+def object_faults(entry: object, needed: Collection[str]) -> Iterator[str]:
     """What is wrong with an entry as a whole."""
     if not isinstance(entry, Fields):
         yield f'is {quoted(entry)}, expected an object'
@@ -91,7 +91,7 @@ def path_faults(entry: Fields, fields: Collection[str], find: Callable[[str], Pa
     return found
 
 
-def turn_faults(turns: Any, *, pairs: int | None = None) -> Iterator[str]:
+def turn_faults(turns: object, *, pairs: int | None = None) -> Iterator[str]:
     """What is wrong with conversations: question and answer in turn, `pairs` times if given."""
     if not isinstance(turns, list) or not turns:
         yield f'conversations is {quoted(turns)}, expected a list of turns'
@@ -114,15 +114,14 @@ def turn_faults(turns: Any, *, pairs: int | None = None) -> Iterator[str]:
         yield f'has turns from {quoted(speakers)}, expected {expected}'
 
 
-def is_facs_list(label: Any) -> bool:
+def is_facs_list(label: object) -> bool:
     """Whether a label is '4, 9', '' for none, or one number."""
-    is_number = isinstance(label, int) and not isinstance(label, bool)
-    return (is_number and 0 <= label < 1000) or (
-        isinstance(label, str) and bool(_FACS_LIST.fullmatch(label))
-    )
+    if isinstance(label, int) and not isinstance(label, bool):
+        return 0 <= label < 1000
+    return isinstance(label, str) and _FACS_LIST.fullmatch(label) is not None
 
 
-def unread_fields(entries: Sequence[Any], known: Collection[str]) -> str:
+def unread_fields(entries: Sequence[object], known: Collection[str]) -> str:
     """Fields that nobody reads, with how many entries have each: 'labels (of 3)'; '' if none."""
     counts: dict[str, int] = {}
     for entry in entries:
