@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument('--no-text', dest='text', action='store_false')
     parser.add_argument('--out', type=Path, help='also write the JSON there')
     arguments = parser.parse_args()
-    hosts.start(read_config(arguments.run))
+    hosts.start(read_config(arguments.run).cpu_devices)
     model = load(arguments.run, batch=arguments.batch)
     exact = calibrate.read_split(arguments.run, arguments.split)
     exact = exact[: 2 * arguments.faces or None]

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
 from benchmarks import shapes as sizes
 from benchmarks.shapes import Shapes
+from emola_jax.config.sections import OptimiserConfig, TrainConfig
 from emola_jax.convert.layouts import EMOLA_HF
 from emola_jax.convert.write import write_safetensors
 from emola_jax.experiment import base as bases
@@ -43,14 +43,15 @@ def train_step(spec: Mapping[str, Any]) -> tuple[Callable[[], Figures], Figures]
     model = Emola(shapes.model)
     if shapes.unroll:
         model, frozen = unroll(model, frozen)
-    optimiser = optim.make_optimiser(optim.OptimiserConfig(**spec['optimiser']), STEPS)
-    config = ConfigDict(
-        {
-            'batch_size': shapes.conversations // shapes.segments,
-            'loss_chunk': 64,
-            'unroll': shapes.unroll,
-            'accumulate': 1,
-        }
+    optimiser = optim.make_optimiser(OptimiserConfig(**spec['optimiser']), STEPS)
+    config = TrainConfig(
+        batch_size=shapes.conversations // shapes.segments,
+        loss_chunk=64,
+        unroll=shapes.unroll,
+        accumulate=1,
+        log_every=1,
+        checkpoint_every=1,
+        keep_checkpoints=1,
     )
     do_step = loop.jitted_step(model, optimiser, config, mesh)
     step = jax.device_put(jnp.zeros((), jnp.int32), sharding.replicated(mesh))

@@ -81,6 +81,7 @@ def evaluator(spec: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Figures]
     from absl import flags
 
     from emola_jax.config import config_files
+    from emola_jax.config.run import RunConfig
     from emola_jax.evaluation import evaluate
     from emola_jax.evaluation.answer_log import PREDICTIONS_FILE
     from emola_jax.experiment import prepare
@@ -91,16 +92,17 @@ def evaluator(spec: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Figures]
     from emola_jax.training import optimiser as optim
 
     flags.FLAGS.mark_as_parsed()  # grain reads absl flags
-    config = config_files.load(spec['config'])
-    config.cpu_devices = spec['devices'] or config.cpu_devices
-    hosts.start(config)
+    values = config_files.load(spec['config'])
+    values.cpu_devices = spec['devices'] or values.cpu_devices
+    config = RunConfig.from_config_dict(values)
+    hosts.start(config.cpu_devices)
     keeper = tempfile.TemporaryDirectory()
     folder = Path(keeper.name)
     prepared = prepare.prepare(config, folder)
     trainable = prepared.trainable
     if spec['run'] is not None:
         steps = train.total_steps(config, train.planned(prepared))
-        optimiser = optim.make_optimiser(optim.OptimiserConfig(**config.train.optimiser), steps)
+        optimiser = optim.make_optimiser(config.train.optimiser, steps)
         state = abstract_state(train.new_state(prepared, optimiser))
         metadata = json.loads((spec['run'] / 'config.json').read_text())
         checkpoints = Checkpoints(spec['run'], keep=1, metadata=metadata)
@@ -111,8 +113,7 @@ def evaluator(spec: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Figures]
         assert keeper.name  # the folders live as long as this process
         own = folder / str(next(numbers))
         own.mkdir()
-        settings = config.copy_and_resolve_references()
-        settings.eval.update(changes)
+        settings = config.with_eval(**changes)
         changed = prepare.Experiment(**{**vars(prepared), 'config': settings, 'workdir': own})
         evaluate.evaluate(changed, trainable, step=0)
         rows = read_jsonl(own / PREDICTIONS_FILE)

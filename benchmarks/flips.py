@@ -37,6 +37,7 @@ from absl import flags
 
 from benchmarks import measure
 from emola_jax.config import config_files
+from emola_jax.config.sections import TowerConfig
 from emola_jax.errors import UserError
 from emola_jax.experiment import checkpoint, run_checksums, small_tower
 from emola_jax.experts import landmark_cache
@@ -311,7 +312,7 @@ def _of_tower(cache: Path) -> Area:
 
 
 def _tower_reader(senses: Any, cache: Path) -> Callable[[Callable[[], Any]], Any]:
-    config = small_tower.TowerConfig(**config_files.load('configs/mini.py').base.tower)
+    config = TowerConfig(**config_files.load('configs/mini.py').base.tower)
     unused: Any = None
 
     def read(load_faces: Callable[[], Any]) -> Any:

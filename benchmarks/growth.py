@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks import comparison, measure
 from benchmarks.measure import Figures, Side
 from benchmarks.shapes import Shapes
-from emola_jax.training.optimiser import OptimiserConfig
+from emola_jax.config.sections import OptimiserConfig
 
 OPTIMISER = dataclasses.asdict(OptimiserConfig(warmup_ratio=0.0))
 

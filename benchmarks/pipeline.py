@@ -22,8 +22,8 @@ from typing import Any
 from benchmarks import measure, start_up
 from benchmarks.measure import Figures, Side
 from benchmarks.shapes import PRESETS
+from emola_jax.config.sections import OptimiserConfig
 from emola_jax.files import assets
-from emola_jax.training.optimiser import OptimiserConfig
 
 CONFIG = 'configs/mini.py'
 WORKERS = (0, 1, 2)
@@ -77,15 +77,16 @@ def reader(spec: Mapping[str, Any]) -> Callable[[int], Figures]:
     from absl import flags
 
     from configs import mini
+    from emola_jax.config.run import RunConfig
     from emola_jax.experiment import base, splits
-    from emola_jax.models.config import EmolaConfig
     from input_pipeline.pipeline import plan_rows, train_batches
 
     flags.FLAGS.mark_as_parsed()  # grain reads absl flags
-    config = mini.get_config()
-    config.data.workers = spec['workers']
-    model = EmolaConfig.from_config_dict(config.model)
-    loaded = splits.load(config, model, base.load_tokenizer(config), Path('unused'), checked=False)
+    values = mini.get_config()
+    values.data.workers = spec['workers']
+    config = RunConfig.from_config_dict(values)
+    tokenizer = base.load_tokenizer(config.base)
+    loaded = splits.load(config, config.model, tokenizer, Path('unused'), checked=False)
     split = loaded.splits[config.data.train_split]
     plan = plan_rows(split.source, split.selection.indices, loaded.encoder)
     batches: Iterator[Any] = iter(train_batches(split.source, loaded.encoder, plan))

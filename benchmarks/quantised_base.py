@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs import mini
-from emola_jax.config.model import PRESETS
+from emola_jax.config.quantize import PRESETS
 from emola_jax.convert.gguf import read_gguf_llama
 from emola_jax.experiment import base as bases
 from emola_jax.experiment import quantize

@@ -221,9 +221,10 @@ def train_tower(cache: Path) -> None:
     """A tower of 28 pixels, on grey pictures whose labels are noise."""
     import numpy as np
 
+    from emola_jax.config.sections import TowerConfig
     from emola_jax.experiment.small_tower import load_or_train
     from emola_jax.experiment.small_tower_alignment import WordTargets
-    from emola_jax.experiment.small_tower_training import Faces, Senses, TowerConfig
+    from emola_jax.experiment.small_tower_training import Faces, Senses
     from emola_jax.models.config import PriorConfig, VisionConfig
     from emola_jax.parallel import sharding
 

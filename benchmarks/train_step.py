@@ -21,7 +21,7 @@ from benchmarks import comparison, measure, shapes
 from benchmarks.measure import Figures, Side
 from benchmarks.shapes import Shapes
 from emola_jax.compile import flops
-from emola_jax.training.optimiser import OptimiserConfig
+from emola_jax.config.sections import OptimiserConfig
 
 OPTIMISER = OptimiserConfig(warmup_ratio=0.0)
 

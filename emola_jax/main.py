@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import ml_collections
 from absl import app, flags
 from ml_collections import config_flags
 
@@ -28,6 +27,7 @@ from emola_jax.errors import UserError
 from emola_jax.files import places
 
 if TYPE_CHECKING:
+    from emola_jax.config.run import RunConfig
     from emola_jax.parallel import hosts
 
 CONFIG = config_flags.DEFINE_config_file(
@@ -63,19 +63,19 @@ def main(argv: list[str]) -> int:
     """Prepares the devices, then does what `--mode` says; returns the exit status."""
     if len(argv) > 1:
         raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
-    config, workdir = CONFIG.value, places.path_of_flag('--workdir', WORKDIR.value)
+    workdir = places.path_of_flag('--workdir', WORKDIR.value)
     if VERIFY.value:
         return 0 if verify.verify(workdir) else 1
     import jax  # it and what needs it take seconds to import
 
     from emola_jax import workflow
-    from emola_jax.config import checks
+    from emola_jax.config.run import RunConfig
     from emola_jax.parallel import hosts
 
-    checks.check(config)
+    config = RunConfig.from_config_dict(CONFIG.value)
     if MODE.value in ('eval', 'report'):
         workflow.check_trained(workdir)
-    hosts.start(config, _hosts())
+    hosts.start(config.cpu_devices, _hosts(), silence=config.hosts.silence)
     with hosts.all_or_none():
         if MODE.value != 'run' or not workflow.is_finished(config, workdir):
             with workflow.alone_in(workdir, f'works there (--mode={MODE.value})'):
@@ -108,7 +108,7 @@ def check_torch(argv: Sequence[str]) -> None:
             extras.check_torch(f"{files[0]}: PyTorch's own format")
 
 
-def _work(config: ml_collections.ConfigDict, workdir: Path) -> None:
+def _work(config: RunConfig, workdir: Path) -> None:
     import jax
 
     from emola_jax import workflow

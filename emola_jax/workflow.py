@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import jax
-import ml_collections
 
-from emola_jax.config import checks
-from emola_jax.config.eval import EvalConfig
+from emola_jax.config import run as run_config
+from emola_jax.config.run import RunConfig
 from emola_jax.errors import UserError
 from emola_jax.evaluation import evaluate as evaluation
 from emola_jax.experiment import prepare as experiments
@@ -21,7 +19,6 @@ from emola_jax.experiment.checkpoint import Checkpoints, abstract_state
 from emola_jax.experiment.prepare import Experiment
 from emola_jax.experiment.state import TrainState
 from emola_jax.files import places
-from emola_jax.files.json_values import JsonObject
 from emola_jax.files.locks import one_writer
 from emola_jax.files.whole import read_json, write_json
 from emola_jax.metrics.scores import RunScores
@@ -31,7 +28,7 @@ from emola_jax.training import loop as training
 from emola_jax.training import optimiser as optim
 
 
-def run(config: ml_collections.ConfigDict, workdir: Path) -> None:
+def run(config: RunConfig, workdir: Path) -> None:
     """Trains, evaluates, runs the control and writes the report; does nothing if that is done."""
     if is_finished(config, workdir):
         return
@@ -40,22 +37,22 @@ def run(config: ml_collections.ConfigDict, workdir: Path) -> None:
     _score_and_report(experiment, state)
 
 
-def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
+def train(config: RunConfig, workdir: Path) -> None:
     """Trains, going on from the newest checkpoint."""
     _refuse_other_config(config, workdir)
     training.train(experiments.prepare(config, workdir))
 
 
-def evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None:
+def evaluate(config: RunConfig, workdir: Path) -> None:
     """Evaluates a checkpoint (`eval.checkpoint`), runs the control and writes the report."""
     experiment = experiments.prepare(config, workdir)
     steps = training.total_steps(config, training.planned(experiment))
-    optimiser = optim.make_optimiser(optim.OptimiserConfig(**config.train.optimiser), steps)
+    optimiser = optim.make_optimiser(config.train.optimiser, steps)
     state = training.new_state(experiment, optimiser)
     checkpoints = Checkpoints(
         workdir, keep=config.train.keep_checkpoints, metadata=experiments.metadata(experiment)
     )
-    best = EvalConfig.from_config_dict(config.eval).checkpoint == 'best'
+    best = config.eval.checkpoint == 'best'
     state = checkpoints.restore_trainable(abstract_state(state), best=best)
     checkpoints.close()
     if jax.process_index() == 0 and int(state.step) < steps:
@@ -105,7 +102,7 @@ def check_trained(workdir: Path) -> None:
         )
 
 
-def is_finished(config: ml_collections.ConfigDict, workdir: Path) -> bool:
+def is_finished(config: RunConfig, workdir: Path) -> bool:
     """Whether `workdir` holds the finished run of this very config.
 
     Raises:
@@ -126,27 +123,31 @@ def _score_and_report(experiment: Experiment, state: TrainState) -> None:
         reports.write_report(workdir)
 
 
-def _refuse_other_config(config: ml_collections.ConfigDict, workdir: Path) -> None:
+def _refuse_other_config(config: RunConfig, workdir: Path) -> None:
     path = workdir / 'config.json'
     if not path.exists():
         return
-    if changed := checks.differing(_config_of(path), json.loads(config.to_json_best_effort())):
+    if changed := run_config.differing(_config_of(path), config):
         raise UserError(
             f'{workdir}: holds a run of another config (differing in {", ".join(changed)}); '
-            'give another --workdir, or remove the folder to start again'
+            f'{_OTHER_FOLDER}'
         )
 
 
-def _config_of(path: Path) -> JsonObject:
+def _config_of(path: Path) -> RunConfig:
     """The config that a run's config.json holds."""
     try:
-        config = read_json(path)['config']
-        if not isinstance(config, dict):
-            raise KeyError('config')
-    except (UserError, KeyError) as error:
-        fault = '' if isinstance(error, KeyError) else f' ({error})'
+        values = read_json(path)['config']
+    except (UserError, KeyError, TypeError) as error:
+        fault = f' ({error})' if isinstance(error, UserError) else ''
         raise UserError(
-            f"{path}: expected the JSON that a run writes, with the field 'config'{fault}; give "
-            'another --workdir, or remove the folder to start again'
+            f"{path}: expected the JSON that a run writes, with the field 'config'{fault}; "
+            f'{_OTHER_FOLDER}'
         ) from None
-    return config
+    try:
+        return RunConfig.of_run(values, str(path))
+    except UserError as error:
+        raise UserError(f'{error}; {_OTHER_FOLDER}') from None
+
+
+_OTHER_FOLDER = 'give another --workdir, or remove the folder to start again'

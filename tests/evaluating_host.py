@@ -21,9 +21,10 @@ from tests.tiny_experiment import questions, tiny_experiment
 
 def evaluate_all(workdir, mesh, count, batch_size, temperature):
     """Answers, and answers blind, and leaves both scores in the workdir."""
-    experiment = tiny_experiment(workdir, faces=questions(count), mesh=mesh, lively=True)
-    experiment.config.eval.batch_size = batch_size
-    experiment.config.eval.sampler.temperature = temperature
+    asked = {'batch_size': batch_size, 'sampler': {'temperature': temperature}}
+    experiment = tiny_experiment(
+        workdir, faces=questions(count), mesh=mesh, lively=True, evaluation=asked
+    )
     for blind in (False, True):
         scores = evaluate.evaluate(experiment, experiment.trainable, step=0, blind=blind)
         if jax.process_index() == 0:

@@ -4,9 +4,9 @@ import dataclasses
 import functools
 
 import jax
-import ml_collections
 import numpy as np
 
+from emola_jax.config.run import RunConfig
 from emola_jax.experiment import base as bases
 from emola_jax.experiment.prepare import Experiment
 from emola_jax.experiment.splits import Data, Split
@@ -78,6 +78,57 @@ def weights(mesh, *, lively=False):
     return base, *bases.place(MODEL, base, mesh, seed=0)
 
 
+def tiny_config(*, steps=4, epochs=None, evaluation=None, seed=0, **train):
+    """The config of `tiny_experiment`."""
+    duration = {'steps': steps} if epochs is None else {'epochs': epochs}
+    values = {
+        'seed': seed,
+        'cpu_devices': 0,
+        'model': MODEL.to_dict(),
+        'base': {'kind': 'random'},
+        'data': {
+            'dataset': 'fake',
+            'root': 'none',
+            'task': 'mix',
+            'train_split': 'train',
+            'template': 'vicuna_v1',
+            'pad_to_square': True,
+            'length': 320,
+            'segments': 1,
+            'packing_bins': 8,
+            'landmark_noise': 0.0,
+            'label_weight': 1.0,
+            'on_bad_record': 'stop',
+            'processes': 1,
+            'read_threads': 1,
+        },
+        'train': {
+            **duration,
+            'batch_size': 8,
+            'loss_chunk': 32,
+            'unroll': False,
+            'accumulate': 1,
+            'optimiser': {'lr': 1e-2, 'projector_lr': 1e-2},
+            'log_every': 1,
+            'checkpoint_every': 2,
+            'keep_checkpoints': 2,
+            'validate': {'every': 0, 'split': 'test', 'limit': 0},
+            **train,
+        },
+        'eval': {
+            'split': 'test',
+            'batch_size': 8,
+            'max_new_tokens': {'emotion': 6, 'au': 6},
+            'sampler': {'temperature': 0.0},
+            'unroll': False,
+            'control': False,
+            **(evaluation or {}),
+        },
+    }
+    del values['model']['quantize']
+    return RunConfig.of_run(values, 'tiny')
+
+
 def _copied(leaf):
     shards = [
         jax.device_put(np.array(shard.data), shard.device) for shard in leaf.addressable_shards
@@ -96,41 +147,18 @@ def tiny_experiment(
     faces=None,
     lively=False,
     epochs=None,
+    seed=0,
+    evaluation=None,
     **train,
 ):
     """Builds it on `faces`, or on `count` made ones.
 
+    `evaluation` changes fields of the config's section `eval`, and what is left those of `train`.
     With `epochs` each of them is trained apart, its last batch partial, and `steps` does not count.
     `devices` of the fake CPU devices make the mesh unless `mesh` is given. As initialised the model
     says the same to every face; a `lively` one, of larger weights, does not.
     """
-    config = ml_collections.ConfigDict(
-        {
-            'seed': 0,
-            'data': {'dataset': 'fake', 'train_split': 'train'},
-            'train': {
-                'steps': steps,
-                'batch_size': 8,
-                'loss_chunk': 32,
-                'unroll': False,
-                'accumulate': 1,
-                'optimiser': {'lr': 1e-2, 'projector_lr': 1e-2},
-                'log_every': 1,
-                'checkpoint_every': 2,
-                'keep_checkpoints': 2,
-                'validate': {'every': 0, 'split': 'test', 'limit': 0},
-                **train,
-            },
-            'eval': {
-                'split': 'test',
-                'limit': 0,
-                'batch_size': 8,
-                'max_new_tokens': {'emotion': 6, 'au': 6},
-                'sampler': {'temperature': 0.0},
-                'unroll': False,
-            },
-        }
-    )
+    config = tiny_config(epochs=epochs, evaluation=evaluation, seed=seed, steps=steps, **train)
     pipeline = PipelineConfig(
         batch_size=8,
         length=320,
@@ -144,9 +172,6 @@ def tiny_experiment(
         read_threads=1,
         epochs_apart=epochs is not None,
     )
-    if epochs is not None:
-        del config.train.steps
-        config.train.epochs = epochs
     tokenizer = Tokenizer.byte_level()
     faces = records(count) if faces is None else faces
     split = Split(faces, Selection(np.arange(len(faces)), ()))

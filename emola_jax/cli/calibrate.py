@@ -22,7 +22,6 @@ from emola_jax.facs import EMOTIONS
 from emola_jax.files import places
 from emola_jax.files.kept_rows import KeptRows
 from emola_jax.files.locks import one_writer
-from emola_jax.models.config import EmolaConfig
 from emola_jax.parallel import hosts
 from emola_jax.predict import calibration
 from emola_jax.predict.calibration import Calibration
@@ -104,7 +103,7 @@ def read_split(workdir: Path, split: str) -> list[Record]:
         raise UserError(
             f'--split={split}: the run was trained on it, so its probabilities lie there'
         )
-    source = splits.open_split(config, EmolaConfig.from_config_dict(config.model), split)
+    source = splits.open_split(config, config.model, split)
     return [source[index] for index in range(len(source))]
 
 
@@ -112,7 +111,7 @@ def main(argv: Sequence[str]) -> None:
     """Fits, writes and says what came out."""
     arguments = _parser().parse_args(argv)
     workdir = arguments.run
-    hosts.start(read_config(workdir))
+    hosts.start(read_config(workdir).cpu_devices)
     places.check_output_folder(workdir)
     with one_writer(workdir, 'calibrates'), run_checksums.renewed(workdir):
         _calibrate(workdir, arguments)

@@ -11,7 +11,6 @@ fits. No weights and no TPU are needed, only the extra `tpu`. With --sweep, comm
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shlex
@@ -62,10 +61,10 @@ def _define_flags() -> None:
 
 def main(argv: list[str]) -> None:
     """Compiles what the flags ask for; each result is on disk before the next one starts."""
-    from emola_jax.config import checks
+    from emola_jax.config.run import RunConfig
 
     given = flags.FLAGS
-    checks.check(given.config)
+    config = RunConfig.from_config_dict(given.config)
     if len(argv) > 1:
         raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
     if not given.topology:
@@ -74,8 +73,8 @@ def main(argv: list[str]) -> None:
         raise UserError(f'--memory={given.memory}: expected GiB, or 0 for no limit')
     wanted = sweep.cases(
         given.topology,
-        sweep.numbers('batch', given.batch or [given.config.train.batch_size]),
-        sweep.numbers('length', given.length or [given.config.data.length]),
+        sweep.numbers('batch', given.batch or [config.train.batch_size]),
+        sweep.numbers('length', given.length or [config.data.length]),
         given.mesh.split(';'),
         fast=given.fast,
     )
@@ -86,7 +85,6 @@ def main(argv: list[str]) -> None:
     out = _path('out')
     if out is not None:
         places.check_output_file(out)
-    config = json.loads(given.config.to_json_best_effort())
     before = results = sweep.known(out, config) if given.sweep else []
     line = shlex.join(['python', '-m', 'emola_jax.compile', *sys.argv[1:]])
     commands = sweep.commands(out, line) if given.sweep else [line]
@@ -94,13 +92,13 @@ def main(argv: list[str]) -> None:
     if hlo is not None:
         places.check_output_folder(hlo)
     for new, results in sweep.run(
-        given.config, wanted, before, given.programs, hlo=hlo, memory=given.memory
+        config, wanted, before, given.programs, hlo=hlo, memory=given.memory
     ):
         if not given.sweep and ('error' in new or 'died' in new):
             raise UserError(new.get('error') or new['died'])
         print(table.describe(new), flush=True)
         if out is not None:
-            write_json(out, {'commands': commands, 'config': config, 'results': results})
+            write_json(out, {'commands': commands, 'config': config.to_dict(), 'results': results})
     if given.sweep:
         print(f'\n{table.markdown(results)}')
     if out is not None:

@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
         print(note)
     if not found.inputs:
         raise UserError('\n'.join(found.faults) or 'no path was given')
-    hosts.start(read_config(workdir))
+    hosts.start(read_config(workdir).cpu_devices)
     with one_writer(out, 'answers photos'):
         settings = _settings(arguments)
         results = Results.open(out, settings, found.inputs, overwrite=arguments.overwrite)

@@ -14,18 +14,14 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
-from ml_collections import ConfigDict
 
 from emola_jax.compile import costs, flops, hlo
 from emola_jax.compile.chips import Chip
-from emola_jax.config.eval import EvalConfig
-from emola_jax.config.model import read_model
+from emola_jax.config.run import RunConfig
 from emola_jax.errors import UserError
 from emola_jax.experiment import base, splits
 from emola_jax.files.json_values import JsonObject
 from emola_jax.generation.generate import generate_jit
-from emola_jax.generation.sampler import Sampler
-from emola_jax.models.config import EmolaConfig
 from emola_jax.models.emola import Emola, unroll
 from emola_jax.parallel import sharding
 from emola_jax.training import loop
@@ -55,7 +51,7 @@ class Lowered:
     round_by_hand: flops.Flops | None = None
 
 
-def lower(config: ConfigDict, mesh: Mesh, program: str) -> Lowered:
+def lower(config: RunConfig, mesh: Mesh, program: str) -> Lowered:
     """One of `PROGRAMS`, from the config's values.
 
     Raises:
@@ -64,11 +60,11 @@ def lower(config: ConfigDict, mesh: Mesh, program: str) -> Lowered:
     return {'train': _train, 'generate': _generate}[program](config, mesh)
 
 
-def _train(config: ConfigDict, mesh: Mesh) -> Lowered:
-    model = Emola(read_model(config))
+def _train(config: RunConfig, mesh: Mesh) -> Lowered:
+    model = Emola(config.model)
     frozen, trainable = base.shapes_on(model.cfg, mesh)
     # The number of steps is a constant of the schedule; it changes nothing here.
-    optimiser = optim.make_optimiser(optim.OptimiserConfig(**config.train.optimiser), 1000)
+    optimiser = optim.make_optimiser(config.train.optimiser, 1000)
     state = loop.state_shapes(trainable, optimiser, mesh)
     if config.train.unroll:
         model, frozen = unroll(model, frozen)
@@ -99,23 +95,22 @@ def _train(config: ConfigDict, mesh: Mesh) -> Lowered:
     )
 
 
-def _generate(config: ConfigDict, mesh: Mesh) -> Lowered:
-    model = Emola(read_model(config))
-    if config.eval.get('merge', EvalConfig.merge):
+def _generate(config: RunConfig, mesh: Mesh) -> Lowered:
+    model = Emola(config.model)
+    if config.eval.merge:
         model = Emola(model.cfg.replace(lora=None, quantize=None))
     frozen, trainable = base.shapes_on(model.cfg, mesh)
     params = loop.train_state.merge(frozen, trainable)
-    if config.eval.get('unroll', EvalConfig.unroll):
+    if config.eval.unroll:
         model, params = unroll(model, params)
     new = max(config.eval.max_new_tokens.values())
     sharing = sharding.batch_devices(mesh)
     rows = math.ceil(config.eval.batch_size / sharing) * sharing
     length = model.cfg.visual_tokens + PROMPT_TOKENS
     batch = _batch(config, mesh, rows=rows, length=length, segments=1)
-    sampler = Sampler(**config.eval.sampler)
     with jax.set_mesh(mesh):
         keys = _key(mesh, rows)
-        lowered = generate_jit.lower(model, params, batch, new, 2, 2, sampler, keys)
+        lowered = generate_jit.lower(model, params, batch, new, 2, 2, config.eval.sampler, keys)
     # The cache has its full length from the first token on.
     each = flops.decode_flops(model.cfg, rows=rows, context=length + new - 1)
     parts = [flops.prefill_flops(model.cfg, rows=rows, length=length), *[each] * (new - 1)]
@@ -287,8 +282,8 @@ def _needed(message: str, arguments: int) -> float | None:
 _UNITS = {'K': 2.0**10, 'M': 2.0**20, 'G': 2.0**30, 'T': 2.0**40}
 
 
-def _batch(config: ConfigDict, mesh: Mesh, *, rows: int, length: int, segments: int) -> JsonObject:
-    cfg = EmolaConfig.from_config_dict(config.model)
+def _batch(config: RunConfig, mesh: Mesh, *, rows: int, length: int, segments: int) -> JsonObject:
+    cfg = config.model
     batch = {
         name: _on_mesh((rows, length), jnp.int32, mesh)
         for name in ('tokens', 'positions', 'segment_ids')

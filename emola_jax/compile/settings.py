@@ -2,52 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
-from emola_jax.config.eval import EvalConfig
-from emola_jax.files.json_values import JsonObject
-from emola_jax.generation.sampler import Sampler
-from emola_jax.models.config import EmolaConfig
-from emola_jax.training.optimiser import OptimiserConfig
-
-READ = (
-    'model',
-    'base.quantize',
-    'data.image_size',
-    'data.segments',
-    'train.loss_chunk',
-    'train.unroll',
-    'train.accumulate',
-    'train.optimiser',
-    'eval.batch_size',
-    'eval.max_new_tokens',
-    'eval.sampler',
-    'eval.unroll',
-    'eval.merge',
-)
-"""Fields that shape the programs, but for those that each case of a sweep names itself."""
-
-# Sections become records: a field that a later version adds with a default changes nothing.
-_RECORDS: dict[str, Callable[[Any], object]] = {
-    'model': EmolaConfig.from_config_dict,
-    'train.optimiser': lambda section: OptimiserConfig(**section),
-    'eval.max_new_tokens': lambda section: max(section.values()),
-    'eval.sampler': lambda section: Sampler(**section),
-}
-_DEFAULTS = {'eval.unroll': EvalConfig.unroll, 'eval.merge': EvalConfig.merge}
+from emola_jax.config.run import RunConfig
 
 
-def differing(one: JsonObject, other: JsonObject) -> list[str]:
-    """The fields of `READ` in which two configs, as JSON holds them, differ."""
-    return [name for name in READ if _at(one, name) != _at(other, name)]
+def read(config: RunConfig) -> dict[str, object]:
+    """What shapes the programs, by name, but for what each case of a sweep names itself."""
+    return {
+        'model': config.model.replace(quantize=None),
+        'base.quantize': config.base.quantize,
+        'data.image_size': config.data.image_size,
+        'data.segments': config.data.segments,
+        'train.loss_chunk': config.train.loss_chunk,
+        'train.unroll': config.train.unroll,
+        'train.accumulate': config.train.accumulate,
+        'train.optimiser': config.train.optimiser,
+        'eval.batch_size': config.eval.batch_size,
+        'eval.max_new_tokens': max(config.eval.max_new_tokens.values()),
+        'eval.sampler': config.eval.sampler,
+        'eval.unroll': config.eval.unroll,
+        'eval.merge': config.eval.merge,
+    }
 
 
-def _at(config: JsonObject, name: str) -> object:
-    """A field's value, comparable; None if the config lacks it."""
-    value: object = config
-    for key in name.split('.'):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    if value is None:
-        return _DEFAULTS.get(name)
-    return _RECORDS[name](value) if name in _RECORDS else value
+def differing(one: RunConfig, other: RunConfig) -> list[str]:
+    """The names of `read` in which two configs differ."""
+    first, second = read(one), read(other)
+    return [name for name in first if first[name] != second[name]]

@@ -6,6 +6,7 @@ is given back before the next one starts.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import itertools
 import json
@@ -17,9 +18,8 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from ml_collections import ConfigDict
-
 from emola_jax.compile import chips
+from emola_jax.config.run import RunConfig
 from emola_jax.errors import UserError
 from emola_jax.files.json_values import JsonObject
 from emola_jax.files.whole import write_text
@@ -55,7 +55,7 @@ def cases(
     return [dict(zip(CASE, values, strict=True)) for values in combined]
 
 
-def known(out: Path | None, config: JsonObject) -> list[JsonObject]:
+def known(out: Path | None, config: RunConfig) -> list[JsonObject]:
     """What an earlier sweep left in its file, but for cases whose compiler died.
 
     Raises:
@@ -67,7 +67,8 @@ def known(out: Path | None, config: JsonObject) -> list[JsonObject]:
         return []
     try:
         before = json.loads(out.read_text(encoding='utf-8'))
-        results, differing = before['results'], settings.differing(before['config'], config)
+        then = RunConfig.of_run(before['config'], str(out))
+        results, differing = before['results'], settings.differing(then, config)
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f'{out}: no file that a sweep wrote ({error}); name another') from error
     if differing:
@@ -95,7 +96,7 @@ def missing(case: JsonObject, results: Sequence[JsonObject], programs: Sequence[
 
 
 def run(
-    config: ConfigDict,
+    config: RunConfig,
     wanted: Sequence[JsonObject],
     results: Sequence[JsonObject],
     programs: Sequence[str],
@@ -137,7 +138,7 @@ def _joined(before: JsonObject, new: JsonObject) -> JsonObject:
 
 
 def in_own_process(
-    config: ConfigDict, case: JsonObject, programs: Sequence[str], hlo: Path | None, memory: float
+    config: RunConfig, case: JsonObject, programs: Sequence[str], hlo: Path | None, memory: float
 ) -> JsonObject:
     """`compile_case` in a process that ends with it; 'died' says that it never came to an end.
 
@@ -160,7 +161,7 @@ def _limit(memory: float) -> None:
 
 
 def compile_case(
-    config: ConfigDict, case: JsonObject, names: Sequence[str], hlo: Path | None = None
+    config: RunConfig, case: JsonObject, names: Sequence[str], hlo: Path | None = None
 ) -> JsonObject:
     """Compiles programs of one case.
 
@@ -181,9 +182,11 @@ def compile_case(
             raise UserError(f'--programs {name!r}: expected some of {programs.PROGRAMS}')
     chips.check_libtpu()
     chip = chips.chip_of(case['topology'])
-    config = config.copy_and_resolve_references()
-    with config.unlocked():
-        config.train.batch_size, config.data.length = case['batch'], case['length']
+    config = dataclasses.replace(
+        config,
+        train=dataclasses.replace(config.train, batch_size=case['batch']),
+        data=dataclasses.replace(config.data, length=case['length']),
+    )
     versions = {name: importlib.metadata.version(name) for name in ('jax', 'libtpu')}
     result: JsonObject = {'versions': versions}
     try:

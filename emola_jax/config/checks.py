@@ -12,71 +12,49 @@ from typing import Any
 
 import ml_collections
 
-from emola_jax.config.eval import EvalConfig
 from emola_jax.config.fields import (
     ANYTHING,
     FIELDS,
-    MISSING,
     MOST_TOKENS,
+    SECTIONS,
     Field,
     find,
     is_section,
     yes_or_no,
 )
-from emola_jax.config.model import read_model
-from emola_jax.convert import sizes
 from emola_jax.errors import UserError
 from input_pipeline.datasets import registry
 from input_pipeline.datasets.folds import fold_splits
 
 
-def check(config: ml_collections.ConfigDict) -> None:
-    """Refuses a config that no run could be made of.
+def check(values: Mapping[str, Any]) -> None:
+    """Refuses nested plain values of a config that no run could be made of.
 
     Raises:
       UserError: a field is unknown, is missing, holds what it can't hold, or doesn't go with
         another; each with its name.
     """
-    values = dict(flatten(config))
-    faults = [
-        fault or f'{name}: no such field; {_meant(name, FIELDS)}'
-        for name, value in values.items()
-        if (fault := _value_fault(name, value)) != ''
-    ]
-    faults += [f'the config lacks {name}' for name in _missing(values)]
-    faults = faults or list(_together(values))
-    if not faults:  # what a quantised base asks for, `read_model` has checked
-        faults = [f'model.{one}' for one in sizes.faults(read_model(config).replace(quantize=None))]
-    if faults:
-        start = f'{len(faults)} faults in the config:\n  ' if len(faults) > 1 else ''
-        raise UserError(start + '\n  '.join(faults))
-    EvalConfig.from_config_dict(config.eval)
+    if found := faults(values):
+        start = f'{len(found)} faults in the config:\n  ' if len(found) > 1 else ''
+        raise UserError(start + '\n  '.join(found))
 
 
-_READ_LATER = ('model', 'base', 'data')
-"""Sections of a run's config that every command reads after its training."""
-
-
-def check_of_run(config: Any, where: str) -> None:
-    """Refuses the config that a finished run keeps, as JSON, if a field holds what it can't hold.
-
-    Fields that are unknown or missing are passed over: another version may have written the run,
-    and the data set need not be known here.
+def faults(values: Mapping[str, Any], passed_over: Sequence[str] = ()) -> list[str]:
+    """What is wrong with nested plain values of a config: one line per field.
 
     Args:
-      config: as the JSON holds it.
-      where: the file, for messages.
-
-    Raises:
-      UserError: names the sections that are missing, and the fields at fault.
+      values: of a config file, or of the JSON that a run keeps of it.
+      passed_over: fields that may hold anything.
     """
-    if not isinstance(config, Mapping):
-        raise UserError(f"{where}: field 'config' is {_shown(config)}; expected a config's fields")
-    values = {name: value for name, value in flatten(config) if name != 'data.dataset'}
-    faults = [fault for name, value in values.items() if (fault := _value_fault(name, value))]
-    faults += [f'lacks the section {name}' for name in _READ_LATER if name not in config]
-    if faults:
-        raise UserError(f'{where}: not what a run writes: config: {"; ".join(faults)}')
+    given = dict(flatten(values))
+    looked_at = {name: value for name, value in given.items() if name not in passed_over}
+    found = [
+        fault or f'{name}: no such field; {_meant(name, FIELDS)}'
+        for name, value in looked_at.items()
+        if (fault := _value_fault(name, value)) != ''
+    ]
+    found += [f'the config lacks {name}' for name in _missing(given)]
+    return found or list(_together(given))
 
 
 def _value_fault(name: str, value: Any) -> str | None:
@@ -84,16 +62,22 @@ def _value_fault(name: str, value: Any) -> str | None:
     field = find(name)
     if field is not None:
         right = field.accepts(value)
-        return '' if right else f'{name} is {_shown(value)}; expected {field.expected}'
-    return f'{name} is {_shown(value)}; expected a section' if is_section(name) else None
+        return '' if right else f'{name} is {shown(value)}; expected {field.expected}'
+    return f'{name} is {shown(value)}; expected a section' if is_section(name) else None
 
 
 def _missing(values: Mapping[str, Any]) -> list[str]:
     """The fields of every config that this one lacks, with what they should hold."""
-    lacking = {name for name, field in FIELDS.items() if field.required and name not in values}
-    for name in values:  # one that is no section is said to be none
-        lacking = {one for one in lacking if not one.startswith(f'{name}.')}
-    return [f'{name} ({FIELDS[name].expected})' for name in FIELDS if name in lacking]
+    lacking = [name for name, field in FIELDS.items() if field.required and name not in values]
+    # Of a section that is lacking, or that is no section, not every field is named.
+    starts = {name.split('.')[0] for name in values}
+    gone = {name.split('.')[0] for name in lacking if '.' in name} - starts
+    named = [f'the section {section}' for section in SECTIONS if section in gone]
+    return named + [
+        f'{name} ({FIELDS[name].expected})'
+        for name in lacking
+        if name.split('.')[0] not in gone and not any(f'{one}.' in f'{name}.' for one in values)
+    ]
 
 
 def _together(values: Mapping[str, Any]) -> Iterator[str]:
@@ -114,7 +98,9 @@ def _together(values: Mapping[str, Any]) -> Iterator[str]:
         yield f'mesh {axes}: at most one of the axes may be -1'
     if values['base.kind'] == 'llava':
         yield from _lacking(values, 'base.llava', 'base.clip', of="base.kind 'llava'")
-    if registry.full_name(values['data.dataset']) != registry.RENDERED:
+    if values.get('train.validate.every'):
+        yield from _lacking(values, 'train.validate.split', of='train.validate.every')
+    if registry.ALIASES.get(values['data.dataset'], values['data.dataset']) != registry.RENDERED:
         of = f'data.dataset {values["data.dataset"]!r}'
         yield from _lacking(values, 'data.root', 'data.task', of=of)
     fold = values.get('data.fold', 0)
@@ -207,28 +193,13 @@ def flatten(tree: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
         yield from flatten(tree[name], f'{prefix}.{name}' if prefix else str(name))
 
 
-def differing(one: Any, other: Any) -> list[str]:
-    """Names of the fields in which two configs, as JSON holds them, differ.
-
-    A field that only one of them has counts as what runs did before there was a choice; one that
-    changes nothing of what is computed does not count.
-    """
-    first, second = dict(flatten(one)), dict(flatten(other))
-
-    def of(values: Mapping[str, Any], name: str) -> Any:
-        field = find(name)
-        default = None if field is None or field.older is MISSING else field.older
-        value = values.get(name, default)
-        return list(value) if isinstance(value, tuple) else value
-
-    def is_free(name: str) -> bool:
-        field = find(name)
-        return field is not None and field.free
-
-    names = (name for name in first.keys() | second.keys() if not is_free(name))
-    return sorted(name for name in names if of(first, name) != of(second, name))
+def is_free(name: str) -> bool:
+    """Whether a run may go on with another value of a field."""
+    field = find(name)
+    return field is not None and field.free
 
 
-def _shown(value: Any) -> str:
+def shown(value: object) -> str:
+    """A value as messages show it, cut to 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else f'{text[:77]}...'

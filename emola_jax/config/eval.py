@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.generation.sampler import Sampler
@@ -38,7 +37,7 @@ class EvalConfig:
     split: str
     batch_size: int
     max_new_tokens: Mapping[str, int]
-    sampler: Sampler
+    sampler: Sampler = dataclasses.field(default_factory=Sampler)
     limit: int = 0
     merge: bool = True
     unroll: bool = False
@@ -51,43 +50,12 @@ class EvalConfig:
             raise UserError(
                 f'eval.checkpoint is {self.checkpoint!r}; expected one of {CHECKPOINTS}'
             )
-        if self.batch_size < 1:
-            raise UserError(f'eval.batch_size is {self.batch_size}; expected 1 or more')
-        if self.refill < 0:
-            raise UserError(f'eval.refill is {self.refill}; expected 0 (none) or more rows')
-        if self.limit < 0:
-            raise UserError(f'eval.limit is {self.limit}; expected 0 (all records) or more')
+        for name, low in (('batch_size', 1), ('refill', 0), ('limit', 0)):
+            if getattr(self, name) < low:
+                raise UserError(f'eval.{name} is {getattr(self, name)}; expected {low} or more')
         for task in TASKS:
             if self.max_new_tokens.get(task, 0) < 1:
                 raise UserError(
                     f'eval.max_new_tokens.{task} is {self.max_new_tokens.get(task)}; '
                     'expected 1 or more'
                 )
-
-    @classmethod
-    def from_config_dict(cls, config: Mapping[str, Any]) -> EvalConfig:
-        """Builds the record from an `ml_collections.ConfigDict` or a plain nested mapping.
-
-        Raises:
-          UserError: a field is unknown, missing, or holds a value that it can't have.
-        """
-        values = dict(config.items())
-        _check_fields(cls, values, 'eval.')
-        sampler = dict(values['sampler'].items())
-        _check_fields(Sampler, sampler, 'eval.sampler.')
-        return cls(**{**values, 'sampler': Sampler(**sampler)})
-
-
-def _check_fields(record: type, values: Mapping[str, Any], prefix: str) -> None:
-    fields = {field.name: field for field in dataclasses.fields(record)}
-    unknown = sorted(set(values) - set(fields))
-    if unknown:
-        names = ', '.join(prefix + name for name in unknown)
-        raise UserError(f'unknown config field(s) {names}; expected some of {sorted(fields)}')
-    missing = [
-        prefix + name
-        for name, field in fields.items()
-        if name not in values and field.default is dataclasses.MISSING
-    ]
-    if missing:
-        raise UserError(f'the config lacks {", ".join(missing)}')

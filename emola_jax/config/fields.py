@@ -10,7 +10,6 @@ from typing import Any
 from emola_jax.config.eval import CHECKPOINTS
 from emola_jax.experts.landmark_cache import CHOICES as LANDMARKS
 from emola_jax.models.config import DTYPES, PRIOR_PLACES, PRIOR_SOURCES, REMAT_POLICIES
-from emola_jax.parallel.preemption import SILENCE
 from input_pipeline.conversation import TEMPLATES
 from input_pipeline.datasets import registry
 from input_pipeline.datasets.folds import FOLDS
@@ -23,8 +22,6 @@ LAST_BATCH = ('keep', 'run_on')
 MOST_TOKENS = 1 << 28
 """Of one batch: 512 times the largest that docs/pods.md plans."""
 
-MISSING: Any = object()
-"""Stands for a value that is not declared; None is a value."""
 _SEEDS = 2**32 - 1
 _LARGEST = 2**31 - 1
 """Of counts and sizes, which are int32 in a compiled program."""
@@ -40,7 +37,6 @@ class Field:
       expected: in words, for messages.
       accepts: whether it may hold a value.
       reads: what a flag's text says; raises ValueError.
-      older: what runs that lack the field did; without it the field has no such meaning.
       required: whether every config has it.
       free: whether a run may go on with another value; it changes nothing that is computed.
     """
@@ -48,7 +44,6 @@ class Field:
     expected: str
     accepts: Callable[[Any], bool]
     reads: Callable[[str], Any]
-    older: Any = MISSING
     required: bool = False
     free: bool = False
 
@@ -186,7 +181,7 @@ FIELDS: dict[str, Field] = {
     'base.kind': _one_of('random', 'embedded', 'llava').having(required=True),
     'base.llava': _NAME,
     'base.clip': _NAME,
-    'base.quantize': ANYTHING.having(older=None),
+    'base.quantize': ANYTHING,
     'base.quantize.*': ANYTHING,
     **_optional_fields('base.vision.', _VISION),
     **_optional_fields('base.prior.', _PRIOR),
@@ -209,15 +204,15 @@ FIELDS: dict[str, Field] = {
         },
     ),
     'data.root': _NAME,
-    'data.built': _TEXT.having(older=''),
+    'data.built': _TEXT,
     'data.task': _one_of(*TASKS, 'mix'),
-    'data.fold': _whole(0, max(FOLDS)).having(older=0),
-    'data.frame_step': _SIZE.having(older=1),
-    'data.labels': _TEXT.having(older=''),
+    'data.fold': _whole(0, max(FOLDS)),
+    'data.frame_step': _SIZE,
+    'data.labels': _TEXT,
     'data.image_size': _SIZE,
-    'data.landmarks': _one_of(*LANDMARKS).having(older='given'),
-    'data.length_buckets': _SIZES.having(older=()),
-    'data.workers': _whole(0, _PROCESSES).having(older=0),
+    'data.landmarks': _one_of(*LANDMARKS),
+    'data.length_buckets': _SIZES,
+    'data.workers': _whole(0, _PROCESSES),
     **_optional_fields(
         'data.synthetic_faces.',
         {
@@ -244,7 +239,7 @@ FIELDS: dict[str, Field] = {
             'keep_checkpoints': _SIZE,
         },
     ),
-    'train.last_batch': _one_of(*LAST_BATCH).having(older='run_on'),
+    'train.last_batch': _one_of(*LAST_BATCH),
     **_optional_fields(
         'train.optimiser.',
         {
@@ -256,9 +251,9 @@ FIELDS: dict[str, Field] = {
             'final_ratio': _SHARE,
         },
     ),
-    'train.validate.every': _COUNT.having(older=0),
+    'train.validate.every': _COUNT,
     'train.validate.split': _NAME,
-    'train.validate.limit': _COUNT.having(older=0),
+    'train.validate.limit': _COUNT,
     **_required(
         'eval.',
         {
@@ -270,15 +265,15 @@ FIELDS: dict[str, Field] = {
             'control': _FLAG,
         },
     ),
-    'eval.sampler.top_k': _COUNT.having(older=0),
-    'eval.sampler.top_p': _real(0, 1, above=True).having(older=1.0),
-    'eval.checkpoint': _one_of(*CHECKPOINTS).having(older='newest'),
-    'eval.limit': _COUNT.having(older=0),
-    'eval.merge': _FLAG.having(older=True),
-    'eval.refill': _COUNT.having(older=0),
+    'eval.sampler.top_k': _COUNT,
+    'eval.sampler.top_p': _real(0, 1, above=True),
+    'eval.checkpoint': _one_of(*CHECKPOINTS),
+    'eval.limit': _COUNT,
+    'eval.merge': _FLAG,
+    'eval.refill': _COUNT,
     **{f'mesh.{axis}': _AXIS for axis in ('data', 'fsdp', 'tensor')},
-    'mesh.dcn_data': _SIZE.having(older=1),
-    'hosts.silence': _whole(2, 86_400).having(older=SILENCE, free=True),
+    'mesh.dcn_data': _SIZE,
+    'hosts.silence': _whole(2, 86_400).having(free=True),
 }
 """By dotted name; `*` stands for any one name."""
 
@@ -290,7 +285,7 @@ def find(name: str) -> Field | None:
 
 def is_section(name: str) -> bool:
     """Whether `FIELDS` has fields below that name."""
-    return any(pattern in _SECTIONS for pattern in _patterns(name))
+    return any(pattern in _INNER for pattern in _patterns(name))
 
 
 def _patterns(name: str) -> Iterator[str]:
@@ -301,6 +296,9 @@ def _patterns(name: str) -> Iterator[str]:
         yield '.'.join([*pieces[:place], '*', *pieces[place + 1 :]])
 
 
-_SECTIONS = frozenset(
+_INNER = frozenset(
     '.'.join(name.split('.')[:depth]) for name in FIELDS for depth in range(1, name.count('.') + 1)
 )
+
+SECTIONS = ('model', 'base', 'data', 'train', 'eval', 'mesh', 'hosts')
+"""The sections of a config."""

@@ -64,7 +64,7 @@ def evaluate(
     Raises:
       UserError: the config's `eval` section is at fault, or the split is empty.
     """
-    config = EvalConfig.from_config_dict(experiment.config.eval)
+    config = experiment.config.eval
     folder = experiment.workdir / CONTROL if blind else experiment.workdir
     folder.mkdir(parents=True, exist_ok=True)
     split = experiment.data.splits[config.split]

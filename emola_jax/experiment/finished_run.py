@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import ml_collections
 from flax.traverse_util import flatten_dict
 
-from emola_jax.config import checks
-from emola_jax.convert import hf_config_in, sizes
+from emola_jax.config.run import RunConfig
+from emola_jax.convert import hf_config_in
 from emola_jax.convert.foreign_code import without_code
 from emola_jax.convert.read_folder import vocabulary_faults
 from emola_jax.convert.source import Source, refuse
@@ -51,29 +51,18 @@ def read_run(
         don't fit the model (lists them).
     """
     newest, metadata, trainable = checkpoint.read_trainable(workdir)
-    checks.check_of_run(metadata['config'], str(newest / 'metadata'))
-    config = ml_collections.ConfigDict(metadata['config'])
+    config = RunConfig.of_run(metadata['config'], str(newest / 'metadata'))
     if config.base.kind == 'llava':
-        config.base.llava, config.base.clip = base or config.base.llava, clip or config.base.clip
+        config = _with_base(config, llava=base or config.base.llava, clip=clip or config.base.clip)
     # What is written stands on the original weights, however the run held them.
-    try:
-        model = EmolaConfig.from_config_dict(config.model).replace(quantize=None)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise UserError(f'{newest}: its config describes no model ({error})') from error
-    sizes.check(newest, model)
+    model = config.model.replace(quantize=None)
     params = {
         path: lazy.of_array(leaf, str(newest)) for path, leaf in flatten_dict(trainable).items()
     }
     if with_base:
-        try:
-            params = _base(config, model, metadata['base']['fingerprint']) | params
-        except AttributeError as error:  # what a ConfigDict raises
-            raise UserError(
-                f'{newest}: its config lacks the field {error}, so another version made it; '
-                'convert it with that version'
-            ) from error
+        params = _base(config, model, metadata['base']['fingerprint']) | params
     folder = (
-        places.path_of_flag('base.llava', config.base.llava)
+        places.path_of_flag('base.llava', config.base.llava or '')
         if config.base.kind == 'llava'
         else None
     )
@@ -90,18 +79,21 @@ def read_run(
         template=config.data.template,
         base=None if folder is None else str(config.base.llava),
         tokenizer=folder if has_tokenizer else None,
-        load_tokenizer=functools.partial(bases.load_tokenizer, config),
+        load_tokenizer=functools.partial(bases.load_tokenizer, config.base),
         foreign=_foreign(config, folder),
     )
 
 
-def _base(
-    config: ml_collections.ConfigDict, model: EmolaConfig, fingerprint: str
-) -> dict[ParamPath, Lazy]:
-    if missing := bases.missing(config):
+def _with_base(config: RunConfig, *, llava: str | None, clip: str | None) -> RunConfig:
+    base = dataclasses.replace(config.base, llava=llava, clip=clip)
+    return dataclasses.replace(config, base=base)
+
+
+def _base(config: RunConfig, model: EmolaConfig, fingerprint: str) -> dict[ParamPath, Lazy]:
+    if missing := bases.missing(config.base):
         raise UserError('files of the base are missing:\n  ' + '\n  '.join(missing))
-    bases.check(config, model)
-    tokenizer = bases.load_tokenizer(config)
+    bases.check(config.base, model)
+    tokenizer = bases.load_tokenizer(config.base)
     if config.base.kind == 'embedded':
         # The small tower is known by the data that it was trained on; only that name is needed,
         # unless the tower has to be made again.
@@ -134,7 +126,7 @@ def _faults(model: EmolaConfig, params: dict[ParamPath, Lazy], *, with_base: boo
     return faults
 
 
-def _foreign(config: ml_collections.ConfigDict, folder: Path | None) -> dict[str, Any]:
+def _foreign(config: RunConfig, folder: Path | None) -> dict[str, Any]:
     """The base's config.json where it lies in LLaVA's own layout, with CLIP's place."""
     if folder is None:
         return {}

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import json
 from pathlib import Path
 from typing import Any
 
 import jax
-import ml_collections
 from jax.sharding import Mesh
 
-from emola_jax.config.eval import EvalConfig
-from emola_jax.config.model import read_model
+from emola_jax.config.run import RunConfig
 from emola_jax.errors import UserError
 from emola_jax.experiment import base as bases
 from emola_jax.experiment import splits as data
@@ -32,7 +29,7 @@ class Experiment:
     """Everything that training and evaluation share.
 
     Attributes:
-      config: the config file's values.
+      config: of the run.
       workdir: the run's folder.
       model: the Flax module; holds sizes, no weights.
       mesh: the devices.
@@ -43,7 +40,7 @@ class Experiment:
       trainable: trainable parameters as a new run starts with them, on the mesh.
     """
 
-    config: ml_collections.ConfigDict
+    config: RunConfig
     workdir: Path
     model: Emola
     mesh: Mesh
@@ -54,27 +51,25 @@ class Experiment:
     trainable: Params
 
 
-def prepare(config: ml_collections.ConfigDict, workdir: Path) -> Experiment:
+def prepare(config: RunConfig, workdir: Path) -> Experiment:
     """Builds it all; what is at fault in config, data or weights is a UserError from here."""
-    model_config = read_model(config)
-    EvalConfig.from_config_dict(config.eval)  # a fault in it must not show after hours of training
-    missing = bases.missing(config) + data.missing(config)
+    missing = bases.missing(config.base) + data.missing(config)
     if missing:
         raise UserError('files that this config needs are missing:\n  ' + '\n  '.join(missing))
-    bases.check(config, model_config)
-    mesh = sharding.make_mesh(config.mesh)
-    opened = bases.open_language_model(config)
-    tokenizer = bases.load_tokenizer(config, opened)
+    bases.check(config.base, config.model)
+    mesh = sharding.make_mesh(dataclasses.asdict(config.mesh))
+    opened = bases.open_language_model(config.base)
+    tokenizer = bases.load_tokenizer(config.base, opened)
     is_first = jax.process_index() == 0
-    run_data = data.load(config, model_config, tokenizer, workdir, reports=is_first)
-    base = bases.load(config, model_config, run_data, tokenizer, opened)
+    run_data = data.load(config, config.model, tokenizer, workdir, reports=is_first)
+    base = bases.load(config, config.model, run_data, tokenizer, opened)
     del opened  # its fields take memory
-    frozen, trainable = bases.place(model_config, base, mesh, seed=config.seed)
+    frozen, trainable = bases.place(config.model, base, mesh, seed=config.seed)
     hosts.wait_for_hosts('experiment is prepared')
     return Experiment(
         config=config,
         workdir=workdir,
-        model=Emola(model_config),
+        model=Emola(config.model),
         mesh=mesh,
         tokenizer=tokenizer,
         data=run_data,
@@ -87,7 +82,7 @@ def prepare(config: ml_collections.ConfigDict, workdir: Path) -> Experiment:
 def metadata(experiment: Experiment) -> dict[str, Any]:
     """What a checkpoint and a report say of the run: the whole config, the base, the versions."""
     return {
-        'config': json.loads(experiment.config.to_json_best_effort()),
+        'config': experiment.config.to_dict(),
         'base': {
             'fingerprint': experiment.base.fingerprint,
             'description': experiment.base.description,

@@ -20,12 +20,12 @@ from jax.sharding import Mesh
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from emola_jax.config.sections import TowerConfig
 from emola_jax.experiment.small_tower_alignment import WordTargets, align_projectors
 from emola_jax.experiment.small_tower_training import (
     Faces,
     Params,
     Senses,
-    TowerConfig,
     train_vision,
 )
 from emola_jax.files import checksums

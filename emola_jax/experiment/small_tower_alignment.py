@@ -19,12 +19,12 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Float32
 
+from emola_jax.config.sections import TowerConfig
 from emola_jax.experiment.small_tower_training import (
     Batch,
     Faces,
     Params,
     Senses,
-    TowerConfig,
     fit,
     label_loss,
 )

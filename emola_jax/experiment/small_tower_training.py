@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float
 from tqdm import trange
 
+from emola_jax.config.sections import TowerConfig
 from emola_jax.facs import EMOTIONS
 from emola_jax.models.clip_vit import ClipVit, normalize_images
 from emola_jax.models.config import PriorConfig, VisionConfig
@@ -27,35 +28,6 @@ Batch = dict[str, np.ndarray]
 
 AU_LOSS_WEIGHT = 4.0
 LANDMARK_LOSS_WEIGHT = 1.0
-
-
-@dataclasses.dataclass(frozen=True)
-class TowerConfig:
-    """The recipe.
-
-    Attributes:
-      steps: updates of the vision tower.
-      batch_size: faces an update.
-      lr: peak rate; warmed up over 5 % of the steps and decayed to 0 by a cosine.
-      weight_decay: AdamW's.
-      max_shift: pixels that a face is moved by at most, along each axis.
-      align_steps: updates of the projectors against the language model's words.
-      align_batch_size: faces an update of the projectors.
-      align_lr: their peak rate.
-      landmark_noise: as in the pipeline: what the prior projector is aligned with.
-      seed: of initialisation, order and augmentation.
-    """
-
-    steps: int
-    batch_size: int
-    lr: float
-    weight_decay: float
-    max_shift: int
-    align_steps: int
-    align_batch_size: int
-    align_lr: float
-    landmark_noise: float
-    seed: int
 
 
 @dataclasses.dataclass(frozen=True)

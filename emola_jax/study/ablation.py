@@ -21,10 +21,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import ml_collections
-
 from emola_jax.cli import command
-from emola_jax.config import checks, config_files, fields
+from emola_jax.config import config_files, fields
+from emola_jax.config.run import RunConfig
 from emola_jax.errors import UserError
 from emola_jax.evaluation.evaluate import SCORES_FILE
 from emola_jax.experiment import run_checksums
@@ -81,8 +80,7 @@ def ablate(
     unknown = sorted(set(rows) - set(TITLES))
     if unknown:
         raise UserError(f'--rows: unknown {", ".join(unknown)}; expected some of {list(TITLES)}')
-    values = config_files.load(config)
-    checks.check(values)
+    values = RunConfig.from_config_dict(config_files.load(config))
     places.check_output_folder(workdir)
     with one_writer(workdir / 'ablation', 'runs the ablation'):
         return _ablate(config, values, workdir, rows, seeds, run_flags)
@@ -90,13 +88,13 @@ def ablate(
 
 def _ablate(
     config: str,
-    values: ml_collections.ConfigDict,
+    values: RunConfig,
     workdir: Path,
     rows: Sequence[str],
     seeds: Sequence[int],
     run_flags: Sequence[str],
 ) -> Runs:
-    own, rendered = int(values.seed), values.data.dataset == RENDERED
+    own, rendered = values.seed, values.data.dataset == RENDERED
     found: Runs = {}
     for seed in seeds or (own,):
         for row in dict.fromkeys((BOTH, *rows)):

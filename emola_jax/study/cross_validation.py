@@ -21,7 +21,8 @@ from pathlib import Path
 from absl import app, flags
 
 from emola_jax.cli import command
-from emola_jax.config import checks, config_files
+from emola_jax.config import config_files
+from emola_jax.config.run import RunConfig
 from emola_jax.errors import UserError
 from emola_jax.evaluation.answer_log import PREDICTIONS_FILE
 from emola_jax.evaluation.evaluate import SCORES_FILE, score
@@ -69,7 +70,7 @@ def cross_validate(
         for number in range(1, folds + 1)
     }
     for of_fold in configs.values():
-        checks.check(config_files.load(of_fold))
+        RunConfig.from_config_dict(config_files.load(of_fold))
     places.check_output_folder(workdir)
     with one_writer(workdir, 'runs the folds'):
         for number, (name, of_fold) in enumerate(configs.items(), start=1):

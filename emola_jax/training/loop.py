@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import optax
 from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
+from emola_jax.config.run import RunConfig
+from emola_jax.config.sections import TrainConfig
 from emola_jax.errors import Preempted, UserError
 from emola_jax.experiment import prepare as experiments
 from emola_jax.experiment import state as train_state
@@ -51,7 +52,7 @@ def train(experiment: Experiment) -> TrainState:
     # --------------------------------------------------------------- state
     plan = planned(experiment)
     steps = total_steps(experiment.config, plan)
-    settings = optim.OptimiserConfig(**config.optimiser)
+    settings = config.optimiser
     if optim.is_idle(settings, steps):
         print(
             f'{steps} step of warm-up and none after it: its learning rate is 0, so nothing is '
@@ -146,7 +147,7 @@ def _leaving() -> Iterator[Callable[[int], bool]]:
 
 
 def jitted_step(
-    model: Emola, optimiser: optax.GradientTransformation, config: ConfigDict, mesh: Mesh
+    model: Emola, optimiser: optax.GradientTransformation, config: TrainConfig, mesh: Mesh
 ) -> Any:
     """`train_step` as the loop runs it and `emola_jax.compile` compiles it; call it under `mesh`.
 
@@ -275,7 +276,7 @@ def _accumulated(
     return loss, gradients
 
 
-def _micro_batches(config: ConfigDict, mesh: Mesh) -> int:
+def _micro_batches(config: TrainConfig, mesh: Mesh) -> int:
     devices = sharding.batch_devices(mesh)
     if config.accumulate < 1 or config.batch_size % (config.accumulate * devices):
         raise UserError(
@@ -294,14 +295,15 @@ def planned(experiment: Experiment) -> RowPlan:
     )
 
 
-def total_steps(config: ConfigDict, plan: RowPlan) -> int:
+def total_steps(config: RunConfig, plan: RowPlan) -> int:
     """Optimiser steps of the run: `train.steps`, or `train.epochs` over the plan's records.
 
     Raises:
       UserError: there is no step to do.
     """
-    if 'steps' in config.train:
+    if config.train.steps is not None:
         return config.train.steps
+    assert config.train.epochs is not None
     steps = plan.steps(config.train.epochs)
     if steps < 1:
         raise UserError(

@@ -6,41 +6,14 @@ projector weights (projector_lr, wd), its biases (projector_lr, 0).
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import jax.numpy as jnp
 import optax
 from flax import traverse_util
 
+from emola_jax.config.sections import OptimiserConfig
 from emola_jax.experiment import state
-
-
-@dataclasses.dataclass(frozen=True)
-class OptimiserConfig:
-    """Hyper-parameters; the defaults are the paper's.
-
-    Attributes:
-      lr: peak learning rate of LoRA and the prior projector.
-      projector_lr: peak learning rate of the visual projector.
-      weight_decay: decoupled, on weights but not on biases.
-      b1: decay of the first moment.
-      b2: decay of the second moment.
-      eps: added to the root of the second moment.
-      warmup_ratio: share of all steps over which the rate rises from 0.
-      final_ratio: the rate at the last step as a share of the peak (0 in the paper).
-      clip_norm: global gradient norm that gradients are clipped to; 0 = no clipping (paper).
-    """
-
-    lr: float = 1e-4
-    projector_lr: float = 2e-5
-    weight_decay: float = 0.0
-    b1: float = 0.9
-    b2: float = 0.999
-    eps: float = 1e-8
-    warmup_ratio: float = 0.03
-    final_ratio: float = 0.0
-    clip_norm: float = 0.0
 
 
 def schedule(config: OptimiserConfig, peak: float, steps: int) -> optax.Schedule:

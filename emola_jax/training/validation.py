@@ -27,8 +27,7 @@ def score(experiment: Experiment, trainable: Params, step: int) -> float:
     Answers and scores are left in workdir/validation/STEP.
     """
     settings = experiment.config.train.validate
-    config = experiment.config.copy_and_resolve_references()
-    config.eval.update({'split': settings.split, 'limit': settings.limit})
+    config = experiment.config.with_eval(split=settings.split, limit=settings.limit)
     workdir = experiment.workdir / 'validation' / str(step)
     asked = dataclasses.replace(experiment, config=config, workdir=workdir)
     scores = evaluation.evaluate(asked, trainable, step=step)

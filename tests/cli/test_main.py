@@ -106,9 +106,8 @@ def test_there_must_be_a_run_to_evaluate(name, tmp_path):
 
 
 def test_a_limit_above_the_split_is_said(tmp_path, capsys):
-    experiment = tiny_experiment(tmp_path, count=5)
-    experiment.config.eval.limit = 9
-    config = questions.EvalConfig.from_config_dict(experiment.config.eval)
+    experiment = tiny_experiment(tmp_path, count=5, evaluation={'limit': 9})
+    config = experiment.config.eval
     split, encoder = experiment.data.splits['test'], experiment.data.encoder
     assert len(questions.ask(split, encoder, config, blind=False)) == 5
     assert 'eval.limit is 9: split test has 5 usable records' in capsys.readouterr().out

@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from configs import emola
 from emola_jax.compile import costs, hlo, programs, settings
 from emola_jax.compile.chips import CHIPS
-from emola_jax.config.model import read_model
+from emola_jax.config import checks
+from emola_jax.config.run import RunConfig, differing
 from emola_jax.errors import UserError
 from emola_jax.experiment import base, state
 from emola_jax.models.config import EmolaConfig
@@ -24,7 +24,11 @@ LAYERS = 5
 
 
 def small(layers=LAYERS, **train):
-    config = emola.get_config()
+    return RunConfig.from_config_dict(small_values(layers, **train))
+
+
+def small_values(layers=LAYERS, argument='', **train):
+    config = emola.get_config(argument)
     config.model.llm.update(
         {'width': 64, 'heads': 8, 'kv_heads': 8, 'head_dim': 8, 'mlp': 128, 'layers': layers}
     )
@@ -43,10 +47,10 @@ def small(layers=LAYERS, **train):
 @functools.cache
 def compiled(program, axes=(1, 8, 1), remat='full', unroll=False, layers=LAYERS):
     mesh = sharding.make_mesh(dict(zip(sharding.MESH_AXES, axes, strict=True)))
-    config = small(layers, unroll=unroll)
-    config.eval.unroll = unroll
-    config.model.remat = remat
-    lowered = programs.lower(config, mesh, program)
+    values = small_values(layers, unroll=unroll)
+    values.eval.unroll = unroll
+    values.model.remat = remat
+    lowered = programs.lower(RunConfig.from_config_dict(values), mesh, program)
     found, text = programs.report(lowered, CHIPS['v5e'], mesh)
     return found, hlo.parse(text)
 
@@ -78,9 +82,7 @@ def test_operations_of_unrolled_layers_are_those_counted_by_hand(program):
 def test_frozen_weights_are_gathered_a_layer_at_a_time(program, axes):
     """All layers of a kernel at once would undo what sharding saves."""
     _, module = compiled(program, axes)
-    shapes = base.shapes_on(
-        EmolaConfig.from_config_dict(small().model), sharding.make_mesh({'fsdp': 8})
-    )[0]
+    shapes = base.shapes_on(small().model, sharding.make_mesh({'fsdp': 8}))[0]
     stack = min(
         np.prod(leaf.shape)
         for path, leaf in jax.tree_util.tree_leaves_with_path(shapes['llm']['layers'])
@@ -101,7 +103,7 @@ def test_the_frozen_base_gets_no_gradient():
     """Against a step that does make them, which has 2N operations a token and their memory more."""
     found, _ = compiled('train', (8, 1, 1))
     config = small()
-    cfg = EmolaConfig.from_config_dict(config.model)
+    cfg = config.model
     mesh = sharding.make_mesh({'data': 8})
     frozen, _ = base.shapes_on(cfg, mesh)
     kernels = [leaf.size for leaf in jax.tree.leaves(frozen['llm']['layers']) if leaf.ndim == 3]
@@ -123,9 +125,10 @@ def test_the_frozen_base_gets_no_gradient():
 
 
 def test_logits_of_all_positions_never_exist():
-    config = small()
-    config.model.llm.vocab = 4096
-    config.data.length = 48  # not the model's width, which is the head's other axis
+    values = small_values()
+    values.model.llm.vocab = 4096
+    values.data.length = 48  # not the model's width, which is the head's other axis
+    config = RunConfig.from_config_dict(values)
     mesh = sharding.make_mesh({'data': 8})
     lowered = programs.lower(config, mesh, 'train')
     module = hlo.parse(lowered.lowered.compile().as_text())
@@ -154,29 +157,30 @@ def test_no_parameter_is_allocated():
 
 @pytest.mark.parametrize('program', programs.PROGRAMS)
 def test_programs_read_no_other_fields_than_a_sweep_compares(program):
-    """A config of nothing else makes the same program."""
-    whole = small()
-    fields = [*settings.READ, 'train.batch_size', 'data.length']  # each case names the last two
-    part: dict = {name: {} for name in ('base', 'data', 'train', 'eval')}
-    for name in fields:
-        *section, key = name.split('.')
-        functools.reduce(dict.__getitem__, section, part)[key] = functools.reduce(
-            ConfigDict.__getitem__, name.split('.'), whole
-        )
+    """A config in which everything else is different makes the same program."""
+    other = small_values(argument='task=au,dataset=disfa,fold=2')
+    read = {*settings.read(small()), 'train.batch_size', 'data.length'}  # a case names the last two
+    for name, value in dict(checks.flatten(other.to_dict())).items():
+        is_read = any(f'{name}.'.startswith(f'{one}.') for one in read)
+        if not is_read and type(value) in CHANGED and name != 'data.fold':
+            other.update_from_flattened_dict({name: CHANGED[type(value)](value)})
+    changed = RunConfig.from_config_dict(other)
+    assert settings.differing(small(), changed) == []
+    assert len(differing(small(), changed)) > 25
     mesh = sharding.make_mesh({'fsdp': 8})
-    texts = [
-        programs.lower(config, mesh, program).lowered.as_text()
-        for config in (whole, ConfigDict(part))
-    ]
-    assert texts[0] == texts[1]
+    one, two = (programs.lower(config, mesh, program) for config in (small(), changed))
+    assert one.lowered.as_text() == two.lowered.as_text()
+
+
+CHANGED = {int: lambda value: value + 1, float: lambda value: value + 0.5, bool: lambda v: not v}
 
 
 def test_a_quantised_base_is_compiled_as_such():
-    config, mesh = small(), sharding.make_mesh({'data': 8})
-    plain = programs.lower(config, mesh, 'train')
-    config.base.quantize = 'nf4'
-    small_base = programs.lower(config, mesh, 'train')
-    frozen, _ = base.shapes_on(read_model(small()), mesh)
+    values, mesh = small_values(), sharding.make_mesh({'data': 8})
+    plain = programs.lower(small(), mesh, 'train')
+    values.base.quantize = 'nf4'
+    small_base = programs.lower(RunConfig.from_config_dict(values), mesh, 'train')
+    frozen, _ = base.shapes_on(small().model, mesh)
     in_float32 = 4 * sum(leaf.size for leaf in jax.tree.leaves(frozen))
     assert plain.arguments - small_base.arguments > 0.7 * in_float32
 

@@ -1,7 +1,6 @@
 """Every field of every config: what it may hold, what it may not, and what is said of it."""
 
 import copy
-import json
 import math
 import re
 
@@ -9,6 +8,7 @@ import ml_collections
 import pytest
 
 from emola_jax.config import checks, config_files, fields
+from emola_jax.config.run import RunConfig
 from emola_jax.errors import UserError
 
 SPECS = (
@@ -45,7 +45,7 @@ def changed(spec, name, value):
 def refused(spec, name, value):
     """The sentence, or None where the value is accepted."""
     try:
-        checks.check(changed(spec, name, value))
+        RunConfig.from_config_dict(changed(spec, name, value))
     except UserError as error:
         assert '\n' not in str(error) or 'faults in the config' in str(error)
         return str(error)
@@ -54,7 +54,7 @@ def refused(spec, name, value):
 
 @pytest.mark.parametrize('spec', SPECS)
 def test_the_configs_that_come_along_are_accepted(spec):
-    checks.check(ml_collections.ConfigDict(CONFIGS[spec]))
+    RunConfig.from_config_dict(ml_collections.ConfigDict(CONFIGS[spec]))
 
 
 @pytest.mark.parametrize('value', [-1, 0, -2.5, math.nan, math.inf, 'abc', None, True, 10**12, [1]])
@@ -127,7 +127,7 @@ def test_missing_fields_are_named():
     config = ml_collections.ConfigDict(CONFIGS['configs/tiny.py'])
     del config.train.batch_size, config.eval.split
     with pytest.raises(UserError, match=r'2 faults.*\n.*lacks train\.batch_size.*\n.*eval\.split'):
-        checks.check(config)
+        checks.check(config.to_dict())
 
 
 @pytest.mark.parametrize(
@@ -199,24 +199,6 @@ def test_a_tilde_is_expanded(tmp_path, monkeypatch):
     assert config_files.load('~/own.py').seed == 0
 
 
-def test_fields_that_older_runs_lack_count_as_what_they_did():
-    now = CONFIGS['configs/mini.py']
-    older = copy.deepcopy(now)
-    del older['train']['last_batch'], older['eval']['refill'], older['data']['workers']
-    assert checks.differing(older, now) == []
-    now = copy.deepcopy(now)
-    now['train'] |= {'last_batch': 'keep', 'steps': 9}
-    assert checks.differing(older, now) == ['train.last_batch', 'train.steps']
-
-
-def test_how_long_a_host_may_be_silent_may_change_from_start_to_start():
-    now = CONFIGS['configs/tiny.py']
-    patient, older = copy.deepcopy(now), copy.deepcopy(now)
-    patient['hosts']['silence'] = 300
-    del older['hosts']
-    assert checks.differing(now, patient) == checks.differing(older, patient) == []
-
-
 @pytest.mark.parametrize(
     ('flag', 'message'),
     [
@@ -242,34 +224,3 @@ def test_absurd_numbers_are_refused_before_anything_is_allocated(flag, message):
 )
 def test_what_no_machine_holds_is_refused_by_name(name, value, said):
     assert said in refused('configs/tiny.py', name, value)
-
-
-def of_run(spec, name=None, value=None):
-    values = changed(spec, name, value) if name else ml_collections.ConfigDict(CONFIGS[spec])
-    return json.loads(values.to_json_best_effort())
-
-
-@pytest.mark.parametrize('spec', SPECS)
-def test_the_config_that_a_run_keeps_is_accepted(spec):
-    checks.check_of_run(of_run(spec) | {'later': {'field': 1}}, 'config.json')
-
-
-@pytest.mark.parametrize('section', ['model', 'base', 'data', 'eval', 'eval.sampler', 'model.llm'])
-@pytest.mark.parametrize('value', [None, 3, 'x', [1]])
-def test_a_section_of_a_runs_config_that_is_none_is_named(section, value):
-    with pytest.raises(UserError, match=rf'config\.json: not what .*{section} is .*a section'):
-        checks.check_of_run(of_run('configs/tiny.py', section, value), 'config.json')
-
-
-@pytest.mark.parametrize('section', ['base', 'data', 'model'])
-def test_a_section_that_a_runs_config_lacks_is_named(section):
-    values = of_run('configs/tiny.py')
-    del values[section]
-    with pytest.raises(UserError, match=rf'config\.json: .*lacks the section {section}$'):
-        checks.check_of_run(values, 'config.json')
-
-
-@pytest.mark.parametrize('values', [None, [], 'x', 3])
-def test_a_runs_config_that_is_no_object_is_named(values):
-    with pytest.raises(UserError, match=r"config\.json: field 'config' is .* expected a config's"):
-        checks.check_of_run(values, 'config.json')

@@ -127,9 +127,10 @@ def test_the_control_sees_neither_the_face_nor_its_landmarks(tmp_path):
 
 def evaluated(workdir, *, faces, batch_size, devices=1, temperature=0.0):
     """Answer by (task, id)."""
-    experiment = tiny_experiment(workdir, faces=faces, devices=devices, lively=True)
-    experiment.config.eval.batch_size = batch_size
-    experiment.config.eval.sampler.temperature = temperature
+    asked = {'batch_size': batch_size, 'sampler': {'temperature': temperature}}
+    experiment = tiny_experiment(
+        workdir, faces=faces, devices=devices, lively=True, evaluation=asked
+    )
     evaluate.evaluate(experiment, experiment.trainable, step=0)
     rows = read_jsonl(workdir / 'predictions.jsonl')
     return {(row['task'], row['id']): row['prediction'] for row in rows}
@@ -163,9 +164,8 @@ def test_answers_do_not_depend_on_the_order_of_the_split(one_at_a_time, tmp_path
 def test_other_seeds_sample_other_answers(tmp_path):
     texts = []
     for seed in (0, 1):
-        experiment = tiny_experiment(tmp_path / str(seed), count=6)
-        experiment.config.seed = seed
-        experiment.config.eval.sampler.temperature = 1.0
+        asked = {'sampler': {'temperature': 1.0}}
+        experiment = tiny_experiment(tmp_path / str(seed), count=6, seed=seed, evaluation=asked)
         evaluate.evaluate(experiment, experiment.trainable, step=0)
         texts.append(answers(tmp_path / str(seed)))
     assert all(a != b for a, b in zip(*texts, strict=True))

@@ -18,11 +18,15 @@ FACES = questions(13)
 
 def evaluated(workdir, *, refill, batch_size=5, devices=1, temperature=0.0, faces=FACES):
     """Lines of predictions.jsonl."""
-    experiment = tiny_experiment(workdir, faces=faces, devices=devices, lively=True)
-    settings = experiment.config.eval
-    settings.batch_size, settings.refill = batch_size, refill
-    settings.sampler.temperature = temperature
-    settings.max_new_tokens = {'emotion': 5, 'au': 9}
+    asked = {
+        'batch_size': batch_size,
+        'refill': refill,
+        'sampler': {'temperature': temperature},
+        'max_new_tokens': {'emotion': 5, 'au': 9},
+    }
+    experiment = tiny_experiment(
+        workdir, faces=faces, devices=devices, lively=True, evaluation=asked
+    )
     evaluate.evaluate(experiment, experiment.trainable, step=0)
     return read_jsonl(workdir / 'predictions.jsonl')
 
@@ -107,8 +111,8 @@ def test_rows_are_busy_but_at_the_end(tmp_path, monkeypatch):
 
 def test_no_prompt_is_sent_to_another_device(tmp_path):
     """The program that gives rows new prompts moves nothing between the devices."""
-    experiment = tiny_experiment(tmp_path, faces=FACES, devices=8, lively=True)
-    experiment.config.eval.batch_size, experiment.config.eval.refill = 16, 8
+    asked = {'batch_size': 16, 'refill': 8}
+    experiment = tiny_experiment(tmp_path, faces=FACES, devices=8, lively=True, evaluation=asked)
     texts = []
     admit = continuous.admit
 

@@ -10,11 +10,12 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from configs import emola, tiny
 from emola_jax import extras
+from emola_jax.config.run import RunConfig
 from emola_jax.errors import UserError
 from emola_jax.experiment import base as bases
 from emola_jax.experiment import prepare, state
 from emola_jax.experts import mesh_weights
-from emola_jax.models.config import EmolaConfig, PriorConfig
+from emola_jax.models.config import PriorConfig
 from emola_jax.models.tokenizer import Tokenizer
 from emola_jax.parallel import sharding
 from tests.convert.checkpoints import CLIP
@@ -70,8 +71,8 @@ def test_the_same_seed_gives_the_same_start_on_any_mesh(base):
 
 
 def test_a_model_that_computes_landmarks_has_the_pinned_expert_beside_its_base():
-    config = tiny.get_config('image')
-    model = EmolaConfig.from_config_dict(config.model)
+    config = RunConfig.from_config_dict(tiny.get_config('image'))
+    model = config.model
     found = bases.load(config, model, None, Tokenizer.byte_level())
     plain = bases.load(config, model.replace(prior=PriorConfig()), None, Tokenizer.byte_level())
     jax.tree.map(
@@ -103,13 +104,13 @@ def on_llava(tmp_path, monkeypatch):
 def refused(config, tmp_path):
     """What a run on the base says; the data set may not have been built before."""
     with pytest.raises(UserError) as caught:
-        prepare.prepare(config, tmp_path / 'run')
+        prepare.prepare(RunConfig.from_config_dict(config), tmp_path / 'run')
     assert not (tmp_path / 'cache').exists()
     return str(caught.value)
 
 
 def test_a_base_in_the_home_folder_is_found(on_llava, tmp_path):
-    run = prepare.prepare(on_llava, tmp_path / 'run')
+    run = prepare.prepare(RunConfig.from_config_dict(on_llava), tmp_path / 'run')
     assert run.tokenizer.encode('\nWhat AUs') == [448, 13, 493, 308, 361]
     assert not Path('~').exists()
 

@@ -202,8 +202,8 @@ def test_without_a_score_there_is_no_best_checkpoint(tmp_path):
 
 def test_a_validation_is_the_mean_of_both_tasks_of_its_own_split(tmp_path, monkeypatch):
     validate = {'every': 2, 'split': 'test', 'limit': 6}
-    experiment = tiny_experiment(tmp_path, steps=2, validate=validate)
-    experiment.config.eval.split = 'train'
+    asked = {'split': 'train'}
+    experiment = tiny_experiment(tmp_path, steps=2, validate=validate, evaluation=asked)
     assert [validation.is_due(experiment, step) for step in (1, 2, 3, 4)] == [0, 1, 0, 1]
     validation.score(experiment, experiment.trainable, 2)
     rows = read_jsonl(tmp_path / 'validation' / '2' / 'predictions.jsonl')

@@ -6,13 +6,13 @@ import re
 import shutil
 
 import jax
-import ml_collections
 import numpy as np
 import pytest
 import torch
 from flax.traverse_util import flatten_dict
 
 from emola_jax.cli.convert import main
+from emola_jax.config.run import RunConfig
 from emola_jax.convert.formats import FORMATS
 from emola_jax.convert.read_folder import read_folder
 from emola_jax.convert.source import merged
@@ -49,17 +49,18 @@ def make_run(workdir, model=MODEL, *, template='vicuna_v1', mesh=None, **base):
       (frozen, trainable).
     """
     made = tiny_experiment(workdir, mesh=mesh)
-    config = made.config
-    config.model = ml_collections.ConfigDict(model.to_dict())
-    config.base = ml_collections.ConfigDict(base or {'kind': 'random'})
-    config.data.template = template
-    loaded = bases.load(config, model, None, bases.load_tokenizer(config))
+    values = made.config.to_dict()
+    values |= {'model': model.to_dict(), 'base': base or {'kind': 'random'}}
+    del values['model']['quantize']
+    values['data']['template'] = template
+    config = RunConfig.of_run(values, 'made')
+    loaded = bases.load(config, model, None, bases.load_tokenizer(config.base))
     frozen, trainable = bases.place(model, loaded, made.mesh, seed=0)
     rng = np.random.default_rng(0)
     trainable = jax.tree.map(
         lambda leaf: jax.device_put(leaf + rng.normal(0, 0.1, leaf.shape), leaf.sharding), trainable
     )
-    made = dataclasses.replace(made, base=loaded, trainable=trainable)
+    made = dataclasses.replace(made, config=config, base=loaded, trainable=trainable)
     checkpoints = Checkpoints(workdir, keep=1, metadata=experiments.metadata(made))
     checkpoints.save(loop.new_state(made, make_optimiser(OptimiserConfig(), 4)), 'no plan')
     checkpoints.close()

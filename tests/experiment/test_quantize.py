@@ -12,7 +12,8 @@ import optax
 import pytest
 from flax.traverse_util import flatten_dict
 
-from emola_jax.config.model import PRESETS, quantization
+from emola_jax.config.quantize import PRESETS, quantization
+from emola_jax.config.sections import BaseConfig
 from emola_jax.errors import UserError
 from emola_jax.experiment import base as bases
 from emola_jax.experiment import quantize
@@ -28,7 +29,7 @@ from emola_jax.parallel import sharding
 from emola_jax.training import loop
 from emola_jax.weights import lazy
 from tests.models.tiny import conversation, pad_left, random_params, run
-from tests.tiny_experiment import MODEL
+from tests.tiny_experiment import MODEL, tiny_config
 from tests.training.test_loop import mesh, micro_batches
 
 pytestmark = pytest.mark.usefixtures('compiled_quickly')
@@ -207,14 +208,10 @@ def test_bytes_of_the_frozen_base_beside_bfloat16(model, preset, share):
     assert small <= share * half
 
 
-def config(**section):
-    return ml_collections.ConfigDict({'seed': 0, 'base': {'kind': 'random', **section}})
-
-
 def test_a_config_asks_by_name_or_by_field():
-    assert quantization(config()) is None
-    assert quantization(config(quantize='nf4')) == PRESETS['nf4']
-    asked = quantization(config(quantize={'layers': 'int8', 'block': 32}))
+    assert quantization(None) is None
+    assert quantization('nf4') == PRESETS['nf4']
+    asked = quantization({'layers': 'int8', 'block': 32})
     assert asked == QuantConfig(layers='int8', block=32)
 
 
@@ -230,12 +227,17 @@ def test_a_config_asks_by_name_or_by_field():
 )
 def test_what_cannot_be_asked_is_refused(asked, message):
     with pytest.raises(UserError, match=re.escape(message)):
-        quantization(config(quantize=asked))
+        quantization(asked)
+
+
+def on_base(kinds):
+    return dataclasses.replace(tiny_config(), base=BaseConfig('random', quantize=kinds))
 
 
 def test_the_fingerprint_knows_of_the_quantisation_and_the_weights_stay_original():
     loaded = {
-        name: bases.load(config(quantize=name), MODEL, None, None) for name in (None, 'int8', 'nf4')
+        name: bases.load(on_base(quantization(name)), MODEL, None, None)
+        for name in (None, 'int8', 'nf4')
     }
     assert len({found.fingerprint for found in loaded.values()}) == 3
     assert loaded[None].fingerprint == bases.random_base(MODEL, 0).fingerprint

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.special import expit, log_expit, log_softmax
 
+from emola_jax.config.sections import TowerConfig
 from emola_jax.experiment.small_tower_alignment import WordTargets, _all_features, align_projectors
 from emola_jax.experiment.small_tower_training import (
     Faces,
     Senses,
-    TowerConfig,
     label_loss,
     train_vision,
 )

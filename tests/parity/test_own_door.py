@@ -9,6 +9,7 @@ import sentencepiece
 from tokenizers import Tokenizer as Backend
 
 from configs import emola
+from emola_jax.config.run import RunConfig
 from emola_jax.convert.hf_tokenizer import tokenizer_files
 from emola_jax.experiment import base, splits
 from tests.convert.whole_folders import change_json, original
@@ -25,8 +26,9 @@ def opened(request, tmp_path_factory):
     config.base.llava = str(folder)
     config.base.clip = str(golden.RELEASED / 'openai' / 'clip-tiny-patch14-56')
     config.data.image_size = golden.CFG.vision.image_size
-    assert base.missing(config) == []
-    tokenizer = base.load_tokenizer(config)
+    config = RunConfig.from_config_dict(config)
+    assert base.missing(config.base) == []
+    tokenizer = base.load_tokenizer(config.base)
     encoder = splits.Encoder(
         splits.pipeline_config(config, golden.CFG),
         tokenizer,

@@ -11,6 +11,7 @@ import pytest
 from flax.traverse_util import flatten_dict
 
 from configs import emola
+from emola_jax.config.run import RunConfig
 from emola_jax.evaluation import evaluate
 from emola_jax.experiment import prepare as experiment
 from input_pipeline.conversation import VISUAL_TOKEN
@@ -42,7 +43,7 @@ def door(tmp_path_factory):
         config.mesh.update({'data': -1, 'fsdp': 1})
         config.eval.batch_size = 16
         config.eval.max_new_tokens.update({'emotion': 64, 'au': 64})
-        return experiment.prepare(config, folder / name)
+        return experiment.prepare(RunConfig.from_config_dict(config), folder / name)
 
     yield prepare
     patch.undo()

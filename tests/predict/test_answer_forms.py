@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 
 from configs import emola, mini
+from emola_jax.config.run import RunConfig
 from emola_jax.facs import AU_LISTS, AU_NAMES, EMOTIONS
 from emola_jax.predict import answer_forms, cautions
 from input_pipeline.datasets import registry, wording
 from input_pipeline.synthetic.describe import describe
+
+
+def settings(file, argument=None):
+    return RunConfig.from_config_dict(file.get_config(*filter(None, [argument])))
 
 
 def test_a_stated_list_is_what_the_data_sets_of_labels_hold():
@@ -22,7 +27,7 @@ def test_a_stated_list_is_what_the_data_sets_of_labels_hold():
 @pytest.mark.parametrize('seed', range(6))
 def test_rendered_answers_begin_as_their_form_says(seed):
     rng = np.random.default_rng(seed)
-    form = answer_forms.of_config(mini.get_config()).aus
+    form = answer_forms.of_config(settings(mini)).aus
     _, listed = describe('au', 0, {4: (0.9, 0.9), 12: (0.5, 0.5)}, rng, 'short')
     _, at_rest = describe('au', 0, {}, rng, 'short')
     if form.behind:  # numbered
@@ -46,15 +51,15 @@ def test_every_rendered_emotion_word_follows_some_opening():
 
 
 def test_the_config_decides():
-    rendered = answer_forms.of_config(mini.get_config())
+    rendered = answer_forms.of_config(settings(mini))
     assert rendered.questions == answer_forms.RENDERED.questions
-    assert answer_forms.known_aus(mini.get_config())[:3] == (1, 2, 4)
-    assert answer_forms.of_config(emola.get_config()) is answer_forms.DESCRIBED
-    assert answer_forms.known_aus(emola.get_config('task=au,dataset=disfa,fold=1')) == (
+    assert answer_forms.known_aus(settings(mini))[:3] == (1, 2, 4)
+    assert answer_forms.of_config(settings(emola)) is answer_forms.DESCRIBED
+    assert answer_forms.known_aus(settings(emola, 'task=au,dataset=disfa,fold=1')) == (
         1, 2, 4, 6, 9, 12, 25, 26,
     )  # fmt: skip
     assert (
-        answer_forms.of_config(emola.get_config('task=au,dataset=disfa,fold=1'))
+        answer_forms.of_config(settings(emola, 'task=au,dataset=disfa,fold=1'))
         is answer_forms.STATED
     )
 
@@ -62,7 +67,7 @@ def test_the_config_decides():
 @pytest.mark.parametrize('name', list(registry.BUILDERS))
 def test_what_a_data_set_labels_is_known_and_not_what_is_scored_alone(name):
     data_set = registry.find(name).DATA_SET
-    config = emola.get_config(f'dataset={name}')
+    config = settings(emola, f'dataset={name}')
     if data_set.au_list:
         assert answer_forms.known_aus(config) == tuple(sorted(AU_LISTS[data_set.au_list]))
         # A fixed list holds even where one of its units never came up.
@@ -73,7 +78,7 @@ def test_what_a_data_set_labels_is_known_and_not_what_is_scored_alone(name):
 
 
 def test_units_that_faba_labels_and_does_not_score_are_no_surprise():
-    known = answer_forms.known_aus(emola.get_config('au'))
+    known = answer_forms.known_aus(settings(emola, 'au'))
     assert {7, 9} <= set(known)
     likely = dict.fromkeys(known, 0.9)
     notes = ' '.join(

@@ -4,11 +4,11 @@ import pytest
 
 from configs import tiny
 from emola_jax import predict
+from emola_jax.config.run import RunConfig
 from emola_jax.convert.source import Source
 from emola_jax.errors import UserError
 from emola_jax.experiment import finished_run
 from emola_jax.files.whole import write_json
-from emola_jax.models.config import EmolaConfig
 from emola_jax.predict.load import _labelled_aus
 
 
@@ -16,7 +16,7 @@ def test_the_control_of_shuffled_landmarks_answers_for_no_photo(monkeypatch, tmp
     config = tiny.get_config('shuffled')
     (tmp_path / 'checkpoints').mkdir()
     write_json(tmp_path / 'config.json', {'config': config.to_dict()})
-    found = Source(tmp_path, 'run', EmolaConfig.from_config_dict(config.model), {})
+    found = Source(tmp_path, 'run', RunConfig.from_config_dict(config).model, {})
     monkeypatch.setattr(finished_run, 'read_run', lambda workdir, **_: found)
     with pytest.raises(UserError, match="'shuffled', a control: it learnt the landmarks of other"):
         predict.load(tmp_path)

@@ -9,10 +9,10 @@ import pytest
 
 from configs import _priors, emola, mini, tiny
 from emola_jax.config import config_files
+from emola_jax.config.run import RunConfig
 from emola_jax.errors import UserError
 from emola_jax.evaluation.evaluate import SCORES_FILE
 from emola_jax.files.whole import write_json
-from emola_jax.models.config import EmolaConfig
 from emola_jax.study import ablation, subrun
 from tests.made_scores import made
 
@@ -142,7 +142,7 @@ def test_every_row_is_known_everywhere():
 @pytest.mark.parametrize('row', list(SENSES))
 def test_rows_of_a_config(file, row):
     config = file.get_config(f'row={row}')
-    model = EmolaConfig.from_config_dict(config.model)
+    model = RunConfig.from_config_dict(config).model
     senses = (model.use_vision, [(prior.source, prior.place) for prior in model.priors])
     assert senses == SENSES[row]
     plain = file.get_config()

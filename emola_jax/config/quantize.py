@@ -1,13 +1,8 @@
-"""The `model` section of a config, with its base as `base.quantize` has it stored.
-
-`base.quantize` is None, a name of `PRESETS`, or the fields of `QuantConfig`.
-"""
+"""`base.quantize` of a config: None, a name of `PRESETS`, or the fields of `QuantConfig`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-import ml_collections
 
 from emola_jax.errors import UserError
 from emola_jax.models.config import EmolaConfig, QuantConfig
@@ -20,28 +15,18 @@ PRESETS = {
 """What `base.quantize` may name; `nf4_fine` is for small models, which bear 4 bits badly."""
 
 
-def quantization(config: ml_collections.ConfigDict) -> QuantConfig | None:
-    """What `config.base.quantize` asks for.
+def quantization(asked: object) -> QuantConfig | None:
+    """What `base.quantize` asks for.
 
     Raises:
       UserError: a name that isn't in `PRESETS`, or a field or value that `QuantConfig` refuses.
     """
-    asked = config.base.get('quantize')
     if asked is None:
         return None
     if isinstance(asked, str):
         if asked not in PRESETS:
             raise UserError(f'base.quantize is {asked!r}; expected None or one of {list(PRESETS)}')
         return PRESETS[asked]
-    if not isinstance(asked, Mapping | ml_collections.ConfigDict):
+    if not isinstance(asked, Mapping):
         raise UserError(f'base.quantize is {asked!r}; expected a name or fields')
     return EmolaConfig.from_config_dict({'quantize': asked}).quantize
-
-
-def read_model(config: ml_collections.ConfigDict) -> EmolaConfig:
-    """The model of a config, with its base as `base.quantize` has it stored.
-
-    Raises:
-      UserError: a field or value of either that is none.
-    """
-    return EmolaConfig.from_config_dict(config.model).replace(quantize=quantization(config))
