@@ -71,7 +71,7 @@ setup(
     package_data={
         '': ['*.json', '*.npy', '*.npz', '*.toml', '*.txt'],
         # hf_files is data and no package: what is copied beside the weights of a written folder.
-        'emola_jax': ['reporting/templates/*', 'convert/hf_files/*.py'],
+        'emola_jax': ['reporting/templates/*', 'formats/hf_files/*.py'],
     },
     entry_points={'console_scripts': ['emola = emola_jax.__main__:main']},
     install_requires=RUNTIME,

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.measure import Figures, Side
 from benchmarks.shapes import PRESETS, Shapes
-from emola_jax.convert.hf_config_out import emola_config
+from emola_jax.formats.hf_config_out import emola_config
 from emola_jax.models.tokenizer import Tokenizer
 
 DTYPES = ('float32', 'bfloat16')

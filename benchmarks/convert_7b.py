@@ -27,11 +27,11 @@ import jax
 import ml_dtypes
 import numpy as np
 
-from emola_jax.convert import layouts
-from emola_jax.convert.hf_config_in import TOWER_FIELD
-from emola_jax.convert.read_folder import read_folder
-from emola_jax.convert.write import write_safetensors
 from emola_jax.files.whole import atomic_folder
+from emola_jax.formats import layouts
+from emola_jax.formats.hf_config_in import TOWER_FIELD
+from emola_jax.formats.read_folder import read_folder
+from emola_jax.formats.write import write_safetensors
 from emola_jax.models.config import LLAVA_1_5_7B, EmolaConfig
 from emola_jax.models.emola import param_shapes
 from emola_jax.weights import rules

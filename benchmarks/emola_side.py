@@ -17,11 +17,11 @@ from jax.sharding import Mesh
 from benchmarks import shapes as sizes
 from benchmarks.shapes import Shapes
 from emola_jax.config.sections import OptimiserConfig, TrainConfig
-from emola_jax.convert.layouts import EMOLA_HF
-from emola_jax.convert.write import write_safetensors
 from emola_jax.experiment import base as bases
 from emola_jax.experiment import state as train_state
 from emola_jax.experiment.state import TrainState
+from emola_jax.formats.layouts import EMOLA_HF
+from emola_jax.formats.write import write_safetensors
 from emola_jax.generation.generate import generate
 from emola_jax.models.emola import Emola, Params, param_shapes, unroll
 from emola_jax.models.lora import merge_lora

@@ -139,7 +139,7 @@ def _config_files(folder: Path) -> None:
 
 
 def _read_config(path: Path) -> None:
-    from emola_jax.convert import hf_config_in
+    from emola_jax.formats import hf_config_in
     from emola_jax.models.emola import param_shapes
 
     folder = path.parent / 'folder'
@@ -190,9 +190,9 @@ def _adapter_files(folder: Path) -> None:
 
 
 def _read_adapter(path: Path) -> None:
-    from emola_jax.convert import read_adapter
-    from emola_jax.convert.read_folder import read_folder
     from emola_jax.errors import UserError
+    from emola_jax.formats import read_adapter
+    from emola_jax.formats.read_folder import read_folder
     from emola_jax.weights import read_files
 
     folder = path.parent
@@ -263,7 +263,7 @@ def _gguf_files(folder: Path) -> None:
 
 
 def _read_gguf(path: Path) -> None:
-    from emola_jax.convert import gguf
+    from emola_jax.formats import gguf
     from emola_jax.models.tokenizer import Tokenizer
 
     reader = gguf.open_gguf(path)

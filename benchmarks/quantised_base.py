@@ -27,12 +27,12 @@ import numpy as np
 
 from configs import mini
 from emola_jax.config.quantize import PRESETS
-from emola_jax.convert.gguf import read_gguf_llama
 from emola_jax.experiment import base as bases
 from emola_jax.experiment import quantize
 from emola_jax.experiment.base import Base
 from emola_jax.files import assets
 from emola_jax.files.whole import write_json
+from emola_jax.formats.gguf import read_gguf_llama
 from emola_jax.models.config import EmolaConfig, PriorConfig, QuantConfig
 from emola_jax.models.emola import Emola
 from emola_jax.models.tokenizer import Tokenizer

@@ -1,7 +1,7 @@
 """The peer: transformers' LLaVA with PEFT in PyTorch, on the same weights and batches.
 
 The class is `LlavaForConditionalGeneration` with the one token of landmarks that EmoLA adds
-(`emola_jax/convert/hf_files`); tower, language model, attention (sdpa) and cache are transformers'.
+(`emola_jax/formats/hf_files`); tower, language model, attention (sdpa) and cache are transformers'.
 It runs only the vision layers that are used, and its rows hold no padding. PEFT is set as trainers
 of LLaVA set it: frozen weights in the benchmark's type, adapters and projectors in float32, and
 autocast where the type is bfloat16. This module imports no jax.
@@ -23,7 +23,7 @@ from transformers import GenerationConfig
 Figures = dict[str, Any]
 LORA_MODULES = r'.*language_model.*\.(q|k|v|o|gate|up|down)_proj'
 IGNORED = -100
-FILES = 'emola_jax.convert.hf_files'
+FILES = 'emola_jax.formats.hf_files'
 
 
 def train_step(spec: Mapping[str, Any]) -> tuple[Callable[[], Figures], Figures]:

@@ -98,6 +98,7 @@ def get_config(argument: str = '') -> ConfigDict:
     config = ConfigDict()
     config.seed = 1
     config.cpu_devices = 0
+    config.init_from = ''  # a checkpoint whose adapter and projectors the run starts with
 
     config.model = ConfigDict(
         {

@@ -39,6 +39,7 @@ def get_config(argument: str = 'default') -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
     config.cpu_devices = 1  # each product on all cores is faster than a share of the batch a core
+    config.init_from = ''  # a checkpoint whose adapter and projectors the run starts with
 
     config.model = ConfigDict(
         {

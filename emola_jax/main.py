@@ -70,13 +70,16 @@ def main(argv: list[str]) -> int:
 
     from emola_jax import workflow
     from emola_jax.config.run import RunConfig
+    from emola_jax.experiment import init_from
     from emola_jax.parallel import hosts
 
     config = RunConfig.from_config_dict(CONFIG.value)
-    if MODE.value in ('eval', 'report'):
+    is_new = MODE.value == 'eval' and init_from.can_be_answered_with(config, workdir)
+    if MODE.value in ('eval', 'report') and not is_new:
         workflow.check_trained(workdir)
     hosts.start(config.cpu_devices, _hosts(), silence=config.hosts.silence)
     with hosts.all_or_none():
+        config = init_from.resolved(config, whole=is_new)
         if MODE.value != 'run' or not workflow.is_finished(config, workdir):
             with workflow.alone_in(workdir, f'works there (--mode={MODE.value})'):
                 _work(config, workdir)

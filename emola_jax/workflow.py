@@ -13,8 +13,8 @@ from emola_jax.config import run as run_config
 from emola_jax.config.run import RunConfig
 from emola_jax.errors import UserError
 from emola_jax.evaluation import evaluate as evaluation
+from emola_jax.experiment import init_from, run_checksums
 from emola_jax.experiment import prepare as experiments
-from emola_jax.experiment import run_checksums
 from emola_jax.experiment.checkpoint import Checkpoints, abstract_state
 from emola_jax.experiment.prepare import Experiment
 from emola_jax.experiment.state import TrainState
@@ -40,15 +40,23 @@ def run(config: RunConfig, workdir: Path) -> None:
 def train(config: RunConfig, workdir: Path) -> None:
     """Trains, going on from the newest checkpoint."""
     _refuse_other_config(config, workdir)
+    _refuse_evaluation(workdir)
     training.train(experiments.prepare(config, workdir))
 
 
 def evaluate(config: RunConfig, workdir: Path) -> None:
-    """Evaluates a checkpoint (`eval.checkpoint`), runs the control and writes the report."""
+    """Evaluates a checkpoint (`eval.checkpoint`), runs the control and writes the report.
+
+    Where nothing was trained, what `init_from` names is evaluated.
+    """
     experiment = experiments.prepare(config, workdir)
     steps = training.total_steps(config, training.planned(experiment))
     optimiser = optim.make_optimiser(config.train.optimiser, steps)
     state = training.new_state(experiment, optimiser)
+    if init_from.can_be_answered_with(config, workdir):
+        _note_evaluation(experiment)
+        _score_and_report(experiment, state)
+        return
     checkpoints = Checkpoints(
         workdir, keep=config.train.keep_checkpoints, metadata=experiments.metadata(experiment)
     )
@@ -109,7 +117,14 @@ def is_finished(config: RunConfig, workdir: Path) -> bool:
       UserError: it holds a run of another config.
     """
     _refuse_other_config(config, workdir)
+    _refuse_evaluation(workdir)
     return (workdir / reports.REPORT_FILE).exists()
+
+
+def _refuse_evaluation(workdir: Path) -> None:
+    path = workdir / 'config.json'
+    if path.exists() and (found := read_json(path).get(_EVALUATES)):
+        raise UserError(f'{workdir}: holds the evaluation of {found}; give another --workdir')
 
 
 def _score_and_report(experiment: Experiment, state: TrainState) -> None:
@@ -121,6 +136,17 @@ def _score_and_report(experiment: Experiment, state: TrainState) -> None:
     if jax.process_index() == 0:
         write_json(workdir / evaluation.SCORES_FILE, scores.to_json())
         reports.write_report(workdir)
+
+
+def _note_evaluation(experiment: Experiment) -> None:
+    """Writes what a report reads; a training that finds it does not take the folder for its own."""
+    path = experiment.workdir / 'config.json'
+    if jax.process_index() == 0:
+        facts = experiments.metadata(experiment)
+        write_json(path, facts | {_EVALUATES: experiment.config.init_from})
+
+
+_EVALUATES = 'evaluates'
 
 
 def _refuse_other_config(config: RunConfig, workdir: Path) -> None:

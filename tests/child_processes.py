@@ -19,8 +19,10 @@ def quick(devices=0):
     if devices:
         flags.append(f'--xla_force_host_platform_device_count={devices}')
     paths = (CHECKOUT, CHECKOUT / 'tests' / 'without_torch')
+    # Compiled programs go where the command puts them: a killed one may leave half an entry.
+    kept = {k: v for k, v in os.environ.items() if k != 'JAX_COMPILATION_CACHE_DIR'}
     return {
-        **os.environ,
+        **kept,
         'XLA_FLAGS': ' '.join(flags),
         'JAX_DISABLE_MOST_OPTIMIZATIONS': '1',
         'PYTHONPATH': os.pathsep.join(map(str, paths)),

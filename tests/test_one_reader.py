@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from emola_jax.cli import build_data
-from emola_jax.convert.hf_files import processing_emola
 from emola_jax.errors import UserError
 from emola_jax.experts import extract, pictures
+from emola_jax.formats.hf_files import processing_emola
 from emola_jax.predict import inputs
 from emola_jax.reporting import gallery
 from input_pipeline import images

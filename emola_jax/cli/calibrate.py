@@ -1,22 +1,25 @@
 """The command that makes a run's probabilities hold.
 
-python -m emola_jax.calibrate RUN
+python -m emola_jax.calibrate CHECKPOINT
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from emola_jax.cli import command
+from emola_jax.cli import checkpoint_flags, command
+from emola_jax.config import config_files
+from emola_jax.config.run import RunConfig
 from emola_jax.errors import UserError
-from emola_jax.experiment import run_checksums, splits
+from emola_jax.experiment import run_checksums, splits, trained
+from emola_jax.experiment.trained import Trained
 from emola_jax.experts import landmark_cache
 from emola_jax.facs import EMOTIONS
 from emola_jax.files import places
@@ -25,7 +28,7 @@ from emola_jax.files.locks import one_writer
 from emola_jax.parallel import hosts
 from emola_jax.predict import calibration
 from emola_jax.predict.calibration import Calibration
-from emola_jax.predict.load import identity, load, read_config
+from emola_jax.predict.load import load
 from emola_jax.predict.model import Predictor
 from emola_jax.reporting import run_page
 from input_pipeline.records import UNLABELLED, Record
@@ -33,8 +36,9 @@ from input_pipeline.records import UNLABELLED, Record
 _DESCRIPTION = """\
 Fits the probabilities of `python -m emola_jax.predict` on faces that the run was not trained on:
 one temperature for the emotions, slope and offset for the action units. Landmarks are computed from
-the pictures, as predict does. Writes calibration.json into RUN, prints the expected calibration
-error before and after, and shows both in RUN's report. After a kill the same command goes on."""
+the pictures, as predict does. Writes calibration.json next to the checkpoint, prints the expected
+calibration error before and after, and shows both in a run's report. After a kill the same command
+goes on."""
 
 ROWS_FOLDER = 'calibrate'
 """Beside the run, while the command works: scores that a kill shall not cost."""
@@ -87,18 +91,17 @@ def score(model: Predictor, records: Sequence[Record], kept: KeptRows) -> Scores
     )
 
 
-def rows_identity(workdir: Path, split: str) -> dict[str, Any]:
-    """What scores and answers of a run's split with computed landmarks depend on."""
-    return {'run': identity(workdir), 'split': split}
+def rows_identity(checkpoint: Trained, split: str) -> dict[str, Any]:
+    """What scores and answers of a split with computed landmarks depend on."""
+    return {'run': checkpoint.identity, 'split': split}
 
 
-def read_split(workdir: Path, split: str) -> list[Record]:
-    """The records of a split that the run was not trained on.
+def read_split(config: RunConfig, split: str) -> list[Record]:
+    """The records of a split that a run of this config was not trained on.
 
     Raises:
       UserError: the data set has no such split, or the run was trained on it.
     """
-    config = read_config(workdir)
     if split == config.data.train_split:
         raise UserError(
             f'--split={split}: the run was trained on it, so its probabilities lie there'
@@ -110,31 +113,72 @@ def read_split(workdir: Path, split: str) -> list[Record]:
 def main(argv: Sequence[str]) -> None:
     """Fits, writes and says what came out."""
     arguments = _parser().parse_args(argv)
-    workdir = arguments.run
-    hosts.start(read_config(workdir).cpu_devices)
-    places.check_output_folder(workdir)
-    with one_writer(workdir, 'calibrates'), run_checksums.renewed(workdir):
-        _calibrate(workdir, arguments)
+    hosts.start(trained.cpu_devices(arguments.run))
+    checkpoint = _with_data(checkpoint_flags.look(arguments.run, arguments), arguments.config)
+    folder = checkpoint.folder
+    places.check_output_folder(folder)
+    renewed = run_checksums.renewed(folder) if checkpoint.is_run else contextlib.nullcontext()
+    with one_writer(folder, 'calibrates'), renewed:
+        _calibrate(checkpoint, arguments)
 
 
-def _calibrate(workdir: Path, arguments: argparse.Namespace) -> None:
-    model = load(workdir, batch=arguments.batch)
-    given = read_split(workdir, arguments.split)
+def _with_data(checkpoint: Trained, config: str | None) -> Trained:
+    """A foreign checkpoint with the labelled faces of a config; a run has its own.
+
+    Raises:
+      UserError: a run with a config, a checkpoint without; or they do not go together.
+    """
+    if checkpoint.is_run:
+        if config is not None:
+            raise UserError(
+                f'{checkpoint.folder}: is a run, whose config says it; leave --config out'
+            )
+        return checkpoint
+    if config is None:
+        raise UserError(
+            f'{checkpoint.folder}: names no labelled faces; give them with --config, for example '
+            '--config=configs/emola.py:task=mix'
+        )
+    values = RunConfig.from_config_dict(config_files.load(config))
+    if missing := splits.missing(values):
+        raise UserError('files that this config needs are missing:\n  ' + '\n  '.join(missing))
+    template = checkpoint.config.data.template
+    data = dataclasses.replace(values.data, template=template)
+    return dataclasses.replace(
+        checkpoint,
+        config=dataclasses.replace(
+            checkpoint.config,
+            data=data,
+            eval=dataclasses.replace(checkpoint.config.eval, split=values.eval.split),
+        ),
+    )
+
+
+def _calibrate(checkpoint: Trained, arguments: argparse.Namespace) -> None:
+    folder, identity = checkpoint.folder, checkpoint.identity
+    split = arguments.split or ('validation' if checkpoint.is_run else checkpoint.config.eval.split)
+    given = read_split(checkpoint.config, split)
+    model = load(
+        checkpoint,
+        batch=arguments.batch,
+        finder=checkpoint_flags.finder(arguments),
+        quantize=arguments.quantize,
+    )
     records, kept = landmark_cache.of_records(given, model.finder)
-    kept_rows = KeptRows(workdir / ROWS_FOLDER, rows_identity(workdir, arguments.split))
+    kept_rows = KeptRows(folder / ROWS_FOLDER, rows_identity(checkpoint, split))
     scores = score(model, records, kept_rows)
     fitted = calibration.fit(
         scores.emotion_log_probs, scores.emotions, scores.au_log_odds, scores.aus
     )
-    about = fitted.about | {'split': arguments.split, 'landmarks_not_found': int(kept.sum())}
+    about = fitted.about | {'split': split, 'landmarks_not_found': int(kept.sum())}
     if 'au' in about:
         areas = calibration.au_areas(scores.au_log_odds, scores.aus, model.codes)
         about['au'] = about['au'] | {'roc_auc': areas}
     fitted = dataclasses.replace(fitted, about=about)
-    written = [calibration.save(workdir, fitted, identity(workdir))]
+    written = [calibration.save(folder, fitted, identity)]
     kept_rows.remove()
-    if (workdir / run_page.REPORT_FILE).exists():
-        written.append(run_page.write_report(workdir))
+    if checkpoint.is_run and (folder / run_page.REPORT_FILE).exists():
+        written.append(run_page.write_report(folder))
     print(describe(fitted))
     print(f'written: {", ".join(map(str, written))}')
 
@@ -162,13 +206,24 @@ def _parser() -> argparse.ArgumentParser:
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('run', type=places.path, metavar='RUN', help='folder of a trained run')
     parser.add_argument(
-        '--split', default='validation', help='of its data set; never the trained one (validation)'
+        'run', type=places.given, metavar='CHECKPOINT', help=checkpoint_flags.CHECKPOINT
+    )
+    parser.add_argument(
+        '--config',
+        type=places.given,
+        metavar='CONFIG',
+        help='labelled faces for a checkpoint that is no run: the data section of a config file',
+    )
+    parser.add_argument(
+        '--split',
+        type=places.given,
+        help='of the data set, never the trained one (validation; of a config, its eval.split)',
     )
     parser.add_argument(
         '--batch', type=command.positive, default=16, metavar='N', help='faces at a time (16)'
     )
+    checkpoint_flags.add(parser)
     return parser
 
 

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 from emola_jax import extras
 from emola_jax.cli import command
-from emola_jax.convert.purposes import DEFAULT_SHARD_SIZE, DTYPE_NAMES, PURPOSES
 from emola_jax.files import places
+from emola_jax.formats.purposes import DEFAULT_SHARD_SIZE, DTYPE_NAMES, PURPOSES
 
 _DESCRIPTION = """\
 Turns one kind of checkpoint into another, tensor by tensor, whole or not at all.
@@ -51,9 +51,9 @@ def main(argv: Sequence[str]) -> None:
     arguments = _parser().parse_args(argv)
     _check_torch(arguments)
     places.check_output_folder(arguments.out.parent)
-    from emola_jax.experiment.conversion import convert
+    from emola_jax.experiment.conversion import Conversion, convert
 
-    convert(arguments)
+    convert(Conversion(**vars(arguments)))
 
 
 def _check_torch(arguments: argparse.Namespace) -> None:

@@ -16,10 +16,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from emola_jax.cli import command
+from emola_jax.cli import checkpoint_flags, command
 from emola_jax.cli.command import positive
 from emola_jax.errors import UserError
-from emola_jax.experts.finder import FaceFinder
+from emola_jax.experiment import trained
+from emola_jax.experiment.trained import Trained
 from emola_jax.files import folders, places
 from emola_jax.files.locks import one_writer
 from emola_jax.files.names import path_text, readable
@@ -28,7 +29,7 @@ from emola_jax.parallel import hosts
 from emola_jax.predict import calibration, inputs, listing, overlay, page, rows
 from emola_jax.predict.inputs import Shot
 from emola_jax.predict.listing import Input
-from emola_jax.predict.load import BATCH, identity, load, read_config
+from emola_jax.predict.load import BATCH, load
 from emola_jax.predict.model import FaceAnswer, Predictor
 from emola_jax.predict.results import Results
 from emola_jax.predict.rows import ANSWERED, NO_FACE, UNREADABLE
@@ -58,6 +59,7 @@ calibrated once `python -m emola_jax.calibrate RUN` has been run."""
 _EXAMPLES = """\
 examples:
   python -m emola_jax.predict photos/ --checkpoint=runs/mini
+  python -m emola_jax.predict me.jpg --checkpoint=emola-lora --base=llava-v1.5-7b --quantize=nf4
   python -m emola_jax.predict talk.mp4 --checkpoint=runs/mini --fps=5 --no-text
   find . -name '*.jpg' | python -m emola_jax.predict - --checkpoint=runs/mini
   python -m emola_jax.predict me.jpg --checkpoint=runs/mini --ask='Is the smile genuine?'
@@ -70,36 +72,43 @@ _SHOWN_FAULTS = 8
 def main(argv: Sequence[str]) -> int:
     """Answers, and says where the results are; the exit status is 1 if no photo could be read."""
     arguments = _parse(argv)
-    workdir, out = arguments.checkpoint, arguments.out
+    out = arguments.out
     places.check_output_folder(out)
     found = listing.collect(arguments.paths, _stdin_lines(), without=out)
     for note in found.notes:
         print(note)
     if not found.inputs:
         raise UserError('\n'.join(found.faults) or 'no path was given')
-    hosts.start(read_config(workdir).cpu_devices)
+    hosts.start(trained.cpu_devices(arguments.checkpoint))
+    checkpoint = checkpoint_flags.look(arguments.checkpoint, arguments)
     with one_writer(out, 'answers photos'):
-        settings = _settings(arguments)
+        settings = _settings(checkpoint, arguments)
         results = Results.open(out, settings, found.inputs, overwrite=arguments.overwrite)
         stopped = False
         try:
-            _answer(arguments, found.inputs, results)
+            _answer(arguments, checkpoint, found.inputs, results)
         except KeyboardInterrupt:
             stopped = True
         results.write_table()
         about = [
-            f'run {readable(workdir)}',
+            f'{"run" if checkpoint.is_run else checkpoint.kind} {readable(checkpoint.folder)}',
             'not calibrated' if settings['calibration'] is None else 'calibrated',
         ]
         title = _title(arguments.paths, found.inputs)
         path = page.write_page(results, title=title, about=about, limit=arguments.page_photos)
     if settings['calibration'] is None and not arguments.ask:
-        run = shlex.quote(readable(workdir))
-        print(f'not calibrated: python -m emola_jax.calibrate {run} makes probabilities hold')
+        run = shlex.quote(readable(arguments.checkpoint))
+        data = '' if checkpoint.is_run else ' --config=CONFIG'
+        print(f'not calibrated: python -m emola_jax.calibrate {run}{data} makes probabilities hold')
     return _summarise(results, found.faults, path, stopped=stopped)
 
 
-def _answer(arguments: argparse.Namespace, files: Sequence[Input], results: Results) -> None:
+def _answer(
+    arguments: argparse.Namespace,
+    checkpoint: Trained,
+    files: Sequence[Input],
+    results: Results,
+) -> None:
     done = _done(files, results)
     total = inputs.count([one.path for one in files], arguments.fps)
     left = max(total - sum(map(len, done.values())), 1)
@@ -107,7 +116,7 @@ def _answer(arguments: argparse.Namespace, files: Sequence[Input], results: Resu
     with tqdm(total=left, desc='predict', unit='photo', dynamic_ncols=True) as bar:
         for group in _groups(_shots(files, arguments.fps, done), _PHOTOS):
             if model is None and any(shot.pixels is not None for _, shot in group):
-                model = _load(arguments)
+                model = _load(arguments, checkpoint)
             answers = _answer_group(model, [shot for _, shot in group], arguments)
             for (one, shot), faces in zip(group, answers, strict=True):
                 if shot.pixels is None:
@@ -153,24 +162,19 @@ def _draw(path: Path, shot: Shot, faces: Sequence[FaceAnswer]) -> None:
         overlay.draw(shot.pixels, faces).save(partial, 'JPEG', quality=90)
 
 
-def _load(arguments: argparse.Namespace) -> Predictor:
-    finder = FaceFinder.load(max_faces=arguments.max_faces, min_score=arguments.min_score)
-    return load(
-        arguments.checkpoint,
-        batch=arguments.batch,
-        base=arguments.base,
-        clip=arguments.clip,
-        finder=finder,
+def _load(arguments: argparse.Namespace, checkpoint: Trained) -> Predictor:
+    finder = checkpoint_flags.finder(
+        arguments, max_faces=arguments.max_faces, min_score=arguments.min_score
     )
+    return load(checkpoint, batch=arguments.batch, finder=finder, quantize=arguments.quantize)
 
 
-def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+def _settings(checkpoint: Trained, arguments: argparse.Namespace) -> dict[str, Any]:
     """What answers depend on."""
-    workdir = arguments.checkpoint
-    made = calibration.load(workdir, identity(workdir))
+    made = calibration.load(checkpoint.folder, checkpoint.identity)
     return {
-        'run': path_text(workdir.resolve()),
-        **identity(workdir),
+        'run': path_text(checkpoint.folder.resolve()),
+        **checkpoint_flags.settings(checkpoint, arguments),
         'calibration': None if made is None else [made.temperature, made.slope, made.offset],
         'text': arguments.text,
         'ask': arguments.ask,
@@ -249,10 +253,10 @@ def _parser() -> argparse.ArgumentParser:
     add('paths', nargs='+', metavar='PATH', help='photos, folders, globs, videos, or -')
     add(
         '--checkpoint',
-        type=places.path,
+        type=places.given,
         required=True,
-        metavar='RUN',
-        help='folder of a trained run',
+        metavar='CHECKPOINT',
+        help=checkpoint_flags.CHECKPOINT,
     )
     add('--out', type=places.path, default=Path('predictions'), metavar='DIR', help='(predictions)')
     add('--fps', type=_rate, default=2.0, metavar='N', help='frames a second of a video (2)')
@@ -270,14 +274,8 @@ def _parser() -> argparse.ArgumentParser:
     add('--min-score', type=_share, default=0.5, metavar='P', help='of the detector (0.5)')
     add('--batch', type=positive, default=BATCH, metavar='N', help=f'faces at a time ({BATCH})')
     add('--page-photos', type=positive, default=200, metavar='N', help='shown on the page (200)')
-    add(
-        '--base',
-        type=places.given,
-        metavar='DIR',
-        help="LLaVA's weights, if not where they were in training",
-    )
-    add('--clip', type=places.given, metavar='DIR', help="CLIP's weights, likewise")
     add('--overwrite', action='store_true', help='replace the answers in --out')
+    checkpoint_flags.add(parser)
     return parser
 
 

@@ -6,24 +6,14 @@ python -m emola_jax.score predictions.jsonl --dataset=faba --task=au --out=score
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from emola_jax.cli import command
 from emola_jax.errors import UserError
 from emola_jax.files import places, whole
-from emola_jax.metrics import action_units, read_answers, readers
+from emola_jax.metrics import action_units, any_answers, read_answers, readers
 from emola_jax.metrics.scores import HEADLINES, Comparison, ReadInPart, Scores
-
-if TYPE_CHECKING:
-    from emola_jax.metrics.sample import Sample
-
-_ALIASES = {'faba_instruct': 'faba'}
-_WITHOUT_LIST = ('rafdb', 'affectnet', 'folder', 'synthetic_faces')
-DATASETS = (*action_units.SCORED_AUS, *_ALIASES, *_WITHOUT_LIST)
 
 _EPILOG = """\
 PREDICTIONS is a file with one JSON object a line:
@@ -70,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--dataset',
         default='faba',
-        help='whose action units count in S_re: ' + ', '.join(DATASETS) + ' (default: faba)',
+        help='whose action units count in S_re: '
+        + ', '.join(any_answers.DATASETS)
+        + ' (default: faba)',
     )
     parser.add_argument('--aus', help='action units that count instead, such as "1, 2, 4"')
     parser.add_argument(
@@ -97,49 +89,26 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _scores(args: argparse.Namespace) -> Scores:
-    dataset = _dataset(args.dataset)
-    found = read_answers.load(args.predictions, args.task, args.annotations)
-    samples, notes = found.samples, found.notes
-    aus = _scored_aus(args.aus, dataset, samples) if args.task == 'au' else ()
-    others = read_answers.load(args.against, args.task, args.annotations) if args.against else None
-    from emola_jax.metrics import rege  # which imports jax, and --help shall not wait for it
-
-    seed, reader = args.seed, args.reader
-    scores = rege.score(
-        samples,
-        args.task,
-        aus,
+    task = args.task
+    any_answers.full_name(args.dataset)  # before anything is read
+    found = read_answers.load(args.predictions, task, args.annotations)
+    others = read_answers.load(args.against, task, args.annotations) if args.against else None
+    return any_answers.score(
+        found,
+        task,
+        dataset=args.dataset,
+        aus=None if args.aus is None else _aus(args.aus),
+        others=others,
         replicates=args.replicates,
-        processes=os.cpu_count() or 1,
-        seed=seed,
-        reader=reader,
+        reader=args.reader,
+        seed=args.seed,
     )
-    if others is not None:
-        tests = rege.compare(samples, others.samples, args.task, aus, seed=seed, reader=reader)
-        scores = dataclasses.replace(scores, against=tests)
-        notes += others.notes
-    return dataclasses.replace(scores, notes=notes)
 
 
-def _dataset(name: str) -> str:
-    known = name.lower()
-    if known not in DATASETS:
-        raise UserError(f'data set {name!r}: expected one of {", ".join(sorted(DATASETS))}')
-    return _ALIASES.get(known, known)
-
-
-def _scored_aus(given: str | None, dataset: str, samples: Sequence[Sample]) -> tuple[int, ...]:
-    """The action units that count: those given, the data set's list, or all that are labelled."""
-    if given is not None:
-        if not action_units.is_label(given) or not action_units.parse_label(given):
-            raise UserError(f'--aus={given}: expected FACS numbers such as "1, 2, 4"')
-        return tuple(sorted(action_units.parse_label(given)))
-    if dataset not in _WITHOUT_LIST:
-        return action_units.scored_aus(dataset)
-    labelled = set().union(*(action_units.parse_label(sample.label) for sample in samples))
-    if not labelled:
-        raise UserError(f'data set {dataset!r}: no action unit is labelled; name them with --aus')
-    return tuple(sorted(labelled))
+def _aus(given: str) -> tuple[int, ...]:
+    if not action_units.is_label(given) or not action_units.parse_label(given):
+        raise UserError(f'--aus={given}: expected FACS numbers such as "1, 2, 4"')
+    return tuple(sorted(action_units.parse_label(given)))
 
 
 _NAMES = dict(zip(HEADLINES, ('S_re', 'S_ge', 'S_rege'), strict=True))

@@ -87,6 +87,10 @@ def _one_of(*choices: str) -> Field:
     return Field('one of ' + ', '.join(map(repr, choices)), accepts, str)
 
 
+def _is_data_set(value: Any) -> bool:
+    return isinstance(value, str) and value in (*registry.names(), *registry.ALIASES)
+
+
 def yes_or_no(text: str) -> bool:
     """A flag's text as a truth value; ValueError for any other text."""
     try:
@@ -110,6 +114,7 @@ def _optional(field: Field) -> Field:
     return field.having(expected=f'None or {field.expected}', accepts=accepts)
 
 
+_DATA_SET = Field(_one_of(*registry.names(), *registry.ALIASES).expected, _is_data_set, str)
 _COUNT, _SIZE, _AXIS = _whole(0), _whole(1), _whole(1, also=(-1,))
 _FLAG = Field('True or False', lambda value: isinstance(value, bool), yes_or_no)
 _TEXT = Field('a text', lambda value: isinstance(value, str), str)
@@ -159,6 +164,7 @@ _TOWER = {
 
 FIELDS: dict[str, Field] = {
     **_required('', {'seed': _SEED, 'cpu_devices': _whole(0, _PROCESSES)}),
+    'init_from': _TEXT,
     'model.vision': Field('None or a section', lambda value: value is None, str),
     **_optional_fields('model.vision.', _VISION),
     **_optional_fields('model.llm.', _LLM),
@@ -189,7 +195,7 @@ FIELDS: dict[str, Field] = {
     **_required(
         'data.',
         {
-            'dataset': _one_of(*registry.NAMES, *registry.ALIASES),
+            'dataset': _DATA_SET,
             'train_split': _NAME,
             'template': _one_of(*sorted(TEMPLATES)),
             'pad_to_square': _FLAG,

@@ -21,8 +21,8 @@ from emola_jax.config.sections import (
     TrainConfig,
     ValidateConfig,
 )
-from emola_jax.convert import sizes
 from emola_jax.errors import UserError
+from emola_jax.formats import sizes
 from emola_jax.generation.sampler import Sampler
 from emola_jax.models.config import EmolaConfig, PriorConfig, VisionConfig
 from input_pipeline.datasets.synthetic_faces import FacesConfig
@@ -45,6 +45,7 @@ class RunConfig:
       eval: the evaluation.
       mesh: devices by axis.
       hosts: a run of several hosts.
+      init_from: the checkpoint whose adapter and projectors a run starts with; '' is none.
     """
 
     seed: int
@@ -56,6 +57,7 @@ class RunConfig:
     eval: EvalConfig
     mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
     hosts: HostsConfig = dataclasses.field(default_factory=HostsConfig)
+    init_from: str = ''
 
     @classmethod
     def from_config_dict(cls, config: ml_collections.ConfigDict) -> RunConfig:
@@ -134,6 +136,7 @@ def _built(values: Mapping[str, Any]) -> RunConfig:
         eval=_section(EvalConfig, values, 'eval', sampler=Sampler),
         mesh=_section(MeshConfig, values, 'mesh'),
         hosts=_section(HostsConfig, values, 'hosts'),
+        init_from=values.get('init_from', ''),
     )
 
 

@@ -26,11 +26,6 @@ from jax.sharding import Mesh
 from emola_jax import extras
 from emola_jax.config.run import RunConfig
 from emola_jax.config.sections import BaseConfig
-from emola_jax.convert import llava
-from emola_jax.convert.gguf import read_gguf_llama
-from emola_jax.convert.hf_config_in import CONFIG_FILE, refuse_quantised
-from emola_jax.convert.layouts import EXPERT
-from emola_jax.convert.source import refuse
 from emola_jax.errors import UserError
 from emola_jax.experiment import quantize, small_tower, state
 from emola_jax.experiment.small_tower_alignment import WordTargets
@@ -39,6 +34,11 @@ from emola_jax.experiment.splits import Data
 from emola_jax.experts import landmark_cache, mesh_weights
 from emola_jax.files import assets, checksums, places
 from emola_jax.files.whole import read_json
+from emola_jax.formats import llava
+from emola_jax.formats.gguf import read_gguf_llama
+from emola_jax.formats.hf_config_in import CONFIG_FILE, refuse_quantised
+from emola_jax.formats.layouts import EXPERT
+from emola_jax.formats.source import refuse
 from emola_jax.models.config import EmolaConfig
 from emola_jax.models.emola import Emola, Params, abstract_params, example_batch
 from emola_jax.models.tokenizer import Tokenizer
@@ -46,6 +46,7 @@ from emola_jax.ops.quant import Quantized
 from emola_jax.parallel import sharding
 from emola_jax.weights import lazy
 from emola_jax.weights.gguf_file import open_gguf
+from emola_jax.weights.hub import SCHEME, local_folder
 from emola_jax.weights.read_files import weight_files
 
 Flat = dict[tuple[str, ...], Any]
@@ -83,7 +84,7 @@ def missing(config: BaseConfig) -> list[str]:
     if config.kind not in KINDS:
         raise UserError(f'base.kind is {config.kind!r}; expected one of {KINDS}')
     if config.kind == 'llava':
-        folders = _llava_folders(config)
+        folders = llava_folders(config)
         for path in (file for folder in folders for file in weight_files(folder)):
             if path.suffix == '.bin':
                 extras.check_torch(f"{path}: PyTorch's own format")
@@ -101,14 +102,21 @@ def check(config: BaseConfig, model: EmolaConfig) -> None:
         contradicts the model.
     """
     if config.kind == 'llava':
-        folders = _llava_folders(config)
+        folders = llava_folders(config)
         refuse(llava.faults(*folders, model), f'{folders[0]}: cannot be the base of this config')
 
 
-def _llava_folders(config: BaseConfig) -> tuple[Path, Path]:
-    """The folders of LLaVA and CLIP."""
-    given = (('base.llava', config.llava), ('base.clip', config.clip))
-    llava, clip = (places.path_of_flag(name, folder or '') for name, folder in given)
+def llava_folders(config: BaseConfig) -> tuple[Path, Path]:
+    """The folders of LLaVA and CLIP; 'hub:owner/name' is fetched.
+
+    Raises:
+      UserError: a name is empty, or the hub does not give it.
+    """
+    given = (('base.llava', config.llava or ''), ('base.clip', config.clip or ''))
+    llava, clip = (
+        local_folder(name) if name.startswith(SCHEME) else places.path_of_flag(flag, name)
+        for flag, name in given
+    )
     return llava, clip
 
 
@@ -122,7 +130,7 @@ def load_tokenizer(config: BaseConfig, opened: GGUFReader | None = None) -> Toke
     if config.kind == 'embedded':
         return Tokenizer.from_gguf(_smollm2(), opened)
     if config.kind == 'llava':
-        return Tokenizer.from_pretrained(_llava_folders(config)[0])
+        return Tokenizer.from_pretrained(llava_folders(config)[0])
     return Tokenizer.byte_level()
 
 
@@ -183,7 +191,7 @@ def _originals(
     if config.base.kind == 'random':
         return random_base(model, config.seed)
     if config.base.kind == 'llava':
-        folders = _llava_folders(config.base)
+        folders = llava_folders(config.base)
         return Base(
             llava.read_base(*folders, model),
             fingerprint(llava.identity(*folders)),
@@ -284,24 +292,24 @@ def place(model: EmolaConfig, base: Base, mesh: Mesh, *, seed: int) -> tuple[Par
     shardings = {
         path: jax.tree.map(lambda part: part.sharding, shape) for path, shape in shapes.items()
     }
-    frozen = {
-        path: _place_frozen(leaf, shapes[path], shardings[path])
-        for path, leaf in given.items()
-        if state.group_of(path) is None
-    }
+    placed = {path: place_leaf(path, leaf, shapes[path]) for path, leaf in given.items()}
+    frozen = {path: leaf for path, leaf in placed.items() if state.group_of(path) is None}
     trainable = _init_trainable(plain, shardings, seed)
-    trainable |= {
-        path: lazy.place(leaf, np.float32, shardings[path])
-        for path, leaf in given.items()
-        if state.group_of(path)
-    }
+    trainable |= {path: leaf for path, leaf in placed.items() if state.group_of(path)}
     return traverse_util.unflatten_dict(frozen), traverse_util.unflatten_dict(trainable)
 
 
-def _place_frozen(value: Any, shape: Any, where: Any) -> Any:
+def place_leaf(path: tuple[str, ...], value: Any, shape: Any) -> Any:
+    """A parameter where its shape says: quantised if that is, and float32 if it is trained."""
+    where = jax.tree.map(lambda part: part.sharding, shape)
     if isinstance(shape, Quantized):
         return quantize.place(value, shape, where)
-    return lazy.place(value, shape.dtype, where)
+    return lazy.place(value, np.float32 if state.group_of(path) else shape.dtype, where)
+
+
+def whole_shapes_on(model: EmolaConfig, mesh: Mesh) -> Params:
+    """All parameters as shapes with dtypes and shardings; see `shapes_on`."""
+    return traverse_util.unflatten_dict(_shapes_on(model, mesh))
 
 
 def shapes_on(model: EmolaConfig, mesh: Mesh) -> tuple[Params, Params]:

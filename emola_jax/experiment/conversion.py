@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import functools
 import warnings
 from pathlib import Path
@@ -10,19 +10,44 @@ from pathlib import Path
 import jax
 from tqdm import tqdm
 
-from emola_jax.convert.formats import FORMATS, Format
-from emola_jax.convert.read_folder import read_folder
-from emola_jax.convert.source import Source, describe
-from emola_jax.convert.source import trained as trained_part
-from emola_jax.convert.write import Options
 from emola_jax.errors import UserError
-from emola_jax.experiment import finished_run
+from emola_jax.experiment import finished_run, sources
 from emola_jax.files import checksums
 from emola_jax.files.whole import atomic_folder
-from emola_jax.weights.hub import local_folder
+from emola_jax.formats.purposes import DEFAULT_SHARD_SIZE
+from emola_jax.formats.registry import FORMATS, Format
+from emola_jax.formats.source import Source, describe
+from emola_jax.formats.source import trained as trained_part
+from emola_jax.formats.write import Options
 
 
-def convert(arguments: argparse.Namespace) -> None:
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """What is read, and what is written of it.
+
+    Attributes:
+      source: see `sources.read`, as `base`, `clip` and `allow_download`.
+      to: a name of `FORMATS`.
+      out: the folder to write.
+      dtype: of what is written; None leaves each tensor as it is stored.
+      max_shard_size: bytes of the largest file of weights.
+      overwrite: whether `out` is replaced.
+      verify: whether a sample is run through what was written.
+    """
+
+    source: str
+    to: str
+    out: Path
+    base: str | None = None
+    clip: str | None = None
+    allow_download: bool = False
+    dtype: str | None = None
+    max_shard_size: int = DEFAULT_SHARD_SIZE
+    overwrite: bool = False
+    verify: bool = True
+
+
+def convert(arguments: Conversion) -> None:
     """Reads, writes, verifies; nothing changes on disk unless all of it succeeds.
 
     Raises:
@@ -53,21 +78,17 @@ def convert(arguments: argparse.Namespace) -> None:
         print(f'  {name}  {size / 1e6:.3f} MB')
 
 
-def _read(arguments: argparse.Namespace, wanted: Format) -> tuple[Source, str]:
+def _read(arguments: Conversion, wanted: Format) -> tuple[Source, str]:
     """What is read, and why what is written of it will not be verified (empty if it will be).
 
     An adapter can be written without the base below it, but not be run without it.
     """
-    folder = local_folder(arguments.source)
-    is_run = finished_run.is_run(folder)
-    # A run names what its user's config named.
-    allowed = {} if is_run else {'allow_download': arguments.allow_download}
     read = functools.partial(
-        finished_run.read_run if is_run else read_folder,
-        folder,
+        sources.read,
+        arguments.source,
         base=arguments.base,
         clip=arguments.clip,
-        **allowed,
+        allow_download=arguments.allow_download,
     )
     if not arguments.verify:
         return read(with_base=wanted.needs_base), 'not verified: --no-verify'
@@ -92,7 +113,7 @@ def _size(source: Source, wanted: Format) -> int:
     return sum(tensor.nbytes for part in parts for tensor in part.values())
 
 
-def _check_out(out: Path, arguments: argparse.Namespace) -> None:
+def _check_out(out: Path, arguments: Conversion) -> None:
     """Raises UserError if nothing may be written there."""
     if not out.exists():
         return

@@ -11,19 +11,18 @@ from typing import Any
 from flax.traverse_util import flatten_dict
 
 from emola_jax.config.run import RunConfig
-from emola_jax.convert import hf_config_in
-from emola_jax.convert.foreign_code import without_code
-from emola_jax.convert.read_folder import vocabulary_faults
-from emola_jax.convert.source import Source, refuse
 from emola_jax.errors import UserError
 from emola_jax.experiment import base as bases
 from emola_jax.experiment import checkpoint, splits, state
-from emola_jax.files import places
 from emola_jax.files.whole import read_json
+from emola_jax.formats import hf_config_in
+from emola_jax.formats.foreign_code import without_code
+from emola_jax.formats.read_folder import vocabulary_faults
+from emola_jax.formats.source import Source, refuse
 from emola_jax.models import tokenizer_files
 from emola_jax.models.config import EmolaConfig
 from emola_jax.models.emola import param_shapes
-from emola_jax.weights import lazy
+from emola_jax.weights import hub, lazy
 from emola_jax.weights.lazy import Lazy
 from emola_jax.weights.rules import Path as ParamPath
 
@@ -53,7 +52,7 @@ def read_run(
     newest, metadata, trainable = checkpoint.read_trainable(workdir)
     config = RunConfig.of_run(metadata['config'], str(newest / 'metadata'))
     if config.base.kind == 'llava':
-        config = _with_base(config, llava=base or config.base.llava, clip=clip or config.base.clip)
+        config = _with_base(config, llava=base, clip=clip)
     # What is written stands on the original weights, however the run held them.
     model = config.model.replace(quantize=None)
     params = {
@@ -61,11 +60,7 @@ def read_run(
     }
     if with_base:
         params = _base(config, model, metadata['base']['fingerprint']) | params
-    folder = (
-        places.path_of_flag('base.llava', config.base.llava or '')
-        if config.base.kind == 'llava'
-        else None
-    )
+    folder = bases.llava_folders(config.base)[0] if config.base.kind == 'llava' else None
     has_tokenizer = folder is not None and tokenizer_files.is_there(folder)
     faults = _faults(model, params, with_base=with_base)
     if has_tokenizer and folder is not None:
@@ -85,7 +80,12 @@ def read_run(
 
 
 def _with_base(config: RunConfig, *, llava: str | None, clip: str | None) -> RunConfig:
-    base = dataclasses.replace(config.base, llava=llava, clip=clip)
+    """The config with its base where the user says that it is now."""
+    base = dataclasses.replace(
+        config.base,
+        llava=config.base.llava if llava is None else hub.asked(llava),
+        clip=config.base.clip if clip is None else hub.asked(clip),
+    )
     return dataclasses.replace(config, base=base)
 
 

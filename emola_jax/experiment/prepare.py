@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from emola_jax.config.run import RunConfig
 from emola_jax.errors import UserError
 from emola_jax.experiment import base as bases
+from emola_jax.experiment import init_from
 from emola_jax.experiment import splits as data
 from emola_jax.experiment.base import Base
 from emola_jax.experiment.splits import Data
@@ -63,6 +64,7 @@ def prepare(config: RunConfig, workdir: Path) -> Experiment:
     is_first = jax.process_index() == 0
     run_data = data.load(config, config.model, tokenizer, workdir, reports=is_first)
     base = bases.load(config, config.model, run_data, tokenizer, opened)
+    base = init_from.started(config, base)
     del opened  # its fields take memory
     frozen, trainable = bases.place(config.model, base, mesh, seed=config.seed)
     hosts.wait_for_hosts('experiment is prepared')

@@ -101,15 +101,7 @@ def align_projectors(
         }
 
     def loss(params: Params, batch: dict[str, Array]) -> Array:
-        tokens: Any = projectors.apply(
-            {'params': params['projectors']}, batch['features'], batch['landmarks']
-        )
-        visual, prior = (_directions(token) for token in tokens)
-        return (
-            _word_loss(visual.mean(axis=1), params['visual'], words, batch)
-            + _word_loss(visual, params['token'], words, batch)
-            + _word_loss(prior, params['prior'], words, batch)
-        )
+        return _alignment_loss(projectors, params, words, batch)
 
     first = sample(rng)
     start = jax.jit(projectors.init)(
@@ -139,6 +131,20 @@ def align_projectors(
         'visual_projector': params['visual_projector'],
         'face_prior': {'mean': mean, 'std': std, 'projector': params['prior_projector']},
     }
+
+
+def _alignment_loss(
+    projectors: _Projectors, params: Params, words: WordTargets, batch: dict[str, Array]
+) -> Array:
+    tokens: Any = projectors.apply(
+        {'params': params['projectors']}, batch['features'], batch['landmarks']
+    )
+    visual, prior = (_directions(token) for token in tokens)
+    return (
+        _word_loss(visual.mean(axis=1), params['visual'], words, batch)
+        + _word_loss(visual, params['token'], words, batch)
+        + _word_loss(prior, params['prior'], words, batch)
+    )
 
 
 class _Projectors(nn.Module):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import cv2
 import jax.numpy as jnp
@@ -57,6 +57,14 @@ class Face:
     crop: UInt8[np.ndarray, 'S S 3']
     landmarks: Float32[np.ndarray, '212']
     square: Square
+
+
+class Finder(Protocol):
+    """Photos -> the faces in them, each with its landmarks."""
+
+    def find(self, photos: Sequence[UInt8[np.ndarray, 'H W 3']]) -> list[list[Face]]:
+        """The faces of each photo, the largest first."""
+        ...
 
 
 class _Candidate(NamedTuple):

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float32
 from tqdm import tqdm
 
 from emola_jax.errors import UserError
-from emola_jax.experts.finder import FaceFinder
+from emola_jax.experts.finder import Finder
 from emola_jax.files import checksums
 from emola_jax.files.kept_rows import KeptRows
 from emola_jax.files.locks import waiting_turn
@@ -64,7 +64,7 @@ def given(source: RecordSource) -> RecordSource:
     return source.source if isinstance(source, WithLandmarks) else source
 
 
-def in_pictures(records: Sequence[Record], finder: FaceFinder) -> Float32[np.ndarray, 'n 212']:
+def in_pictures(records: Sequence[Record], finder: Finder) -> Float32[np.ndarray, 'n 212']:
     """The landmarks of the largest face of each picture, over the picture padded to a square.
 
     Args:
@@ -90,7 +90,7 @@ def in_pictures(records: Sequence[Record], finder: FaceFinder) -> Float32[np.nda
 
 def with_computed(
     source: RecordSource,
-    load_finder: Callable[[], FaceFinder],
+    load_finder: Callable[[], Finder],
     folder: Path,
     name: str,
 ) -> WithLandmarks:
@@ -142,7 +142,7 @@ def _read(path: Path, count: int) -> np.ndarray:
     return np.asarray(landmarks, np.float32)
 
 
-def _compute(source: RecordSource, finder: FaceFinder, kept: KeptRows) -> np.ndarray:
+def _compute(source: RecordSource, finder: Finder, kept: KeptRows) -> np.ndarray:
     first_with: dict[bytes, int] = {}
     picture_of = [
         first_with.setdefault(hashlib.sha256(source[index].image).digest(), index)
@@ -162,7 +162,7 @@ def _compute(source: RecordSource, finder: FaceFinder, kept: KeptRows) -> np.nda
 
 
 def of_records(
-    records: Sequence[Record], finder: FaceFinder
+    records: Sequence[Record], finder: Finder
 ) -> tuple[list[Record], Bool[np.ndarray, 'n']]:
     """The records with the landmarks that the finder sees in their pictures.
 

@@ -5,16 +5,53 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from emola_jax.errors import UserError
-from emola_jax.experts.finder import Face, FaceFinder
+from emola_jax.experts.finder import Face, FaceFinder, Finder
 from emola_jax.experts.insightface import PREPROCESSINGS, InsightFaceExpert
 
 _FOREHEAD = 0.25
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class InsightFaceFinder:
+    """Faces as `finder` finds them, with the landmarks of 2d106det.
+
+    Attributes:
+      finder: of the faces.
+      net: of the landmarks.
+      preprocessing: one of `PREPROCESSINGS`; 'reference' shows the net the whole crop.
+    """
+
+    finder: FaceFinder
+    net: InsightFaceExpert
+    preprocessing: str = 'insightface'
+
+    def find(self, photos: Sequence[UInt8[np.ndarray, 'H W 3']]) -> list[list[Face]]:
+        """See `Finder`."""
+        return [
+            [self._with_own(face, photo) for face in faces]
+            for photo, faces in zip(photos, self.finder.find(photos), strict=True)
+        ]
+
+    def _with_own(self, face: Face, photo: UInt8[np.ndarray, 'H W 3']) -> Face:
+        square = face.square
+        corner = np.array([square.left, square.top])
+        if self.preprocessing == 'reference':
+            landmarks = self.net.reference([face.crop])[0].reshape(-1, 2)
+            points = (landmarks + 1) * (square.side / 2) + corner
+        else:
+            points = self.net.insightface([photo], [_box(face)])[0]
+            landmarks = (points - corner) * (2 / square.side) - 1
+        return dataclasses.replace(
+            face,
+            points=points.astype(np.float32),
+            landmarks=landmarks.astype(np.float32).reshape(-1),
+        )
 
 
 class Expert(Protocol):
@@ -80,6 +117,33 @@ class ReferenceExpert:
         return list(self.net.reference(list(photos)))
 
 
+def load_finder(name: str = 'mesh', preprocessing: str = 'insightface', **settings: Any) -> Finder:
+    """What finds the faces of photos and their landmarks.
+
+    Args:
+      name: 'mesh', or 'onnx=FILE'.
+      preprocessing: of an ONNX expert, one of `PREPROCESSINGS`.
+      settings: of `FaceFinder`.
+
+    Raises:
+      UserError: another name, or weights that cannot be had.
+    """
+    file = _onnx_file(name, preprocessing)
+    finder = FaceFinder.load(**settings)
+    if file is None:
+        return finder
+    return InsightFaceFinder(finder, InsightFaceExpert.load(file), preprocessing)
+
+
+def _onnx_file(name: str, preprocessing: str) -> Path | None:
+    kind, _, file = name.partition('=')
+    if kind not in ('mesh', 'onnx') or (kind == 'onnx') != bool(file):
+        raise UserError(f"expert is {name!r}: expected 'mesh' or 'onnx=FILE'")
+    if preprocessing not in PREPROCESSINGS:
+        raise UserError(f'preprocessing is {preprocessing!r}: expected one of {PREPROCESSINGS}')
+    return Path(file).expanduser() if kind == 'onnx' else None
+
+
 def load_expert(name: str, preprocessing: str, batch: int) -> Expert:
     """The expert of a command line.
 
@@ -91,13 +155,9 @@ def load_expert(name: str, preprocessing: str, batch: int) -> Expert:
     Raises:
       UserError: another name, or weights that cannot be had.
     """
-    kind, _, file = name.partition('=')
-    if kind not in ('mesh', 'onnx') or (kind == 'onnx') != bool(file):
-        raise UserError(f"expert is {name!r}: expected 'mesh' or 'onnx=FILE'")
-    if preprocessing not in PREPROCESSINGS:
-        raise UserError(f'preprocessing is {preprocessing!r}: expected one of {PREPROCESSINGS}')
-    if kind == 'onnx':
-        net = InsightFaceExpert.load(Path(file))
+    file = _onnx_file(name, preprocessing)
+    if file is not None:
+        net = InsightFaceExpert.load(file)
         if preprocessing == 'reference':
             return ReferenceExpert(net)
         return BoxedExpert(FaceFinder.load(batch=batch, small_faces=False), net)

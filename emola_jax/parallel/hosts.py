@@ -66,10 +66,19 @@ def start(cpu_devices: int, hosts: Hosts | None = None, *, silence: int = SILENC
     logging.set_verbosity(logging.ERROR)  # orbax tells every rename at INFO, amid the progress bars
     # What it logs as an error, with tracebacks, it raises as well.
     logging.get_absl_logger().addFilter(lambda record: 'orbax' not in record.pathname)
-    jax.config.update('jax_compilation_cache_dir', str(assets.cache_dir() / 'compiled'))
+    if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
+        jax.config.update('jax_compilation_cache_dir', str(assets.cache_dir() / 'compiled'))
     given = 'xla_force_host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
     if cpu_devices and not given:
-        jax.config.update('jax_num_cpu_devices', cpu_devices)
+        try:
+            jax.config.update('jax_num_cpu_devices', cpu_devices)
+        except RuntimeError:  # a program that calls this package has used its devices before
+            if hosts is not None or _by_environment() is not None or _in_cluster():
+                raise UserError(
+                    'JAX has been used before the hosts of the run were joined; start emola_jax '
+                    'before anything else that uses JAX'
+                ) from None
+            return
         if cpu_devices == 1:
             cpu_memory.keep()
     join_hosts(hosts, silence)

@@ -18,9 +18,12 @@ from jax.sharding import Mesh
 from jaxtyping import Float, Float32, UInt8
 from PIL import Image
 
-from emola_jax.experts.finder import Face, FaceFinder
+from emola_jax.errors import UserError
+from emola_jax.experts.finder import Face, Finder
+from emola_jax.experts.registry import over_square
 from emola_jax.facs import EMOTIONS
 from emola_jax.generation.generate import generate
+from emola_jax.models.config import LANDMARK_INPUTS
 from emola_jax.models.emola import Emola, Params
 from emola_jax.models.tokenizer import Tokenizer
 from emola_jax.parallel import sharding
@@ -111,7 +114,7 @@ class Predictor:
     form: AnswerForm
     codes: tuple[int, ...]
     max_new_tokens: Mapping[str, int]
-    finder: FaceFinder
+    finder: Finder
     calibration: Calibration = UNCALIBRATED
     batch: int = 8
 
@@ -184,6 +187,55 @@ class Predictor:
             answers.append(dataclasses.replace(scored, flags=found))
         return answers
 
+    def generate(
+        self,
+        images: Sequence[Image.Image | UInt8[np.ndarray, 'H W 3']],
+        questions: Sequence[str],
+        landmarks: Sequence[Float32[np.ndarray, '212']] | None = None,
+        *,
+        max_new_tokens: int | None = None,
+    ) -> list[str]:
+        """One answer per picture, of a face as the data sets cut it out, greedily.
+
+        Args:
+          images: one face each; PIL images of any mode, or RGB arrays.
+          questions: one per picture.
+          landmarks: in [-1, 1] over each picture padded to a square; None looks for them.
+          max_new_tokens: of an answer; by default the longest of the model's tasks.
+
+        Raises:
+          ValueError: other counts than pictures, or a picture that is not uint8[H, W, 3].
+          UserError: a picture without a face, whose landmarks are wanted.
+        """
+        pixels = [_pixels(image) for image in images]
+        if len(questions) != len(pixels) or (
+            landmarks is not None and len(landmarks) != len(pixels)
+        ):
+            raise ValueError(
+                f'{len(pixels)} pictures, {len(questions)} questions and '
+                f'{"no" if landmarks is None else len(landmarks)} landmarks; expected as many each'
+            )
+        if landmarks is None:
+            landmarks = self._landmarks(pixels)
+        records = [
+            Record(str(number), _png(face), np.asarray(points, np.float32), '', question, '')
+            for number, (face, points, question) in enumerate(
+                zip(pixels, landmarks, questions, strict=True)
+            )
+        ]
+        longest = max_new_tokens or max(self.max_new_tokens.values())
+        return [text.text for text in self._written(records, longest)]
+
+    def _landmarks(self, pixels: Sequence[UInt8[np.ndarray, 'H W 3']]) -> list[np.ndarray]:
+        if not self.model.cfg.reads_landmarks:
+            return [np.zeros(LANDMARK_INPUTS, np.float32)] * len(pixels)
+        found = self.finder.find(pixels)
+        if without := [number for number, faces in enumerate(found) if not faces]:
+            raise UserError(
+                f'no face is found in picture {", ".join(map(str, without))}; give its landmarks'
+            )
+        return [over_square(f[0].points, photo) for f, photo in zip(found, pixels, strict=True)]
+
     def emotion_scores(self, records: Sequence[Record]) -> Float[np.ndarray, 'n 7']:
         """Log probability of each emotion, not calibrated."""
         stems, tree = token_tree.words_after(
@@ -208,13 +260,16 @@ class Predictor:
 
     def write(self, records: Sequence[Record], task: str) -> list[Text]:
         """Answers the records' questions, greedily."""
+        return self._written(records, self.max_new_tokens[task])
+
+    def _written(self, records: Sequence[Record], max_new_tokens: int) -> list[Text]:
         written = []
         for size, batch in self._batches(records):
             tokens = generate(
                 self.model,
                 self.params,
                 batch,
-                max_new_tokens=self.max_new_tokens[task],
+                max_new_tokens=max_new_tokens,
                 eos_id=self.tokenizer.eos_id,
             )
             written += [self._text(ids) for ids in np.asarray(tokens)[:size]]
@@ -243,16 +298,20 @@ class Predictor:
 
 
 def _record(face: Face, number: int) -> Record:
-    file = io.BytesIO()
-    Image.fromarray(face.crop).save(file, 'PNG', compress_level=0)
     return Record(
         id=str(number),
-        image=file.getvalue(),
+        image=_png(face.crop),
         landmarks=face.landmarks,
         task='',
         instruction='',
         response='',
     )
+
+
+def _png(pixels: UInt8[np.ndarray, 'H W 3']) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, 'PNG', compress_level=0)
+    return file.getvalue()
 
 
 def _ask(records: Sequence[Record], question: str) -> list[Record]:

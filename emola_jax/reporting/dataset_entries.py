@@ -26,7 +26,7 @@ from input_pipeline.records import IMAGE_MARK, UNLABELLED, Record, RecordSource
 
 _LISTED = 5
 
-DATASETS = (*registry.NAMES, *registry.ALIASES)
+DATASETS = (*registry.names(), *registry.ALIASES)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,12 +15,13 @@ from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh
 
 from emola_jax.config.run import RunConfig
-from emola_jax.config.sections import TrainConfig
+from emola_jax.config.sections import OptimiserConfig, TrainConfig
 from emola_jax.errors import Preempted, UserError
 from emola_jax.experiment import prepare as experiments
 from emola_jax.experiment import state as train_state
 from emola_jax.experiment.checkpoint import Checkpoints, abstract_state
 from emola_jax.experiment.prepare import Experiment
+from emola_jax.experiment.splits import Split
 from emola_jax.experiment.state import TrainState
 from emola_jax.files.whole import write_json
 from emola_jax.models.emola import Emola, Params, restack_params, unroll, unroll_params
@@ -45,47 +46,25 @@ def train(experiment: Experiment) -> TrainState:
       UserError: the loss or the gradient norm is not finite; says at which step, on which records.
       Preempted: SIGTERM came; the last step is saved.
     """
-    config, workdir, mesh = experiment.config.train, experiment.workdir, experiment.mesh
-    split = experiment.data.splits[experiment.config.data.train_split]
-    encoder = experiment.data.encoder
+    config, mesh = experiment.config.train, experiment.mesh
 
-    # --------------------------------------------------------------- state
+    # ------------------------------------------- state, from the newest checkpoint or new
     plan = planned(experiment)
     steps = total_steps(experiment.config, plan)
-    settings = config.optimiser
-    if optim.is_idle(settings, steps):
-        print(
-            f'{steps} step of warm-up and none after it: its learning rate is 0, so nothing is '
-            'trained (train.optimiser.warmup_ratio 0 does without warm-up)'
-        )
-    optimiser = optim.make_optimiser(settings, steps)
+    optimiser = _optimiser(config.optimiser, steps)
     state = new_state(experiment, optimiser)
     model, frozen = experiment.model, experiment.frozen
     if config.unroll:
         model, frozen = unroll(model, frozen)
     do_step = jitted_step(model, optimiser, config, mesh)
-
-    # ----------------------------------------------------- resume, or start
-    metadata = experiments.metadata(experiment)
-    checkpoints = Checkpoints(workdir, keep=config.keep_checkpoints, metadata=metadata)
-    if checkpoints.latest_step() is not None:
-        state = checkpoints.restore(abstract_state(state), plan.fingerprint())
+    checkpoints, state = _resumed(experiment, state, plan)
     start = int(state.step)
-    if jax.process_index() == 0:
-        write_json(workdir / 'config.json', metadata)
-    log = TrainLog(
-        workdir,
-        start=start,
-        steps=steps,
-        every=config.log_every,
-        rate=optim.schedule(settings, settings.lr, steps),
-        name_record=lambda index: split.source[index].id,
-        writes=jax.process_index() == 0,
-    )
+    log = _log(experiment, start, steps)
 
     # ---------------------------------------------------------------- data
     own = sharding.host_rows(config.batch_size, mesh)
-    batches = iter(train_batches(split.source, encoder, plan, rows=own.held, first=start))
+    source, encoder = _trained_split(experiment).source, experiment.data.encoder
+    batches = iter(train_batches(source, encoder, plan, rows=own.held, first=start))
 
     # ---------------------------------------------------------------- loop
     dropout_key = jax.random.key(experiment.config.seed)
@@ -122,6 +101,46 @@ def train(experiment: Experiment) -> TrainState:
                 'the same command goes on from there'
             )
     return state
+
+
+def _optimiser(config: OptimiserConfig, steps: int) -> optax.GradientTransformation:
+    if optim.is_idle(config, steps):
+        print(
+            f'{steps} step of warm-up and none after it: its learning rate is 0, so nothing is '
+            'trained (train.optimiser.warmup_ratio 0 does without warm-up)'
+        )
+    return optim.make_optimiser(config, steps)
+
+
+def _resumed(
+    experiment: Experiment, state: TrainState, plan: RowPlan
+) -> tuple[Checkpoints, TrainState]:
+    """The run's checkpoints, and the newest of them in place of `state`; writes config.json."""
+    workdir, metadata = experiment.workdir, experiments.metadata(experiment)
+    keep = experiment.config.train.keep_checkpoints
+    checkpoints = Checkpoints(workdir, keep=keep, metadata=metadata)
+    if checkpoints.latest_step() is not None:
+        state = checkpoints.restore(abstract_state(state), plan.fingerprint())
+    if jax.process_index() == 0:
+        write_json(workdir / 'config.json', metadata)
+    return checkpoints, state
+
+
+def _log(experiment: Experiment, start: int, steps: int) -> TrainLog:
+    config, source = experiment.config.train, _trained_split(experiment).source
+    return TrainLog(
+        experiment.workdir,
+        start=start,
+        steps=steps,
+        every=config.log_every,
+        rate=optim.schedule(config.optimiser, config.optimiser.lr, steps),
+        name_record=lambda index: source[index].id,
+        writes=jax.process_index() == 0,
+    )
+
+
+def _trained_split(experiment: Experiment) -> Split:
+    return experiment.data.splits[experiment.config.data.train_split]
 
 
 @contextlib.contextmanager
@@ -205,22 +224,7 @@ def train_step(
     """
 
     def loss_of(trainable: Params, rows: dict[str, jax.Array], key: jax.Array) -> jax.Array:
-        outputs: Any = model.apply(
-            {'params': train_state.merge(frozen, trainable)},
-            rows,
-            deterministic=False,
-            rngs={'dropout': key},
-            method=Emola.hidden_and_head,
-        )
-        hidden, head = outputs
-        return chunked_next_token_loss(
-            hidden,
-            head,
-            rows['targets'],
-            rows['loss_weights'],
-            chunk=loss_chunk,
-            vocab_axis=0 if model.cfg.llm.tied_embeddings else 1,
-        )
+        return _loss(model, train_state.merge(frozen, trainable), rows, key, loss_chunk)
 
     def run(
         trainable: Params, rows: dict[str, jax.Array], key: jax.Array
@@ -247,6 +251,27 @@ def train_step(
         'tokens': (batch['segment_ids'] > 0).sum(),
     }
     return new, metrics
+
+
+def _loss(
+    model: Emola, params: Params, rows: dict[str, jax.Array], key: jax.Array, chunk: int
+) -> jax.Array:
+    outputs: Any = model.apply(
+        {'params': params},
+        rows,
+        deterministic=False,
+        rngs={'dropout': key},
+        method=Emola.hidden_and_head,
+    )
+    hidden, head = outputs
+    return chunked_next_token_loss(
+        hidden,
+        head,
+        rows['targets'],
+        rows['loss_weights'],
+        chunk=chunk,
+        vocab_axis=0 if model.cfg.llm.tied_embeddings else 1,
+    )
 
 
 def _accumulated(
@@ -288,7 +313,7 @@ def _micro_batches(config: TrainConfig, mesh: Mesh) -> int:
 
 def planned(experiment: Experiment) -> RowPlan:
     """Which of the usable records stand in which batch."""
-    split = experiment.data.splits[experiment.config.data.train_split]
+    split = _trained_split(experiment)
     selected = split.selection
     return plan_rows(
         split.source, selected.indices, experiment.data.encoder, lengths=selected.lengths

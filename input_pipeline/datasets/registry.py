@@ -24,7 +24,22 @@ RENDERED = 'synthetic_faces'
 
 ALIASES = {'faba': 'faba_instruct'}
 
-NAMES = (RENDERED, *BUILDERS)
+
+def register(builder: type[FaceBuilder]) -> None:
+    """Adds a data set that a user brings; from then on configs and commands know its name.
+
+    Raises:
+      UserError: one of that name is known already.
+    """
+    name = builder.DATA_SET.name
+    if name in names():
+        raise UserError(f'data set {name!r} is known already; give yours another name')
+    BUILDERS[name] = builder
+
+
+def names() -> tuple[str, ...]:
+    """The full names of all data sets."""
+    return (RENDERED, *BUILDERS)
 
 
 def full_name(name: str) -> str:
@@ -34,8 +49,8 @@ def full_name(name: str) -> str:
       UserError: there is no such data set.
     """
     name = ALIASES.get(name, name)
-    if name not in NAMES:
-        raise UserError(f'data set {name!r}: expected one of {", ".join((*NAMES, *ALIASES))}')
+    if name not in names():
+        raise UserError(f'data set {name!r}: expected one of {", ".join((*names(), *ALIASES))}')
     return name
 
 

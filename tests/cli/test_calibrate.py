@@ -7,8 +7,9 @@ import pytest
 
 from emola_jax.cli import calibrate
 from emola_jax.errors import UserError
+from emola_jax.experiment.trained import identity, run_config
 from emola_jax.predict import calibration
-from emola_jax.predict.load import identity, load
+from emola_jax.predict.load import load
 from emola_jax.predict.model import Predictor
 from tests.fake_finder import Finder
 from tests.tiny_experiment import records
@@ -17,10 +18,11 @@ from tests.tiny_experiment import records
 @pytest.fixture
 def fake(monkeypatch):
     monkeypatch.setattr(calibrate.hosts, 'start', lambda _: None)
+    monkeypatch.setattr(calibrate.checkpoint_flags, 'finder', lambda _: Finder())
     monkeypatch.setattr(
-        calibrate, 'load', lambda workdir, batch: load(workdir, batch=batch, finder=Finder())
+        calibrate, 'load', lambda found, batch, **_: load(found, batch=batch, finder=Finder())
     )
-    monkeypatch.setattr(calibrate, 'read_split', lambda workdir, split: records(12))
+    monkeypatch.setattr(calibrate, 'read_split', lambda config, split: records(12))
 
 
 def test_it_writes_what_predict_uses_and_says_what_it_gained(run, fake, capsys):
@@ -52,7 +54,7 @@ def test_the_report_of_the_run_is_written_anew(run, fake, monkeypatch, capsys):
 
 def test_the_trained_split_is_refused(run):
     with pytest.raises(UserError, match='was trained on it'):
-        calibrate.read_split(run, 'train')
+        calibrate.read_split(run_config(run), 'train')
 
 
 def test_a_killed_command_goes_on_with_the_scores_that_it_has(run, fake, monkeypatch):

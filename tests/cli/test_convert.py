@@ -16,9 +16,9 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from emola_jax.cli.convert import main
-from emola_jax.convert.read_folder import read_folder
 from emola_jax.errors import UserError
-from tests.convert.checkpoints import TOKENIZER, llava_hf, released_copy
+from emola_jax.formats.read_folder import read_folder
+from tests.formats.checkpoints import TOKENIZER, llava_hf, released_copy
 
 ADAPTER, PROJECTORS = 'adapter_model.bin', 'non_lora_trainables.bin'
 LANDMARKS = 'landmark_feature_projector.bin'
@@ -213,7 +213,7 @@ def test_the_command_prints_the_list_and_exits_with_1(tmp_path):
 _SLOW = """
 import sys, time
 from emola_jax.cli import convert
-from emola_jax.convert import write
+from emola_jax.formats import write
 real = write._bytes
 def slow(name, tensor):
     print('writing', flush=True)

@@ -11,15 +11,16 @@ import pytest
 from PIL import Image
 
 from emola_jax import predict
+from emola_jax.cli import checkpoint_flags
 from emola_jax.cli import predict as command
 from emola_jax.errors import UserError
+from emola_jax.experiment.trained import identity
 from emola_jax.experts.finder import make_face
 from emola_jax.facs import EMOTIONS
 from emola_jax.files.locks import one_writer
 from emola_jax.files.names import text_path
 from emola_jax.files.whole import read_jsonl
 from emola_jax.predict import calibration, timeline
-from emola_jax.predict.load import identity
 from tests.experts.faces import rendered
 from tests.predict.photos import write_photos, write_video
 
@@ -41,7 +42,7 @@ class Finder:
 
 @pytest.fixture(autouse=True)
 def _finder(monkeypatch):
-    monkeypatch.setattr(command.FaceFinder, 'load', lambda **_: Finder())
+    monkeypatch.setattr(checkpoint_flags, 'load_finder', lambda *_, **__: Finder())
     monkeypatch.setattr(command.hosts, 'start', lambda _: None)
 
 

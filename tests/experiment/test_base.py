@@ -18,8 +18,8 @@ from emola_jax.experts import mesh_weights
 from emola_jax.models.config import PriorConfig
 from emola_jax.models.tokenizer import Tokenizer
 from emola_jax.parallel import sharding
-from tests.convert.checkpoints import CLIP
-from tests.convert.whole_folders import original
+from tests.formats.checkpoints import CLIP
+from tests.formats.whole_folders import original
 from tests.parity import golden
 from tests.tiny_experiment import MODEL
 

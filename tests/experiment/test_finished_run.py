@@ -13,16 +13,16 @@ from flax.traverse_util import flatten_dict
 
 from emola_jax.cli.convert import main
 from emola_jax.config.run import RunConfig
-from emola_jax.convert.formats import FORMATS
-from emola_jax.convert.read_folder import read_folder
-from emola_jax.convert.source import merged
-from emola_jax.convert.write import Options
 from emola_jax.errors import UserError
 from emola_jax.experiment import base as bases
 from emola_jax.experiment import finished_run
 from emola_jax.experiment import prepare as experiments
 from emola_jax.experiment import state as train_state
 from emola_jax.experiment.checkpoint import Checkpoints
+from emola_jax.formats.read_folder import read_folder
+from emola_jax.formats.registry import FORMATS
+from emola_jax.formats.source import merged
+from emola_jax.formats.write import Options
 from emola_jax.models.config import EmolaConfig, LlamaConfig, LoraConfig, VisionConfig
 from emola_jax.models.emola import Emola
 from emola_jax.models.lora import merge_lora
@@ -30,7 +30,7 @@ from emola_jax.parallel import sharding
 from emola_jax.training import loop
 from emola_jax.training.optimiser import OptimiserConfig, make_optimiser
 from emola_jax.weights import lazy
-from tests.convert.checkpoints import CLIP, assert_same, released_copy
+from tests.formats.checkpoints import CLIP, assert_same, released_copy
 from tests.tiny_experiment import MODEL, tiny_experiment
 
 pytestmark = pytest.mark.usefixtures('compiled_quickly')

@@ -12,8 +12,8 @@ from transformers import PreTrainedTokenizerFast
 
 from emola_jax.errors import UserError
 from emola_jax.models.tokenizer import Tokenizer
-from tests.convert.checkpoints import TOKENIZER
-from tests.convert.whole_folders import ADDED, change_json, llava_hf, original
+from tests.formats.checkpoints import TOKENIZER
+from tests.formats.whole_folders import ADDED, change_json, llava_hf, original
 from tests.models.test_tokenizer import strings
 
 LAYOUTS = {

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from flax.traverse_util import unflatten_dict
 
-from emola_jax.convert import layouts, llava
 from emola_jax.experiment import state
+from emola_jax.formats import layouts, llava
 from emola_jax.models.config import EmolaConfig, LlamaConfig, LoraConfig, VisionConfig
 from emola_jax.models.emola import Emola
 from emola_jax.models.tokenizer import Tokenizer
@@ -31,6 +31,7 @@ from input_pipeline.pipeline import Encoder, PipelineConfig
 
 FOLDER = Path(__file__).parent.parent / 'golden'
 RELEASED = FOLDER / 'released'
+RELEASED_NAME = 'llava-v1.5-tiny-lora-emola-mha'
 IMAGE_TOKEN, IGNORED = -200, -100
 """The reference's mark of an image's place in its ids, and of a label that isn't trained."""
 

@@ -10,9 +10,9 @@ from tokenizers import Tokenizer as Backend
 
 from configs import emola
 from emola_jax.config.run import RunConfig
-from emola_jax.convert.hf_tokenizer import tokenizer_files
 from emola_jax.experiment import base, splits
-from tests.convert.whole_folders import change_json, original
+from emola_jax.formats.hf_tokenizer import tokenizer_files
+from tests.formats.whole_folders import change_json, original
 from tests.parity import golden
 
 

@@ -16,8 +16,8 @@ from emola_jax.evaluation import evaluate
 from emola_jax.experiment import prepare as experiment
 from input_pipeline.conversation import VISUAL_TOKEN
 from input_pipeline.prompt_batches import prompt_batch
-from tests.convert.checkpoints import CLIP
-from tests.convert.whole_folders import original
+from tests.formats.checkpoints import CLIP
+from tests.formats.whole_folders import original
 from tests.parity import golden
 
 CASES = golden.facts('generation')

@@ -5,11 +5,11 @@ import pytest
 from configs import tiny
 from emola_jax import predict
 from emola_jax.config.run import RunConfig
-from emola_jax.convert.source import Source
 from emola_jax.errors import UserError
 from emola_jax.experiment import finished_run
+from emola_jax.experiment.trained import _labelled_aus
 from emola_jax.files.whole import write_json
-from emola_jax.predict.load import _labelled_aus
+from emola_jax.formats.source import Source
 
 
 def test_the_control_of_shuffled_landmarks_answers_for_no_photo(monkeypatch, tmp_path):
@@ -26,7 +26,7 @@ def test_the_control_of_shuffled_landmarks_answers_for_no_photo(monkeypatch, tmp
 def test_what_a_run_noted_of_its_labels(tmp_path, noted):
     facts = {} if noted == 'absent' else {'labelled_aus': noted}
     (tmp_path / 'config.json').write_text(json.dumps(facts))
-    expected = noted if isinstance(noted, list) else []
+    expected = tuple(noted) if isinstance(noted, list) else ()
     assert _labelled_aus(tmp_path) == expected
 
 

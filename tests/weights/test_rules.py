@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from emola_jax.convert import gguf, layouts
+from emola_jax.formats import gguf, layouts
 from emola_jax.models.config import TINY, LlamaConfig
 from emola_jax.models.layers import unstack_layers
 from emola_jax.weights import lazy, rules
