@@ -102,7 +102,7 @@ def measure_answers(
             for record, text in zip(chosen, texts, strict=True)
         ]
         if samples:
-            scores[task] = rege.score(samples, task=task, aus=model.codes)['strict']['s_re']
+            scores[task] = rege.score(samples, task=task, aus=model.codes).strict.s_re
     return scores
 
 

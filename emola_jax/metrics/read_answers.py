@@ -1,4 +1,4 @@
-"""Any model's answers as samples to score: a JSON-lines file, or the released script's folder."""
+"""Answers of any model as samples to score: a JSON-lines file, or the released script's folder."""
 
 from __future__ import annotations
 
