@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -18,12 +17,11 @@ from scipy import optimize, special
 
 from emola_jax.errors import UserError
 from emola_jax.files import checksums
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.whole import read_json, write_json
 from emola_jax.metrics.probabilities import calibration_error, reliability, roc_auc
 
 CALIBRATION_FILE = 'calibration.json'
-
-Json = dict[str, Any]
 
 _SLOPES = (0.02, 50.0)
 
@@ -42,7 +40,7 @@ class Calibration:
     temperature: float = 1.0
     slope: float = 1.0
     offset: float = 0.0
-    about: dict[str, Any] = dataclasses.field(default_factory=dict)
+    about: JsonObject = dataclasses.field(default_factory=dict)
 
     @property
     def fitted(self) -> bool:
@@ -81,7 +79,7 @@ def fit(
 
 def emotion_errors(
     log_probs: Float[np.ndarray, 'n C'], emotions: Int[np.ndarray, 'n'], made: Calibration
-) -> Json:
+) -> JsonObject:
     """How far the likeliest emotion's probability may be believed, without and with `made`.
 
     Returns:
@@ -98,7 +96,7 @@ def emotion_errors(
 
 def au_errors(
     log_odds: Float[np.ndarray, 'm A'], aus: Bool[np.ndarray, 'm A'], made: Calibration
-) -> Json:
+) -> JsonObject:
     """The same of the action units, all of them together."""
 
     def given(calibration: Calibration) -> _Given:
@@ -121,7 +119,7 @@ _Given = tuple[np.ndarray, np.ndarray]
 """Probabilities, and whether what they were given to is true."""
 
 
-def _compared(before: _Given, after: _Given) -> Json:
+def _compared(before: _Given, after: _Given) -> JsonObject:
     return {
         'ece_before': calibration_error(*before),
         'ece_after': calibration_error(*after),
@@ -130,14 +128,14 @@ def _compared(before: _Given, after: _Given) -> Json:
     }
 
 
-def save(workdir: Path, calibration: Calibration, identity: dict[str, Any]) -> Path:
+def save(workdir: Path, calibration: Calibration, identity: JsonObject) -> Path:
     """Writes it beside the run; `identity` says which answers it belongs to."""
     path = workdir / CALIBRATION_FILE
     write_json(path, {'identity': identity, **dataclasses.asdict(calibration)})
     return path
 
 
-def load(workdir: Path, identity: dict[str, Any]) -> Calibration | None:
+def load(workdir: Path, identity: JsonObject) -> Calibration | None:
     """The calibration beside a run, or None: there is none, or it belongs to another checkpoint.
 
     Raises:

@@ -13,11 +13,11 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from emola_jax.errors import UserError
 from emola_jax.experiment import finished_run
 from emola_jax.files import csv_files
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.names import file_stem, folded
 from emola_jax.files.whole import (
     atomic_write,
@@ -59,7 +59,7 @@ class Results:
 
     @classmethod
     def open(
-        cls, folder: Path, settings: dict[str, Any], inputs: Iterable[Input], *, overwrite: bool
+        cls, folder: Path, settings: JsonObject, inputs: Iterable[Input], *, overwrite: bool
     ) -> Results:
         """Makes the folder, or goes on in it; rows that no longer hold are thrown away.
 
@@ -154,7 +154,7 @@ class Results:
         csv_files.write(self.folder / TABLE_FILE, rows.header(aus, questions), cells)
 
 
-def _goes_on(folder: Path, settings: dict[str, Any]) -> bool:
+def _goes_on(folder: Path, settings: JsonObject) -> bool:
     """Whether the folder holds answers of these settings; False if it holds none.
 
     Raises:

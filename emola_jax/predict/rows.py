@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TypeGuard
 
 from emola_jax.errors import UserError
 from emola_jax.facs import AU_NAMES, EMOTIONS
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.names import readable
 from emola_jax.files.texts import quoted
 from emola_jax.predict.inputs import Shot
 from emola_jax.predict.listing import Input
 from emola_jax.predict.model import FaceAnswer
 
-Row = dict[str, Any]
+Row = JsonObject
 Key = tuple[str, float | None]
 """What tells a photo or frame apart: its file, and the seconds of a frame."""
 
 ANSWERED, NO_FACE, UNREADABLE = 'answered', 'no face', 'unreadable'
 
 
-def key(row: Mapping[str, Any]) -> Key:
+def key(row: JsonObject) -> Key:
     """Of a row of either kind."""
     return row['file'], row['seconds']
 
@@ -88,7 +89,7 @@ def header(aus: Sequence[str], questions: Sequence[str]) -> list[str]:
     ]
 
 
-def cells(row: Row, aus: Sequence[str], questions: Sequence[str]) -> Iterator[Any]:
+def cells(row: Row, aus: Sequence[str], questions: Sequence[str]) -> Iterator[object]:
     """A face's row of the table."""
     yield from (row['photo'], row['seconds'], row['face'], *row['box'], row['score'])
     yield row['emotion']
@@ -121,16 +122,17 @@ def check(row: Row, fields: Mapping[str, Field], where: str) -> None:
             raise UserError(f"{where}: field '{name}' is {found}, expected {expected}")
 
 
-Field = tuple[Callable[[Any], bool], str]
+Check = Callable[[object], bool]
+Field = tuple[Check, str]
 
 _FARTHEST = 1e9  # pixels, seconds
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and value.encode(errors='replace').decode() == value
 
 
-def _is_stem(value: Any) -> bool:
+def _is_stem(value: object) -> bool:
     return (
         _is_text(value)
         and readable(value) == value
@@ -139,34 +141,33 @@ def _is_stem(value: Any) -> bool:
     )
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_place(value: Any) -> bool:
+def _is_place(value: object) -> bool:
     return _is_number(value) and abs(value) < _FARTHEST  # false for NaN as well
 
 
-def _is_time(value: Any) -> bool:
+def _is_time(value: object) -> bool:
     return value is None or _is_place(value)
 
 
-def _list_of(is_right: Callable[[Any], bool], length: int | None = None) -> Callable[[Any], bool]:
-    def is_list(value: Any) -> bool:
-        fits = isinstance(value, list) and length in (None, len(value))
-        return fits and all(map(is_right, value))
+def _list_of(is_right: Check, length: int | None = None) -> Check:
+    def is_list(value: object) -> bool:
+        if not isinstance(value, list) or length not in (None, len(value)):
+            return False
+        return all(map(is_right, value))
 
     return is_list
 
 
-def _dict_of(
-    is_right: Callable[[Any], bool], is_key: Callable[[str], bool]
-) -> Callable[[Any], bool]:
-    def is_dict(value: Any) -> bool:
+def _dict_of(is_right: Check, is_key: Callable[[str], bool]) -> Check:
+    def is_dict(value: object) -> bool:
         if not isinstance(value, dict):
             return False
         return all(is_key(name) and is_right(entry) for name, entry in value.items())

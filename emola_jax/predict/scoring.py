@@ -25,16 +25,17 @@ numbers on top of its cache, for the whole batch.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from emola_jax.generation.generate import Apply
 from emola_jax.models.emola import Batch, Emola
 from emola_jax.models.llama import Cache, first_positions, grow_cache, write_cache
-from emola_jax.predict.token_tree import Stems, TokenTree
+from emola_jax.predict.token_tree import Stems, TokenTree, Values
+from emola_jax.weights.trees import Params
 
 MOST_CERTAIN = 30.0
 """Log odds are kept within this."""
@@ -61,7 +62,7 @@ class _Walk(NamedTuple):
 
 @functools.partial(jax.jit, static_argnames='model')
 def emotion_log_probs(
-    model: Emola, params: Mapping[str, Any], batch: Batch, stems: Stems, tree: TokenTree
+    model: Emola, params: Params, batch: Batch, stems: Stems, tree: TokenTree
 ) -> Float[Array, 'B C']:
     """Log P of each emotion; compiled once for each model and batch shape.
 
@@ -82,7 +83,7 @@ def emotion_log_probs(
 @functools.partial(jax.jit, static_argnames='model')
 def au_log_odds(
     model: Emola,
-    params: Mapping[str, Any],
+    params: Params,
     batch: Batch,
     stems: Stems,
     tree: TokenTree,
@@ -155,10 +156,10 @@ def _hazards(
 
 
 def _read_prompt(
-    model: Emola, params: Mapping[str, Any], batch: Batch, *, room: int
+    model: Emola, params: Params, batch: Batch, *, room: int
 ) -> tuple[_Context, Float[Array, 'B V']]:
     """What is known after the prompt, with room for more; log probabilities of the next token."""
-    prefill: Any = functools.partial(model.apply, {'params': params}, method=Emola.prefill)
+    prefill = cast(Apply, functools.partial(model.apply, {'params': params}, method=Emola.prefill))
     logits, cache = prefill(batch)
     known = jnp.pad(batch['segment_ids'] != 0, ((0, 0), (0, room)))
     context = _Context(
@@ -171,7 +172,7 @@ def _read_prompt(
 
 
 def _look(
-    model: Emola, params: Mapping[str, Any], context: _Context, stems: Stems, tree: TokenTree
+    model: Emola, params: Params, context: _Context, stems: Stems, tree: TokenTree
 ) -> tuple[Float[Array, 'B'], Float[Array, 'B C'], _Context]:
     """Reads one stem a row and what may follow.
 
@@ -185,7 +186,7 @@ def _look(
     # Padding is on the left: its positions don't matter, since nothing looks at it.
     in_stem = context.position[:, None] + jnp.arange(longest) - (longest - lengths)[:, None]
     in_tree = (context.position + lengths)[:, None] + tree.depth
-    extend: Any = functools.partial(model.apply, {'params': params}, method=Emola.extend)
+    extend = cast(Apply, functools.partial(model.apply, {'params': params}, method=Emola.extend))
     logits, own = extend(
         jnp.concatenate([stems.tokens, inner], axis=1),
         jnp.concatenate([in_stem, in_tree], axis=1),
@@ -213,7 +214,7 @@ def _alternatives(log_probs: Float[Array, 'B nodes V'], tree: TokenTree) -> Floa
     return steps + jnp.log(jnp.maximum(1 - onward, _TINY))
 
 
-def _tree_mask(valid: Bool[Array, 'B T'], ancestors: Bool[Array, 'N N']) -> Bool[Array, 'B L L']:
+def _tree_mask(valid: Bool[Values, 'B T'], ancestors: Bool[Values, 'N N']) -> Bool[Array, 'B L L']:
     """mask[b, query, key] over stem and tree: the past of a stem, the way to a node."""
     rows, longest = valid.shape
     nodes = len(ancestors)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from markupsafe import Markup, escape
 
 from emola_jax.facs import AU_NAMES, EMOTIONS
+from emola_jax.files.json_values import JsonObject
 from emola_jax.reporting import charts
 
 SHOWN_FROM = 0.2
@@ -31,7 +31,7 @@ _STYLE = """<style>
 </style>"""
 
 
-def tracks(frames: Sequence[Sequence[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
+def tracks(frames: Sequence[Sequence[JsonObject]]) -> list[list[JsonObject]]:
     """The faces of a video, each through the frames: a face goes on where its box overlaps most.
 
     Args:
@@ -40,7 +40,7 @@ def tracks(frames: Sequence[Sequence[dict[str, Any]]]) -> list[list[dict[str, An
     Returns:
       Rows by face, the one seen longest first.
     """
-    open_tracks: list[list[dict[str, Any]]] = []
+    open_tracks: list[list[JsonObject]] = []
     for rows in frames:
         pairs = sorted(
             (
@@ -61,7 +61,7 @@ def tracks(frames: Sequence[Sequence[dict[str, Any]]]) -> list[list[dict[str, An
     return sorted(open_tracks, key=len, reverse=True)
 
 
-def draw(rows: Sequence[dict[str, Any]], *, title: str) -> Markup:
+def draw(rows: Sequence[JsonObject], *, title: str) -> Markup:
     """One row of curves an action unit and emotion, over the seconds of the video.
 
     Args:
@@ -94,7 +94,7 @@ def draw(rows: Sequence[dict[str, Any]], *, title: str) -> Markup:
     return Markup(''.join(parts) + '</svg>')
 
 
-def _curves(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, list[float]]]:
+def _curves(rows: Sequence[JsonObject]) -> list[tuple[str, str, list[float]]]:
     curves = []
     for emotion in EMOTIONS:
         values = [row['emotions'].get(emotion, 0.0) for row in rows]

@@ -7,14 +7,17 @@ opening | AU  1 | , AU  1 | , AU  2
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Bool, Int32
 
 from emola_jax.errors import UserError
 from emola_jax.predict.answer_forms import AuList, stem
 from input_pipeline.conversation import TextEncoder
+
+Values = np.ndarray | jax.Array
 
 
 class TokenTree(NamedTuple):
@@ -34,15 +37,15 @@ class TokenTree(NamedTuple):
       has_longer: bool[C, K], which of them there are.
     """
 
-    tokens: Int32[Any, 'N']
-    depth: Int32[Any, 'N']
-    ancestors: Bool[Any, 'N N']
-    steps: Int32[Any, 'C D']
-    targets: Int32[Any, 'C D']
-    used: Bool[Any, 'C D']
-    end: Int32[Any, 'C']
-    longer: Int32[Any, 'C K']
-    has_longer: Bool[Any, 'C K']
+    tokens: Int32[Values, 'N']
+    depth: Int32[Values, 'N']
+    ancestors: Bool[Values, 'N N']
+    steps: Int32[Values, 'C D']
+    targets: Int32[Values, 'C D']
+    used: Bool[Values, 'C D']
+    end: Int32[Values, 'C']
+    longer: Int32[Values, 'C K']
+    has_longer: Bool[Values, 'C K']
 
     @classmethod
     def build(cls, sequences: Sequence[Sequence[int]]) -> TokenTree:
@@ -84,9 +87,9 @@ class Stems(NamedTuple):
       counted: bool[…, T], those that say that a list goes on.
     """
 
-    tokens: Int32[Any, '*n T']
-    valid: Bool[Any, '*n T']
-    counted: Bool[Any, '*n T']
+    tokens: Int32[Values, '*n T']
+    valid: Bool[Values, '*n T']
+    counted: Bool[Values, '*n T']
 
 
 def words_after(
