@@ -13,14 +13,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
     import ml_collections
     import numpy as np
     from PIL import Image
 
+    from emola_jax.config.run import RunConfig
     from emola_jax.experiment.trained import Trained
+    from emola_jax.files.json_values import JsonObject
     from emola_jax.metrics.sample import Task
     from emola_jax.metrics.scores import Scores, TaskScores
     from emola_jax.predict.model import FaceAnswer, Predictor
@@ -179,7 +181,7 @@ def load(
 def train(
     config: str | Path | ml_collections.ConfigDict,
     workdir: str | Path,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, object] | None = None,
 ) -> Run:
     """Trains, evaluates and reports an experiment; goes on where a killed run stopped.
 
@@ -206,7 +208,7 @@ def evaluate(
     config: str | Path | ml_collections.ConfigDict | None = None,
     split: str | None = None,
     workdir: str | Path | None = None,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, object] | None = None,
 ) -> TaskScores:
     """Answers a split of a data set and scores the answers (FABA-Bench's REGE).
 
@@ -244,7 +246,7 @@ def evaluate(
 
 
 def score(
-    rows: str | Path | Iterable[Mapping[str, Any]],
+    rows: str | Path | Iterable[Mapping[str, object]],
     *,
     task: Task,
     dataset: str = 'faba',
@@ -343,7 +345,7 @@ def register_dataset(builder: type[FaceBuilder]) -> None:
     registry.register(builder)
 
 
-def _pixels(photo: Photo) -> Any:
+def _pixels(photo: Photo) -> Image.Image | np.ndarray:
     if not isinstance(photo, str | Path):
         return photo
     from emola_jax.predict.inputs import read_photo
@@ -361,7 +363,10 @@ def _name(checkpoint: str | Path | Run | Emola) -> Path:
     return local_folder(checkpoint)
 
 
-def _settings(config: Any, overrides: Mapping[str, Any] | None) -> Any:
+def _settings(
+    config: str | Path | ml_collections.ConfigDict | JsonObject,
+    overrides: Mapping[str, object] | None,
+) -> RunConfig:
     """A config's values with other ones; devices are started as it says."""
     import ml_collections
     from absl import flags

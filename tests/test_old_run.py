@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from emola_jax.formats.read_folder import read_folder
 from PIL import Image
 
 import emola_jax
 from emola_jax.experiment import finished_run
 from emola_jax.files.whole import read_jsonl
+from emola_jax.formats.read_folder import read_folder
 from tests import child_processes
 from tests.fake_finder import Finder
 

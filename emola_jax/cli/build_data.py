@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from emola_jax.cli import command
 from emola_jax.facs import AU_NAMES, EMOTIONS
 from emola_jax.files import assets, places
+from emola_jax.files.json_values import JsonObject
 from input_pipeline.datasets import build, registry
 from input_pipeline.datasets.build_plan import DataSet
 from input_pipeline.datasets.items import Options
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def summary(told: dict[str, Any], built: Path) -> list[str]:
+def summary(told: JsonObject, built: Path) -> list[str]:
     """One screen: records, people and landmarks of each split, labels, what was left out, where."""
     splits = told['splits']
     lines = [f'{told["data_set"]}, task {told["options"]["task"]}', '', _row('', splits)]
@@ -107,7 +107,7 @@ def summary(told: dict[str, Any], built: Path) -> list[str]:
     return lines
 
 
-def _row(title: str, cells: Any) -> str:
+def _row(title: str, cells: Iterable[object]) -> str:
     return f'{title:<28}' + ' '.join(f'{cell:>11}' for cell in cells)
 
 

@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from emola_jax.experiment.trained import Trained
 from emola_jax.experts import landmark_cache
 from emola_jax.facs import EMOTIONS
 from emola_jax.files import places
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.kept_rows import KeptRows
 from emola_jax.files.locks import one_writer
 from emola_jax.parallel import hosts
@@ -91,7 +91,7 @@ def score(model: Predictor, records: Sequence[Record], kept: KeptRows) -> Scores
     )
 
 
-def rows_identity(checkpoint: Trained, split: str) -> dict[str, Any]:
+def rows_identity(checkpoint: Trained, split: str) -> JsonObject:
     """What scores and answers of a split with computed landmarks depend on."""
     return {'run': checkpoint.identity, 'split': split}
 

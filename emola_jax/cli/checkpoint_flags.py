@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from emola_jax.cli.command import positive
 from emola_jax.config.quantize import PRESETS
@@ -13,6 +12,7 @@ from emola_jax.experts.finder import Finder
 from emola_jax.experts.insightface import PREPROCESSINGS
 from emola_jax.experts.registry import load_finder
 from emola_jax.files import places
+from emola_jax.files.json_values import JsonObject
 from input_pipeline.conversation import TEMPLATES
 from input_pipeline.datasets import registry
 
@@ -106,12 +106,12 @@ def look(name: str, arguments: argparse.Namespace) -> Trained:
     return found
 
 
-def finder(arguments: argparse.Namespace, **settings: Any) -> Finder:
+def finder(arguments: argparse.Namespace, **settings: int | float) -> Finder:
     """The finder of faces that the flags name; settings of `FaceFinder`."""
     return load_finder(arguments.expert, arguments.preprocess, **settings)
 
 
-def settings(found: Trained, arguments: argparse.Namespace) -> dict[str, Any]:
+def settings(found: Trained, arguments: argparse.Namespace) -> JsonObject:
     """What answers depend on, for the stamp of a folder of results."""
     given = {
         name: value

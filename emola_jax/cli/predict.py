@@ -12,7 +12,6 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -22,6 +21,7 @@ from emola_jax.errors import UserError
 from emola_jax.experiment import trained
 from emola_jax.experiment.trained import Trained
 from emola_jax.files import folders, places
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.locks import one_writer
 from emola_jax.files.names import path_text, readable
 from emola_jax.files.whole import atomic_write
@@ -169,7 +169,7 @@ def _load(arguments: argparse.Namespace, checkpoint: Trained) -> Predictor:
     return load(checkpoint, batch=arguments.batch, finder=finder, quantize=arguments.quantize)
 
 
-def _settings(checkpoint: Trained, arguments: argparse.Namespace) -> dict[str, Any]:
+def _settings(checkpoint: Trained, arguments: argparse.Namespace) -> JsonObject:
     """What answers depend on."""
     made = calibration.load(checkpoint.folder, checkpoint.identity)
     return {

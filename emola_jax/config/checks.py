@@ -23,11 +23,12 @@ from emola_jax.config.fields import (
     yes_or_no,
 )
 from emola_jax.errors import UserError
+from emola_jax.files.json_values import JsonObject
 from input_pipeline.datasets import registry
 from input_pipeline.datasets.folds import fold_splits
 
 
-def check(values: Mapping[str, Any]) -> None:
+def check(values: JsonObject) -> None:
     """Refuses nested plain values of a config that no run could be made of.
 
     Raises:
@@ -39,7 +40,7 @@ def check(values: Mapping[str, Any]) -> None:
         raise UserError(start + '\n  '.join(found))
 
 
-def faults(values: Mapping[str, Any], passed_over: Sequence[str] = ()) -> list[str]:
+def faults(values: JsonObject, passed_over: Sequence[str] = ()) -> list[str]:
     """What is wrong with nested plain values of a config: one line per field.
 
     Args:
@@ -57,7 +58,7 @@ def faults(values: Mapping[str, Any], passed_over: Sequence[str] = ()) -> list[s
     return found or list(_together(given))
 
 
-def _value_fault(name: str, value: Any) -> str | None:
+def _value_fault(name: str, value: object) -> str | None:
     """What is wrong with a field's value: '' for nothing, None where there is no such field."""
     field = find(name)
     if field is not None:
@@ -66,7 +67,7 @@ def _value_fault(name: str, value: Any) -> str | None:
     return f'{name} is {shown(value)}; expected a section' if is_section(name) else None
 
 
-def _missing(values: Mapping[str, Any]) -> list[str]:
+def _missing(values: JsonObject) -> list[str]:
     """The fields of every config that this one lacks, with what they should hold."""
     lacking = [name for name, field in FIELDS.items() if field.required and name not in values]
     # Of a section that is lacking, or that is no section, not every field is named.
@@ -80,7 +81,7 @@ def _missing(values: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _together(values: Mapping[str, Any]) -> Iterator[str]:
+def _together(values: JsonObject) -> Iterator[str]:
     """What is wrong between fields, each of which may hold what it does."""
     if ('train.steps' in values) == ('train.epochs' in values):
         yield 'the config gives both or neither of train.steps and train.epochs; expected one'
@@ -111,7 +112,7 @@ def _together(values: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _lacking(values: Mapping[str, Any], *names: str, of: str) -> Iterator[str]:
+def _lacking(values: JsonObject, *names: str, of: str) -> Iterator[str]:
     for name in names:
         if name not in values:
             yield f'the config lacks {name}, which {of} needs'
@@ -169,7 +170,7 @@ def _why_not(name: str, names: Sequence[str], title: str) -> str:
     return f'no such field; {_meant(name, names)}'
 
 
-def _meant(name: str, names: Sequence[str] | Mapping[str, Any]) -> str:
+def _meant(name: str, names: Sequence[str] | JsonObject) -> str:
     """The nearest name, one of the same ending elsewhere, or what the section has."""
     known = [other for other in names if '*' not in other]
     section, _, last = name.rpartition('.')

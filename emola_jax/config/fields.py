@@ -42,8 +42,8 @@ class Field:
     """
 
     expected: str
-    accepts: Callable[[Any], bool]
-    reads: Callable[[str], Any]
+    accepts: Callable[[object], bool]
+    reads: Callable[[str], object]
     required: bool = False
     free: bool = False
 
@@ -55,9 +55,10 @@ class Field:
 def _whole(low: int, high: int = _LARGEST, *, also: Sequence[int] = ()) -> Field:
     others = ''.join(f'{value} or ' for value in also)
 
-    def accepts(value: Any) -> bool:
-        is_whole = isinstance(value, int) and not isinstance(value, bool)
-        return is_whole and (low <= value <= high or value in also)
+    def accepts(value: object) -> bool:
+        if not isinstance(value, int) or isinstance(value, bool):
+            return False
+        return low <= value <= high or value in also
 
     return Field(f'{others}a whole number from {low:,} to {high:,}', accepts, int)
 
@@ -70,7 +71,7 @@ def _real(
         f'{"below" if below else "at most"} {high:g}' if high < math.inf else '',
     ]
 
-    def accepts(value: Any) -> bool:
+    def accepts(value: object) -> bool:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
         over = value > low if above else value >= low
@@ -81,13 +82,13 @@ def _real(
 
 
 def _one_of(*choices: str) -> Field:
-    def accepts(value: Any) -> bool:
+    def accepts(value: object) -> bool:
         return isinstance(value, str) and value in choices
 
     return Field('one of ' + ', '.join(map(repr, choices)), accepts, str)
 
 
-def _is_data_set(value: Any) -> bool:
+def _is_data_set(value: object) -> bool:
     return isinstance(value, str) and value in (*registry.names(), *registry.ALIASES)
 
 
@@ -103,12 +104,12 @@ def _whole_numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.strip('()[] ').split(',') if part.strip())
 
 
-def _are_sizes(value: Any) -> bool:
+def _are_sizes(value: object) -> bool:
     return isinstance(value, list | tuple) and all(map(_whole(1).accepts, value))
 
 
 def _optional(field: Field) -> Field:
-    def accepts(value: Any) -> bool:
+    def accepts(value: object) -> bool:
         return value is None or field.accepts(value)
 
     return field.having(expected=f'None or {field.expected}', accepts=accepts)

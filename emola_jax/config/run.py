@@ -22,12 +22,12 @@ from emola_jax.config.sections import (
     ValidateConfig,
 )
 from emola_jax.errors import UserError
+from emola_jax.files.json_values import JsonObject
 from emola_jax.formats import sizes
 from emola_jax.generation.sampler import Sampler
 from emola_jax.models.config import EmolaConfig, PriorConfig, VisionConfig
 from input_pipeline.datasets.synthetic_faces import FacesConfig
 
-Json = dict[str, Any]
 Record = TypeVar('Record')
 
 
@@ -69,7 +69,7 @@ class RunConfig:
         return cls.from_dict(config.copy_and_resolve_references().to_dict())
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
+    def from_dict(cls, values: JsonObject) -> RunConfig:
         """The record of nested plain values; `to_dict` goes back.
 
         Raises:
@@ -92,7 +92,7 @@ class RunConfig:
         Raises:
           UserError: see `from_dict`.
         """
-        if not isinstance(values, Mapping):
+        if not isinstance(values, dict):
             raise UserError(
                 f"{where}: field 'config' is {checks.shown(values)}; expected a config's fields"
             )
@@ -103,7 +103,7 @@ class RunConfig:
         except UserError as error:
             raise UserError(f'{where}: not what a run writes: config: {error}') from None
 
-    def to_dict(self) -> Json:
+    def to_dict(self) -> JsonObject:
         """Nested plain values (JSON-ready), without optional fields that are not given."""
         values = {field.name: _plain(getattr(self, field.name)) for field in _fields(self)}
         more = {name: _plain(prior) for name, prior in self.model.more_priors}
@@ -119,7 +119,7 @@ class RunConfig:
         return dataclasses.replace(self, eval=dataclasses.replace(self.eval, **changes))
 
 
-def _built(values: Mapping[str, Any]) -> RunConfig:
+def _built(values: JsonObject) -> RunConfig:
     base = _base(values['base'])
     model = EmolaConfig.from_config_dict(values.get('model', {}))
     if faults := sizes.faults(model):
@@ -140,16 +140,14 @@ def _built(values: Mapping[str, Any]) -> RunConfig:
     )
 
 
-def _base(values: Mapping[str, Any]) -> BaseConfig:
+def _base(values: JsonObject) -> BaseConfig:
     asked = {'base': {**values, 'quantize': quantization(values.get('quantize'))}}
     return _section(
         BaseConfig, asked, 'base', vision=VisionConfig, prior=PriorConfig, tower=TowerConfig
     )
 
 
-def _section(
-    record: type[Record], values: Mapping[str, Any], name: str, **sections: type
-) -> Record:
+def _section(record: type[Record], values: JsonObject, name: str, **sections: type) -> Record:
     """A section as its record; `sections` are the records of sections within it."""
     given = dict(values.get(name, {}))
     for inner, kind in sections.items():
@@ -158,7 +156,7 @@ def _section(
     return _record(record, given, f'{name}.')
 
 
-def _record(record: type[Record], values: Mapping[str, Any], prefix: str) -> Record:
+def _record(record: type[Record], values: JsonObject, prefix: str) -> Record:
     missing = [
         prefix + field.name
         for field in dataclasses.fields(record)  # type: ignore[arg-type]

@@ -27,6 +27,7 @@ from emola_jax.experiment import run_checksums
 from emola_jax.experiment.state import TrainState
 from emola_jax.files import checksums
 from emola_jax.files.checksums import Damaged
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.whole import naming
 from emola_jax.models.emola import Params
 
@@ -34,7 +35,7 @@ from emola_jax.models.emola import Params
 class Checkpoints:
     """The checkpoints of one run, newest last, in `workdir/checkpoints`."""
 
-    def __init__(self, workdir: Path, *, keep: int, metadata: Mapping[str, Any]):
+    def __init__(self, workdir: Path, *, keep: int, metadata: JsonObject):
         """Opens the folder (created if missing).
 
         Args:
@@ -173,7 +174,7 @@ class Checkpoints:
         self._check_base(saved.metadata, of_step)
         return saved.state, saved
 
-    def _check_base(self, saved: Any, of_step: Path) -> None:
+    def _check_base(self, saved: JsonObject, of_step: Path) -> None:
         try:
             then = saved['base']['fingerprint']
         except (KeyError, TypeError):  # of an older version, which had no checksums
@@ -245,7 +246,7 @@ def _check_metadata(step_folder: Path) -> None:
     )
 
 
-def _check_kept(step_folder: Path, metadata: Any, is_checked: bool) -> None:
+def _check_kept(step_folder: Path, metadata: object, is_checked: bool) -> None:
     """Says that a checkpoint of an older version is not checked; another one has to be.
 
     Raises:
@@ -283,7 +284,7 @@ def _state_of(step_folder: Path) -> str:
     return '' if run_checksums.has_lost_its_own(step_folder) else 'which has no checksums'
 
 
-def _plan_of(data: Any) -> Any:
+def _plan_of(data: object) -> object:
     return data.get('plan') if isinstance(data, dict) else data
 
 
@@ -301,7 +302,7 @@ def abstract_state(state: TrainState) -> TrainState:
     )
 
 
-def read_trainable(workdir: Path) -> tuple[Path, dict[str, Any], Params]:
+def read_trainable(workdir: Path) -> tuple[Path, JsonObject, Params]:
     """Reads what a run has trained, whatever mesh it was trained on, and nothing of its optimiser.
 
     Args:

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from flax.traverse_util import flatten_dict
 
@@ -14,6 +13,7 @@ from emola_jax.config.run import RunConfig
 from emola_jax.errors import UserError
 from emola_jax.experiment import base as bases
 from emola_jax.experiment import checkpoint, splits, state
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.whole import read_json
 from emola_jax.formats import hf_config_in
 from emola_jax.formats.foreign_code import without_code
@@ -126,7 +126,7 @@ def _faults(model: EmolaConfig, params: dict[ParamPath, Lazy], *, with_base: boo
     return faults
 
 
-def _foreign(config: RunConfig, folder: Path | None) -> dict[str, Any]:
+def _foreign(config: RunConfig, folder: Path | None) -> JsonObject:
     """The base's config.json where it lies in LLaVA's own layout, with CLIP's place."""
     if folder is None:
         return {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 from pathlib import Path
-from typing import Any
 
 import jax
 from jax.sharding import Mesh
@@ -17,6 +16,7 @@ from emola_jax.experiment import init_from
 from emola_jax.experiment import splits as data
 from emola_jax.experiment.base import Base
 from emola_jax.experiment.splits import Data
+from emola_jax.files.json_values import JsonObject
 from emola_jax.models.emola import Emola, Params
 from emola_jax.models.tokenizer import Tokenizer
 from emola_jax.parallel import hosts, sharding
@@ -81,7 +81,7 @@ def prepare(config: RunConfig, workdir: Path) -> Experiment:
     )
 
 
-def metadata(experiment: Experiment) -> dict[str, Any]:
+def metadata(experiment: Experiment) -> JsonObject:
     """What a checkpoint and a report say of the run: the whole config, the base, the versions."""
     return {
         'config': experiment.config.to_dict(),

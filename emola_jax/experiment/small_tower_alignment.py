@@ -111,12 +111,7 @@ def align_projectors(
     params = fit(
         'align projectors',
         loss,
-        {
-            'projectors': sharding.unbox(start['params']),
-            'visual': heads,
-            'token': heads,
-            'prior': heads,
-        },
+        {'projectors': sharding.unbox(start['params']), **dict.fromkeys(_HEADS, heads)},
         sample,
         steps=config.align_steps,
         lr=config.align_lr,
@@ -131,6 +126,9 @@ def align_projectors(
         'visual_projector': params['visual_projector'],
         'face_prior': {'mean': mean, 'std': std, 'projector': params['prior_projector']},
     }
+
+
+_HEADS = ('visual', 'token', 'prior')
 
 
 def _alignment_loss(

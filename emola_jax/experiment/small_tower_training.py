@@ -17,6 +17,7 @@ from tqdm import trange
 
 from emola_jax.config.sections import TowerConfig
 from emola_jax.facs import EMOTIONS
+from emola_jax.files.json_values import JsonObject
 from emola_jax.models.clip_vit import ClipVit, normalize_images
 from emola_jax.models.config import PriorConfig, VisionConfig
 from emola_jax.parallel import sharding
@@ -44,7 +45,7 @@ class Senses:
     prior: PriorConfig
     width: int
 
-    def recipe(self) -> dict[str, Any]:
+    def recipe(self) -> JsonObject:
         """What the weights depend on: of the prior its sizes, not where its landmarks come from."""
         prior = dataclasses.asdict(self.prior)
         sizes = {name: prior[name] for name in ('inputs', 'hidden', 'standardize', 'enabled')}

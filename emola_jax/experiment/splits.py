@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from emola_jax.errors import UserError
 from emola_jax.experts import landmark_cache
 from emola_jax.experts.finder import FaceFinder
 from emola_jax.files import assets
+from emola_jax.files.json_values import JsonObject
 from emola_jax.metrics.action_units import SCORED_AUS
 from emola_jax.models.config import EmolaConfig
 from input_pipeline.conversation import TEMPLATES, TextEncoder
@@ -55,7 +55,7 @@ class Data:
     rendered: bool
     labelled_aus: tuple[int, ...] = ()
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> JsonObject:
         """Counts of used and dropped records, for logs and reports."""
         return {
             name: {

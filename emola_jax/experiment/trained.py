@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from emola_jax.config.eval import EvalConfig
 from emola_jax.config.run import RunConfig
@@ -15,6 +15,7 @@ from emola_jax.errors import UserError
 from emola_jax.experiment import finished_run, sources
 from emola_jax.facs import AU_NAMES
 from emola_jax.files import checksums
+from emola_jax.files.json_values import JsonObject
 from emola_jax.files.texts import quoted
 from emola_jax.files.whole import read_json
 from emola_jax.formats.read_adapter import ADAPTER_CONFIG
@@ -73,7 +74,7 @@ class Trained:
     asked: Asked
     config: RunConfig
     labelled_aus: tuple[int, ...]
-    identity: dict[str, Any]
+    identity: JsonObject
     kind: str = ''
 
     @property
@@ -154,7 +155,7 @@ def run_config(folder: Path) -> RunConfig:
     return RunConfig.of_run(values, str(path))
 
 
-def identity(folder: Path) -> dict[str, Any]:
+def identity(folder: Path) -> JsonObject:
     """What answers depend on: step, base and files of a run, or the files of a foreign folder.
 
     Raises:
@@ -164,7 +165,7 @@ def identity(folder: Path) -> dict[str, Any]:
     return _run_identity(folder) if is_run else _foreign_identity(folder)
 
 
-def _run_identity(folder: Path) -> dict[str, Any]:
+def _run_identity(folder: Path) -> JsonObject:
     """What a run's answers depend on: the newest checkpoint, by step and files, and its base.
 
     The names of a checkpoint's files are drawn at random as it is written: they tell it from one of
@@ -241,7 +242,7 @@ def _foreign(folder: Path, asked: Asked) -> Trained:
     return Trained(folder, asked, config, (), _foreign_identity(folder), source.kind)
 
 
-def _foreign_identity(folder: Path) -> dict[str, Any]:
+def _foreign_identity(folder: Path) -> JsonObject:
     """What the answers of a foreign folder depend on: its files of weights."""
     files = []
     for path in sorted(
@@ -253,7 +254,7 @@ def _foreign_identity(folder: Path) -> dict[str, Any]:
     return {'step': 0, 'base': '', 'checkpoint': _digest(files)}
 
 
-def _digest(files: list[Any]) -> str:
+def _digest(files: Sequence[object]) -> str:
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
 
 

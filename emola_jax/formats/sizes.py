@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
+from typing import TypeGuard
 
 from emola_jax.errors import UserError
 from emola_jax.models.config import EmolaConfig
@@ -62,6 +63,14 @@ def _of_record(record: DataclassInstance, prefix: str) -> list[str]:
     return found
 
 
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return type(value) in (int, float)
+
+
+def _is_colour(value: object) -> bool:
+    return _is_number(value) and 0 < value < math.inf
+
+
 def _expected(name: str, default: object, value: object) -> str:
     """What a field should hold, if it does not; '' if it does."""
     if name in _MOST and not (value is None and default is None):
@@ -73,11 +82,10 @@ def _expected(name: str, default: object, value: object) -> str:
         return '' if isinstance(value, bool) else 'true or false'
     if isinstance(default, float) or (name == 'projector_rms' and value is not None):
         least = 0.0 if name in _FROM_ZERO else 1e-12
-        inside = type(value) in (int, float) and least <= value <= _LARGEST
+        inside = _is_number(value) and least <= value <= _LARGEST
         return '' if inside else 'a number above 0'
     if name in ('image_mean', 'image_std'):
-        numbers = isinstance(value, tuple) and len(value) == 3
-        if numbers and all(type(n) in (int, float) and 0 < n < math.inf for n in value):
+        if isinstance(value, tuple) and len(value) == 3 and all(map(_is_colour, value)):
             return ''
         return 'three numbers above 0'
     if isinstance(default, str) and not isinstance(value, str):

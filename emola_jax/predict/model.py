@@ -13,6 +13,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float, Float32, UInt8
@@ -285,7 +286,7 @@ class Predictor:
         rows += [np.asarray(score(batch))[:size] for size, batch in self._batches(records)]
         return np.concatenate(rows).astype(np.float64)
 
-    def _batches(self, records: Sequence[Record]) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _batches(self, records: Sequence[Record]) -> Iterator[tuple[int, dict[str, jax.Array]]]:
         """(how many rows are real, batch on the mesh), always of the same shape."""
         if not records:
             return

@@ -91,16 +91,19 @@ def train(experiment: Experiment) -> TrainState:
             if leaving:
                 break
 
-        # ------------------------------------------------------------- end
         log.close()
         checkpoints.close()
         batches.close()
-        if int(state.step) < steps:
-            raise Preempted(
-                f'stopped by SIGTERM after step {int(state.step)} of {steps}, which is saved; '
-                'the same command goes on from there'
-            )
+        _check_ended(int(state.step), steps)
     return state
+
+
+def _check_ended(step: int, steps: int) -> None:
+    if step < steps:
+        raise Preempted(
+            f'stopped by SIGTERM after step {step} of {steps}, which is saved; the same command '
+            'goes on from there'
+        )
 
 
 def _optimiser(config: OptimiserConfig, steps: int) -> optax.GradientTransformation:
