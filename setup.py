@@ -1,4 +1,4 @@
-"""Package metadata of emola_jax; `make lock` makes constraints.txt and requirements/ of it."""
+"""Package metadata of emola_jax; `make lock` makes the constraints and requirements/ of it."""
 
 from pathlib import Path
 
@@ -6,16 +6,21 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 
-# What training, evaluating and reporting need; neither TensorFlow nor PyTorch is among them.
+# What training, evaluating and reporting need; neither TensorFlow nor PyTorch is among them. JAX
+# and Flax are in ranges of which every pair can be imported: Flax 0.12.8 cannot with JAX 0.11.1 and
+# newer, Flax 0.12.9 not with 0.11.2 (names of jax.experimental.hijax went away), and Python 3.11
+# ends at JAX 0.10.2 and Flax 0.12.8.
 RUNTIME = [
     'absl-py',
     'array_record',
-    'flax>=0.12.8,<0.13',
+    'flax>=0.12.8,<0.12.9; python_version < "3.12"',
+    'flax>=0.12.10,<0.13; python_version >= "3.12"',
     'gguf',
     'grain>=0.2.18',
     'huggingface_hub',
     'importlib_resources',  # tensorflow-datasets imports it without declaring it
-    'jax>=0.10,<0.13',
+    'jax>=0.10,<0.11; python_version < "3.12"',
+    'jax>=0.11.1,<0.13; python_version >= "3.12"',
     'jaxtyping',
     'jinja2',
     'markupsafe',
@@ -39,8 +44,8 @@ RUNTIME = [
 # Reading PyTorch's own checkpoint files.
 CONVERT = ['peft', 'torch']
 
-GPU = ['jax[cuda12]>=0.10,<0.13']
-TPU = ['jax[tpu]>=0.10,<0.13']
+GPU = ['jax[cuda12]']
+TPU = ['jax[tpu]']
 
 DEV = [
     'ai-edge-litert',

@@ -18,7 +18,8 @@ def install(extra: str) -> str:
     if (_CHECKOUT / 'Makefile').is_file() and Path(sys.prefix).resolve() == own.resolve():
         return f'make setup EXTRAS={extra}'
     python = shlex.quote(sys.executable or 'python')
-    return f"{python} -m pip install -c constraints.txt -e '.[{extra}]'"
+    constraints = 'constraints.txt' if sys.version_info < (3, 12) else 'constraints-py312.txt'
+    return f"{python} -m pip install -c {constraints} -e '.[{extra}]'"
 
 
 def check_torch(what: str) -> None:

@@ -197,7 +197,7 @@ def test_the_source_archive_holds_the_checkout_and_works(archive, checkout, tmp_
         name = path.relative_to(checkout)
         if path.is_file() and 'egg-info' not in str(name) and name.parts[0] != 'build':
             assert (unpacked / name).read_bytes() == path.read_bytes(), name
-    for name in ('Makefile', 'constraints.txt', 'requirements/runtime.txt', 'docs/security.md'):
+    for name in ('Makefile', 'constraints.txt', 'requirements/py311/runtime.txt', 'docs/security.md'):
         assert (unpacked / name).is_file(), name
     for command in (
         ('-m', 'ruff', 'format', '--check', '.'),
