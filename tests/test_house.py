@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import graphlib
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,3 +117,14 @@ def test_functions_fit_a_screen():
         and (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION
     }
     assert longer == set()
+
+
+LINEN = ('emola_jax/models/', 'emola_jax/experts/', 'emola_jax/experiment/small_tower_')
+"""Where networks are written; `sharding` takes axis names out of their boxes. docs/decisions.md."""
+
+
+def test_linen_is_walled_in():
+    for path in modules():
+        name = str(path.relative_to(CHECKOUT))
+        if re.search(r'\blinen\b', path.read_text(encoding='utf-8')):
+            assert name.startswith(LINEN) or name == 'emola_jax/parallel/sharding.py', name
