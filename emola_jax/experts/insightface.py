@@ -90,7 +90,7 @@ class InsightFaceExpert:
         graph, params = read_graph(path)
         images = jax.ShapeDtypeStruct((1, 3, graph.size, graph.size), np.float32)
         try:
-            program = jax.make_jaxpr(GraphNet(graph).apply)({'params': params}, images)
+            program: Any = jax.make_jaxpr(GraphNet(graph).apply)({'params': params}, images)
             outputs = program.out_avals[0].shape[1]
         except Exception as error:  # an operator without what it needs, or of other shapes
             reason = ' '.join(str(error).split())[:300]

@@ -118,7 +118,7 @@ def _fill(grid: NDArray[np.float32], covered: NDArray[np.bool_]) -> NDArray[np.f
     _, labels = cv2.distanceTransformWithLabels(
         (~covered).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    by_label = np.zeros((labels.max() + 1, grid.shape[-1]), np.float32)
+    by_label = np.zeros((int(labels.max()) + 1, grid.shape[-1]), np.float32)
     by_label[labels[covered]] = grid[covered]
     return by_label[labels]
 

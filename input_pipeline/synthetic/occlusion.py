@@ -42,7 +42,7 @@ def _visible(
     right = np.cross(axis, direction)
     right /= np.linalg.norm(right)
     up = np.cross(direction, right)
-    centred = vertices - (vertices.min(0) + vertices.max(0)) / 2
+    centred = vertices - (vertices.min(0) + vertices.max(0)) / np.float32(2)
     radius = float(np.linalg.norm(centred, axis=1).max())
     half = _RESOLUTION / 2
     scale = 0.96 * half / radius

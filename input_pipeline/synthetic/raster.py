@@ -135,4 +135,5 @@ def vertex_normals(
     for axis in range(3):
         repeated = np.repeat(face[:, axis], 3)
         total[:, axis] = np.bincount(triangles.ravel(), repeated, len(vertices))
-    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
+    length: NDArray[np.float32] = np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
+    return total / length

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -160,7 +161,9 @@ def hair_height(
     line = [8.00, 7.98, 7.89, 7.74, 7.55, 7.33, 7.25, 6.98, 6.62, 6.50]
     recession = 0.10 * person.age * person.sex
     hairline = np.interp(np.abs(angle), around, line).astype(np.float32)
-    bumps = 0.02 * np.sin(5 * angle + 3 * person.parting) + 0.015 * person.parting * np.sin(angle)
+    fine: NDArray[np.float32] = np.sin(5 * angle + 3 * person.parting)
+    coarse: NDArray[np.float32] = np.sin(angle)
+    bumps = 0.02 * fine + 0.015 * person.parting * coarse
     return position[..., 1] - hairline - recession - bumps
 
 
@@ -226,4 +229,5 @@ def _noise(
     wide = np.concatenate([field[:, -pad:], field, field[:, :pad]], 1)
     across, down = (max(s, 0.3) for s in sigma)
     smooth = cv2.GaussianBlur(wide, (0, 0), sigmaX=across, sigmaY=down)[:, pad:-pad]
-    return smooth / smooth.std()
+    deviation: Any = smooth.std()
+    return smooth / deviation

@@ -129,10 +129,10 @@ class _Painter:
         """
         width = max(width, self._thinnest)
         distance, fade = self._distance(points, 6 * width)
-        valley = np.exp(-((distance / width) ** 2))
-        fold = _FOLD * np.exp(-((distance / (3 * width)) ** 2))
-        ridge = _RIDGE * np.exp(-(((distance - 2.4 * width) / (1.2 * width)) ** 2))
-        return depth * fade * self._unevenness * (ridge - valley - fold)
+        valley: NDArray[np.float32] = np.exp(-((distance / width) ** 2))
+        fold: NDArray[np.float32] = np.exp(-((distance / (3 * width)) ** 2))
+        ridge: NDArray[np.float32] = np.exp(-(((distance - 2.4 * width) / (1.2 * width)) ** 2))
+        return depth * fade * self._unevenness * (_RIDGE * ridge - valley - _FOLD * fold)
 
     def bulge(self, centre: tuple[float, float], radii: tuple[float, float]) -> NDArray[np.float32]:
         """A soft hill."""

@@ -117,11 +117,13 @@ class EmolaModel(LlavaModel):
         landmarks: Tensor | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
-        past_key_values: Any = None,
         inputs_embeds: Tensor | None = None,
         **kwargs: Any,
     ) -> LlavaModelOutputWithPast:
-        """`landmarks` [N, 212], a row an image, are read wherever `pixel_values` are given."""
+        """`landmarks` [N, 212], a row an image, are read wherever `pixel_values` are given.
+
+        The cache is among `kwargs`: it is `past_key_values` up to Transformers 5.23, then `cache`.
+        """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError('expected either input_ids or inputs_embeds')
         if input_ids is not None and pixel_values is not None:
@@ -133,7 +135,6 @@ class EmolaModel(LlavaModel):
         outputs = self.language_model(
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
             **kwargs,
         )
@@ -163,7 +164,6 @@ class EmolaForConditionalGeneration(LlavaForConditionalGeneration):
         landmarks: Tensor | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
-        past_key_values: Any = None,
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
@@ -176,7 +176,6 @@ class EmolaForConditionalGeneration(LlavaForConditionalGeneration):
             landmarks=landmarks,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
             **kwargs,
         )
@@ -185,10 +184,5 @@ class EmolaForConditionalGeneration(LlavaForConditionalGeneration):
         loss = None
         if labels is not None:
             loss = self.loss_function(logits, labels, self.lm_head.out_features)
-        return LlavaCausalLMOutputWithPast(
-            loss=loss,
-            logits=logits,
-            past_key_values=outputs.past_key_values,
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-        )
+        others = {name: value for name, value in outputs.items() if name != 'last_hidden_state'}
+        return LlavaCausalLMOutputWithPast(loss=loss, logits=logits, **others)
