@@ -11,6 +11,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ('emola_jax', 'input_pipeline', 'configs')
@@ -82,16 +83,46 @@ def run_installed(installed, tmp_path):
     return lambda *command: run(*command, cwd=tmp_path, PYTHONPATH=str(installed))
 
 
-def test_wheel_holds_every_source_and_data_file(installed):
-    code_and_data = [
-        path.relative_to(ROOT)
+def files_of(root: Path) -> set[str]:
+    """Code and data below the three packages of a folder."""
+    return {
+        str(path.relative_to(root))
         for package in PACKAGES
-        for path in (ROOT / package).rglob('*')
+        for path in (root / package).rglob('*')
         if path.is_file() and path.suffix != '.pyc'
+    }
+
+
+def test_wheel_holds_every_source_and_data_file_of_the_checkout_and_no_other(installed):
+    here = files_of(ROOT)
+    assert files_of(installed) == here
+    for name in ('configs/tiny.py', 'emola_jax/reporting/templates/report.html'):
+        assert name in here
+    assert {path.name for path in installed.iterdir() if path.suffix != '.dist-info'} == {
+        *PACKAGES,
+        'bin',  # of pip install --target: the console script
+    }
+
+
+def test_wheel_declares_what_setup_asks_for_and_one_command(installed):
+    (metadata,) = importlib.metadata.distributions(path=[str(installed)])
+    assert metadata.metadata['Requires-Python'] == '>=3.11'
+    declared = {Requirement(one) for one in metadata.requires}
+    text = (ROOT / 'setup.py').read_text(encoding='utf-8')
+    runtime = ast.literal_eval(re.search(r'^RUNTIME = (\[.*?^\])', text, re.M | re.S).group(1))
+    assert set(map(Requirement, runtime)) <= declared
+    assert set(metadata.metadata.get_all('Provides-Extra')) == {'gpu', 'tpu', 'convert', 'dev'}
+    assert [(one.name, one.value) for one in metadata.entry_points] == [
+        ('emola', 'emola_jax.__main__:main')
     ]
-    assert len(code_and_data) > 20
-    assert [str(path) for path in code_and_data if not (installed / path).is_file()] == []
-    assert not (installed / 'tests').exists()
+
+
+def test_installed_command_lists_the_verbs_of_the_checkout(run_installed, installed):
+    shown = run_installed(installed / 'bin/emola', '--help')
+    assert shown.returncode == 0, shown.stderr
+    here = run('-m', 'emola_jax', '--help', cwd=ROOT, PYTHONPATH=str(ROOT))
+    assert shown.stdout == here.stdout
+    assert ' predict ' in shown.stdout
 
 
 def test_installed_command_and_configs_are_found_from_a_foreign_folder(run_installed, installed):
@@ -197,7 +228,12 @@ def test_the_source_archive_holds_the_checkout_and_works(archive, checkout, tmp_
         name = path.relative_to(checkout)
         if path.is_file() and 'egg-info' not in str(name) and name.parts[0] != 'build':
             assert (unpacked / name).read_bytes() == path.read_bytes(), name
-    for name in ('Makefile', 'constraints.txt', 'requirements/py311/runtime.txt', 'docs/security.md'):
+    for name in (
+        'Makefile',
+        'constraints.txt',
+        'requirements/py311/runtime.txt',
+        'docs/security.md',
+    ):
         assert (unpacked / name).is_file(), name
     for command in (
         ('-m', 'ruff', 'format', '--check', '.'),
