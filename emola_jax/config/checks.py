@@ -183,7 +183,7 @@ def _meant(name: str, names: Sequence[str] | JsonObject) -> str:
     return f'expected one of {", ".join(sorted(starts))}'
 
 
-def flatten(tree: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
+def flatten(tree: object, prefix: str = '') -> Iterator[tuple[str, Any]]:
     """Every leaf of a config, or of the JSON that a run keeps of it, with its dotted name."""
     if isinstance(tree, ml_collections.FieldReference):
         tree = tree.get()

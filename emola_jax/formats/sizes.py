@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 from emola_jax.errors import UserError
 from emola_jax.models.config import EmolaConfig
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 MOST_LAYERS = 1024
 _MOST = {
@@ -44,7 +47,7 @@ def faults(model: EmolaConfig) -> list[str]:
     found = _of_record(model, '')
     for name in ('llm', 'vision', 'prior', 'lora', 'quantize'):
         if (part := getattr(model, name)) is not None:
-            if dataclasses.is_dataclass(part):
+            if dataclasses.is_dataclass(part) and not isinstance(part, type):
                 found += _of_record(part, f'{name}.')
             else:
                 found.append(f'{name} is {_shown(part)}, expected an object')

@@ -368,7 +368,7 @@ def state_shapes(
     replicated = sharding.replicated(mesh)
     places = {path: leaf.sharding for path, leaf in flatten_dict(trainable).items()}
 
-    def place(path: tuple[Any, ...], leaf: Any) -> jax.ShapeDtypeStruct:
+    def place(path: tuple[object, ...], leaf: Any) -> jax.ShapeDtypeStruct:
         # A moment's path ends with the path of its parameter.
         keys = tuple(key.key for key in path if isinstance(key, jax.tree_util.DictKey))
         ends = (keys[start:] for start in range(len(keys)))
