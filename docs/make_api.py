@@ -18,7 +18,7 @@ What `import emola_jax` offers; everything else in the package is internal and m
 is written by `python docs/make_api.py` from the docstrings.
 
 `import emola_jax` itself imports neither JAX nor NumPy; they come with the first call. Errors that
-a user can mend are `emola_jax.UserError`, one sentence each. [examples/](../examples) has one short
+a user can fix are `emola_jax.UserError`, one sentence each. [examples/](../examples) has one short
 script per use.
 """
 _RECORDS = ('Emola', 'FaceAnswer', 'Run')

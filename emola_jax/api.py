@@ -61,7 +61,7 @@ class Emola:
 
     Attributes:
       predictor: model, parameters and what prepares pictures for them.
-      trained: where it lies and what is known of it.
+      trained: where it is and what is known about it.
     """
 
     predictor: Predictor

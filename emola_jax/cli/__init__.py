@@ -1,1 +1,1 @@
-"""The commands: one file a verb, thin."""
+"""The commands: one thin file per verb."""

@@ -6,7 +6,7 @@
     python -m emola_jax.build_data --dataset=folder --root=~/photos --labels=mine.csv
 
 A run that is started with the same data set and root finds it built. Killed, the same command goes
-on behind the last finished shard. docs/datasets.md tells each data set's layout.
+on after the last finished shard. docs/datasets.md describes each data set's layout.
 """
 
 from __future__ import annotations

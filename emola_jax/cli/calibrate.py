@@ -1,4 +1,4 @@
-"""The command that makes a run's probabilities hold.
+"""The command that calibrates a run's probabilities.
 
 python -m emola_jax.calibrate CHECKPOINT
 """
@@ -41,7 +41,7 @@ calibration error before and after, and shows both in a run's report. After a ki
 goes on."""
 
 ROWS_FOLDER = 'calibrate'
-"""Beside the run, while the command works: scores that a kill shall not cost."""
+"""In the run's folder, while the command works: scores that a kill must not lose."""
 
 _Ask = Callable[[Sequence[Record]], np.ndarray]
 
@@ -184,7 +184,7 @@ def _calibrate(checkpoint: Trained, arguments: argparse.Namespace) -> None:
 
 
 def describe(made: Calibration) -> str:
-    """What was fitted, and the expected calibration error before and after, a line a task."""
+    """What was fitted, and the expected calibration error before and after, one line per task."""
     lines = []
     settings = {
         'emotion': f'temperature {made.temperature:.2f}',

@@ -21,12 +21,12 @@ a trained run, EmoLA as released, an adapter of PEFT, LLaVA-1.5 or a merged EmoL
 owner/name[@revision] of the Hugging Face hub"""
 
 ABOUT = """\
-A run tells everything itself. Of other checkpoints --base, --clip, --dataset and --template say
+A run states everything itself. Of other checkpoints --base, --clip, --dataset and --template say
 what their files do not; what is taken for granted is printed."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags, but for the name of the checkpoint."""
+    """Adds the flags, except the name of the checkpoint."""
     group = parser.add_argument_group('the checkpoint', ABOUT)
     flag = group.add_argument
     flag(

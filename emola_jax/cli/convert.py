@@ -21,7 +21,7 @@ from emola_jax.formats.purposes import DEFAULT_SHARD_SIZE, DTYPE_NAMES, PURPOSES
 _DESCRIPTION = """\
 Turns one kind of checkpoint into another, tensor by tensor, whole or not at all.
 
-SOURCE is told by what it holds:
+SOURCE is recognised by what it holds:
   a run of this project     the --workdir of a training; its newest checkpoint is taken
   EmoLA as released         adapter_config.json, adapter_model.*, non_lora_trainables.bin,
                             landmark_feature_projector.bin, config.json

@@ -44,7 +44,7 @@ PATH is
   a glob                in quotes, ** goes through folders; a file of that name comes first
   -                     paths on stdin, one per line, or of `find -print0`
 
-In --out lie
+--out holds
   predictions.jsonl     one line per face: box, landmarks, probabilities, texts, flags
   predictions.csv       the same as a table
   predictions.html      all of it on one page, with the time lines of videos

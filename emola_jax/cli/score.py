@@ -137,7 +137,7 @@ def summary(scores: Scores) -> list[str]:
 
 
 def _read_in_part(beyond: Mapping[str, ReadInPart]) -> list[str]:
-    """A line for each limit that answers were beyond."""
+    """One line for each limit that answers exceeded."""
     return [
         f'{part.number} {part.kind} read in part by {name} ({part.characters} characters at most)'
         for name, part in beyond.items()

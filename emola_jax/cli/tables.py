@@ -7,7 +7,7 @@
 Each source is a run's folder, a folder of folds, or a predictions.jsonl of any model; NAME=SOURCE
 names its rows, and sources of one name share them. Everything is scored again, under both scorings.
 FABA-Bench gives S_re, S_ge and S_rege; BP4D, DISFA and GFT the F1 of every action unit; RAF-DB the
-accuracy. Published figures stand below, marked, and never beside rendered faces.
+accuracy. Published figures are below, marked, and never next to rendered faces.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _named(source: str) -> tuple[str, Path]:
 
 
 def _prediction_files(path: Path) -> list[Path]:
-    """One file, or one for each fold; folds are averaged even where their union lies beside."""
+    """One file, or one for each fold; folds are averaged even where their union is there too."""
     if path.is_file():
         return [path]
     if folds := sorted(path.glob(f'fold*/{PREDICTIONS_FILE}')):

@@ -93,7 +93,7 @@ def _of_single_files(folder: Path) -> dict[str, Fault | None]:
 
 
 def _lost(folder: Path) -> dict[str, Fault | None]:
-    """Checkpoints that were saved with checksums and have them no more."""
+    """Checkpoints that were saved with checksums and no longer have them."""
     results: dict[str, Fault | None] = {}
     for step in sorted(folder.rglob('checkpoints/*')):
         if step.name.isdecimal() and run_checksums.has_lost_its_own(step):

@@ -1,4 +1,4 @@
-"""A config looked at before anything is built: unknown fields, values out of range, typing errors.
+"""Checks a config before anything is built: unknown fields, values out of range, typing errors.
 
 `fields` lists what each field may hold; what fields say together is checked here.
 """
@@ -119,7 +119,7 @@ def _lacking(values: JsonObject, *names: str, of: str) -> Iterator[str]:
 
 
 def check_flags(arguments: Sequence[str], config: ml_collections.ConfigDict, title: str) -> None:
-    """Refuses flags `--config.FIELD=VALUE` of fields that a config lacks, or of no such value.
+    """Refuses flags `--config.FIELD=VALUE` if the config lacks the field or it cannot be VALUE.
 
     Args:
       arguments: of a command line; others than these flags are passed over.

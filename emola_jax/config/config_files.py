@@ -89,7 +89,7 @@ def resolve_flag(argv: Sequence[str]) -> list[str]:
 
 
 def with_argument(path_spec: str, name: str, value: object) -> str:
-    """`path_spec` with `name=value` behind the arguments that it has: after a colon, by commas.
+    """`path_spec` with `name=value` appended to its arguments (after a colon, comma-separated).
 
     Raises:
       UserError: it gives `name` already.

@@ -23,11 +23,11 @@ class EvalConfig:
         devices that share a batch.
       max_new_tokens: by task; a longer answer is cut off there, and counted in `cut_off`.
       sampler: greedy unless its temperature is above 0.
-      limit: only the first so many records of the split; 0 is all of them.
+      limit: only this many records, from the start of the split; 0 is all of them.
       merge: fold LoRA into the weights before, so that a token costs less; False keeps a quantised
         base small.
       refill: 0 answers a batch to the end of its longest answer; else rows that have ended take the
-        next questions, of either task, so many at a time over all devices.
+        next questions, of either task, this many at a time over all devices.
       unroll: decode without a compiled loop over layers, which is faster on a CPU.
       control: also answer with blank images and other faces' landmarks.
       checkpoint: of `CHECKPOINTS`, which one --mode=eval answers with; a training that ends is

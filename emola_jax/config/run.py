@@ -83,7 +83,7 @@ class RunConfig:
     def of_run(cls, values: object, where: str) -> RunConfig:
         """The record of what a run keeps of its config, whatever version made it.
 
-        Its data set may be one that is not known here: who needs it says so.
+        Its data set may be one that is not known here: the code that needs it reports that.
 
         Args:
           values: the field 'config' of the run's JSON.
@@ -181,7 +181,7 @@ def _plain(value: Any) -> Any:
 
 
 def _fields(record: Any) -> list[dataclasses.Field[Any]]:
-    """The fields of a record, but for those that are None unless given."""
+    """The fields of a record, except those that are None unless given."""
     return [
         field
         for field in dataclasses.fields(record)
@@ -190,7 +190,7 @@ def _fields(record: Any) -> list[dataclasses.Field[Any]]:
 
 
 def differing(one: RunConfig, other: RunConfig) -> list[str]:
-    """Names of the fields in which two configs differ, but for those that change no result."""
+    """Names of the fields in which two configs differ, except those that change no result."""
     first, second = (dict(checks.flatten(config.to_dict())) for config in (one, other))
     names = (name for name in first.keys() | second.keys() if not checks.is_free(name))
     return sorted(name for name in names if first.get(name) != second.get(name))

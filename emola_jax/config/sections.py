@@ -18,12 +18,12 @@ class TowerConfig:
 
     Attributes:
       steps: updates of the vision tower.
-      batch_size: faces an update.
+      batch_size: faces per update.
       lr: peak rate; warmed up over 5 % of the steps and decayed to 0 by a cosine.
       weight_decay: AdamW's.
       max_shift: pixels that a face is moved by at most, along each axis.
       align_steps: updates of the projectors against the language model's words.
-      align_batch_size: faces an update of the projectors.
+      align_batch_size: faces per update of the projectors.
       align_lr: their peak rate.
       landmark_noise: as in the pipeline: what the prior projector is aligned with.
       seed: of initialisation, order and augmentation.
@@ -81,13 +81,13 @@ class DataConfig:
       on_bad_record: 'stop' or 'drop'.
       processes: that render faces.
       read_threads: that read records; 0 is none.
-      root: where the owners' files lie, of a data set that the user brings.
+      root: folder of the owners' files, of a data set that the user brings.
       built: a finished data set to read instead of building one from `root`; '' is none.
       task: 'emotion', 'au' or 'mix', of a data set that the user brings.
       fold: of a data set with folds, from 1; 0 is none.
-      frame_step: every how many frames of a video data set one is taken.
+      frame_step: of a video data set, one frame in so many is taken.
       labels: a table of labels, of a folder of pictures.
-      image_size: pixels a side of a batch's images where the model has no vision tower.
+      image_size: pixels per side of a batch's images where the model has no vision tower.
       landmarks: 'given', or 'computed' from the pictures.
       length_buckets: shorter rows that batches may have.
       workers: processes that read; 0 leaves it to the threads.
@@ -153,7 +153,7 @@ class ValidateConfig:
     Attributes:
       every: steps from one to the next; 0 is never.
       split: that is answered.
-      limit: only the first so many records; 0 is all.
+      limit: only this many records, from the start of the split; 0 is all.
     """
 
     every: int = 0
@@ -172,7 +172,7 @@ class TrainConfig:
       accumulate: micro-batches that a batch is run in, one after the other.
       log_every: steps from one line of metrics.jsonl to the next.
       checkpoint_every: steps from one checkpoint to the next.
-      keep_checkpoints: the newest so many are kept.
+      keep_checkpoints: how many of the newest are kept.
       steps: of the whole run; None where `epochs` counts.
       epochs: over the usable records; None where `steps` counts.
       last_batch: of an epoch: 'keep' it partial, or 'run_on' into the next epoch.

@@ -40,7 +40,7 @@ def answered(folder: Path, questions: Sequence[Question], identity: JsonObject) 
     Args:
       folder: where predictions.jsonl goes.
       questions: all of them, in the order of the split.
-      identity: JSON-able; what the answers depend on beside the parameters' values.
+      identity: JSON-able; what the answers depend on besides the parameters' values.
     """
     stamp = (folder / PREDICTIONS_FILE).with_suffix('.run.json')
     if not stamp.exists() or read_json(stamp) != identity:
@@ -67,7 +67,7 @@ class Part:
     """The file that one host appends its answers to; a context manager."""
 
     def __init__(self, folder: Path, host: int):
-        """Opens it behind the last whole line."""
+        """Opens it after the last whole line."""
         path = folder / PARTS_FOLDER / f'host{host}.jsonl'
         path.parent.mkdir(exist_ok=True)
         drop_torn_line(path)
@@ -91,7 +91,7 @@ class Part:
         """Writes answers by the index of their question; they are on disk when it returns."""
         numbered = ({'index': i, **row.to_json()} for i, row in rows.items())
         lines = [json.dumps(row, ensure_ascii=False) + '\n' for row in numbered]
-        # One write a batch: a kill leaves whole lines, or a tail that the next start cuts off.
+        # One write per batch: a kill leaves whole lines, or a tail that the next start cuts off.
         with naming(self._path):
             self._file.write(''.join(lines))
             self._file.flush()

@@ -1,8 +1,8 @@
 """Evaluation: batched generation over a split, and REGE scores from the texts.
 
-The batches are the same in every run and on every host, and each host answers the rows that lie on
+The batches are the same in every run and on every host, and each host answers the rows that are on
 its devices; or rows take the next question as they end (`eval.refill`). Answers are appended as
-they come, so a run that was killed goes on behind them. Scores are a function of predictions.jsonl
+they come, so a run that was killed goes on after them. Scores are a function of predictions.jsonl
 alone.
 """
 
@@ -188,7 +188,7 @@ class _Asker:
 
 
 def _batched(asker: _Asker, model: Emola, params: Params, batches: Sequence[Batch]) -> Found:
-    """A batch after the other, each to the end of its longest answer."""
+    """One batch after another, each to the end of its longest answer."""
     experiment, mesh = asker.experiment, asker.experiment.mesh
     own = sharding.host_rows(_batch_rows(experiment, asker.config), mesh)
     for batch in batches:
@@ -269,6 +269,6 @@ def _blank(images: np.ndarray) -> np.ndarray:
 
 
 def _identity(experiment: Experiment, step: int) -> JsonObject:
-    """What the answers depend on beside the parameters' values."""
+    """What the answers depend on besides the parameters' values."""
     metadata = experiments.metadata(experiment)
     return {'step': step, 'config': metadata['config'], 'base': metadata['base']}

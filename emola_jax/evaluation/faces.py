@@ -1,4 +1,4 @@
-"""The evaluated faces beside their answers, so that a report needs nothing but the workdir."""
+"""The evaluated faces next to their answers, so that a report needs nothing but the workdir."""
 
 from __future__ import annotations
 

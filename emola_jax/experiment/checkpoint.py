@@ -40,7 +40,7 @@ class Checkpoints:
 
         Args:
           workdir: the run's folder.
-          keep: how many of the newest checkpoints stay on disk; beside them the best one stays, of
+          keep: how many of the newest checkpoints stay on disk, plus the best one of
             those that have a score.
           metadata: JSON-able; {'config': …, 'base': {'fingerprint': …}}. Saved with each step.
 
@@ -83,8 +83,8 @@ class Checkpoints:
 
         Args:
           state: after a step.
-          plan: fingerprint of the plan of batches, of which the run has seen one a step.
-          score: of the validation behind that step, if there was one; higher is better.
+          plan: fingerprint of the batch plan, of which the run has seen one batch per step.
+          score: of the validation after that step, if there was one; higher is better.
 
         Returns:
           Seconds that the caller was held up.
@@ -92,7 +92,7 @@ class Checkpoints:
         step, started = int(state.step), time.perf_counter()
         if step == self.latest_step():
             return 0.0
-        with naming(Path(self._manager.directory)):  # of this one, or of that which it waits for
+        with naming(Path(self._manager.directory)):  # of this save, or of the one it waits for
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
@@ -190,7 +190,7 @@ class Checkpoints:
 
 
 class _SummedUp(ocp.path.atomicity.AtomicRenameTemporaryPath):
-    """A step's folder on its way to its name, which it takes with the checksums of its files.
+    """A step's temporary folder, renamed once the checksums of its files are written.
 
     Orbax calls `finalize` on the primary host alone, when all hosts have written everything. The
     items within a step pass through here as well and are summed up with the step.
@@ -199,7 +199,7 @@ class _SummedUp(ocp.path.atomicity.AtomicRenameTemporaryPath):
     async def finalize(self) -> None:
         """Writes SHA256SUMS, then renames the folder."""
         if self.get_final().name.isdecimal():
-            # The parent would write the time of the commit behind the checksums.
+            # The parent would write the time of the commit after the checksums.
             store: Any = self._checkpoint_metadata_store  # type: ignore[has-type]
             self._checkpoint_metadata_store = None
             if store is not None:

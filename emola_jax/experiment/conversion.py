@@ -79,7 +79,7 @@ def convert(arguments: Conversion) -> None:
 
 
 def _read(arguments: Conversion, wanted: Format) -> tuple[Source, str]:
-    """What is read, and why what is written of it will not be verified (empty if it will be).
+    """The source, and why the output will not be verified (empty if it will be).
 
     An adapter can be written without the base below it, but not be run without it.
     """

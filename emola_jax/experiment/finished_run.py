@@ -53,7 +53,7 @@ def read_run(
     config = RunConfig.of_run(metadata['config'], str(newest / 'metadata'))
     if config.base.kind == 'llava':
         config = _with_base(config, llava=base, clip=clip)
-    # What is written stands on the original weights, however the run held them.
+    # The output is on the original weights, however the run stored them.
     model = config.model.replace(quantize=None)
     params = {
         path: lazy.of_array(leaf, str(newest)) for path, leaf in flatten_dict(trainable).items()
@@ -80,7 +80,7 @@ def read_run(
 
 
 def _with_base(config: RunConfig, *, llava: str | None, clip: str | None) -> RunConfig:
-    """The config with its base where the user says that it is now."""
+    """The config with its base at the path that the user gives."""
     base = dataclasses.replace(
         config.base,
         llava=config.base.llava if llava is None else hub.asked(llava),
@@ -127,7 +127,7 @@ def _faults(model: EmolaConfig, params: dict[ParamPath, Lazy], *, with_base: boo
 
 
 def _foreign(config: RunConfig, folder: Path | None) -> JsonObject:
-    """The base's config.json where it lies in LLaVA's own layout, with CLIP's place."""
+    """The base's config.json if it is in LLaVA's own layout, with CLIP's path."""
     if folder is None:
         return {}
     path = folder / hf_config_in.CONFIG_FILE

@@ -1,8 +1,8 @@
 """A frozen base in 8 or 4 bits: what a config may ask for, and how weights get there.
 
 `base.quantize` of a config is None, a name of `PRESETS`, or the fields of `QuantConfig`. The base's
-files stay what they are: matrices are quantised one layer at a time while they are placed, so a
-7B model never stands anywhere in full.
+files stay unchanged: matrices are quantised one layer at a time while they are placed, so a
+7B model is never held in full anywhere.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ _OWN = (
     'control/*',
     'validation/*',
 )
-"""What the commands write that go on with a run; other files in its folder are not ours."""
+"""Files written by the commands that continue a run; other files in its folder are not ours."""
 
 _REMADE = ('report.html',)
 """Files that are only written: whatever happened to them, the next command makes them again."""
@@ -39,7 +39,7 @@ CHECKED_BY = 'checksums'
 
 
 def has_lost_its_own(step_folder: Path) -> bool:
-    """Whether a checkpoint was saved with checksums and has them no more."""
+    """Whether a checkpoint was saved with checksums and no longer has them."""
     if (step_folder / SUMS_FILE).exists():
         return False
     try:
@@ -54,7 +54,7 @@ def renewed(workdir: Path) -> Iterator[None]:
     """Checks the files that a run has so far, and sums up what it has after the work.
 
     Meanwhile there is no SHA256SUMS: a process that is killed leaves none that its files do not
-    match. Files that somebody removed are not missed: so a stage is made to run again. For the one
+    match. Removed files are not reported: that is how to make a stage run again. For the one
     process that writes into the folder.
 
     Raises:
@@ -84,6 +84,6 @@ def _write(workdir: Path) -> None:
 
 def _is_own(name: str) -> bool:
     parts = name.split('/')
-    # Locks, files on their way to their name, and answers that wait for the other hosts'.
+    # Locks, files not renamed yet, and answers that wait for the other hosts'.
     is_passing = any(part.startswith('.') or part == PARTS_FOLDER for part in parts)
     return not is_passing and any(fnmatch.fnmatchcase(name, pattern) for pattern in _OWN)

@@ -1,4 +1,4 @@
-"""How both projectors learn to speak the language model's words, before LoRA is trained.
+"""Aligns both projectors with the language model's words, before LoRA is trained.
 
 What LLaVA's first stage does with captions, in seconds: the visual tokens of a face, each alone and
 all on average, and its prior token come to point where the embeddings of its emotion's word and of
@@ -153,7 +153,7 @@ class _Projectors(nn.Module):
         self, features: Float[Array, 'B T D'], landmarks: Float[Array, 'B 212']
     ) -> tuple[Float[Array, 'B T D'], Float[Array, 'B D']]:
         width, hidden = self.senses.width, self.senses.prior.hidden
-        # Not as torch starts: the towers that are cached, and the figures made with them, are so.
+        # Not torch's initial values: cached towers and published figures were made with these.
         visual = Projector(width, width, start='lecun', name='visual_projector')(features)
         prior = Projector(hidden or width, width, start='lecun', name='prior_projector')(landmarks)
         return visual, prior

@@ -58,7 +58,7 @@ class Faces:
 
     Attributes:
       pixels: u8[n, H, W, 3].
-      landmarks: f32[n, 212] in [-1, 1], exact: what the vision tower learns to tell.
+      landmarks: f32[n, 212] in [-1, 1], exact: what the vision tower learns to predict.
       shown: f32[n, 212], those that a run's prior is given.
       emotion: i32[n], 0..6.
       aus: f32[n, U], 1 where the action unit is present.
@@ -101,7 +101,7 @@ class Faces:
 
 
 class _Readings(NamedTuple):
-    """What the heads say; those of a token see that token alone.
+    """The heads' outputs; those of a token see that token alone.
 
     Attributes:
       emotion, aus: logits.
@@ -143,7 +143,7 @@ class _Reader(nn.Module):
 def label_loss(
     emotion: Float[Array, 'B *tokens C'], aus: Float[Array, 'B *tokens U'], batch: dict[str, Array]
 ) -> Array:
-    """How badly logits, of a face or of each of its tokens, say what the face shows."""
+    """The loss of logits, of a face or of each of its tokens, against what the face shows."""
     tokens = emotion.shape[1:-1]
     axes = tuple(range(1, 1 + len(tokens)))
     labels = jnp.broadcast_to(jnp.expand_dims(batch['emotion'], axes), emotion.shape[:-1])

@@ -107,7 +107,7 @@ def load(
       model: sizes.
       tokenizer: of the language model.
       workdir: where dropped records are listed.
-      checked: False takes every record as it is, for who trains and scores nothing.
+      checked: False takes every record as it is, for callers that neither train nor score.
       reports: False on hosts that share the workdir with one that lists dropped records.
 
     Raises:
@@ -198,7 +198,7 @@ def pipeline_config(config: RunConfig, model: EmolaConfig) -> PipelineConfig:
 
 
 def image_size(config: RunConfig, model: EmolaConfig) -> int:
-    """Pixels a side of a batch's images: what the vision tower wants, else as the config says."""
+    """Pixels per side of a batch's images: what the vision tower wants, else as the config says."""
     if model.vision is not None:
         return model.vision.image_size
     if config.data.image_size is None:
@@ -254,7 +254,7 @@ def _open_brought(config: RunConfig, *, needs_landmarks: bool) -> _Opened:
 
 
 def _root(config: RunConfig) -> Path:
-    """Where the owners' files lie."""
+    """The folder of the owners' files."""
     return Path(config.data.root or '').expanduser()
 
 

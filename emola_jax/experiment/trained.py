@@ -1,4 +1,4 @@
-"""A trained model with the settings that its answers need, whatever format it lies in."""
+"""A trained model with the settings that its answers need, whatever format it is in."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Trained:
     """A checkpoint that was looked at; its weights are read by `read`.
 
     Attributes:
-      folder: where it lies.
+      folder: where it is.
       asked: what the user said of it.
       config: of the run; of a foreign checkpoint made of its sizes and of `asked`.
       labelled_aus: the action units that its training data has labels of; () if that isn't known.
@@ -97,7 +97,7 @@ def look(name: str | Path, asked: Asked | None = None) -> Trained:
     """Finds out what a checkpoint is before any weight is read.
 
     Raises:
-      UserError: there is none, its files are damaged, or something is asked that it tells itself.
+      UserError: there is none, its files are damaged, or something is given that it states itself.
     """
     asked = asked or Asked()
     folder = local_folder(name)

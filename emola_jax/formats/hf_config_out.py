@@ -1,4 +1,4 @@
-"""What transformers reads beside weights and tokenizer: the JSON files of a folder, as dicts.
+"""What transformers reads besides weights and tokenizer: the JSON files of a folder, as dicts.
 
 Two kinds of folder: `hf` (EmoLA with its own modeling file) and `llava-hf` (plain LLaVA, which has
 no place for the prior).

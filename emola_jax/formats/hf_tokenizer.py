@@ -15,7 +15,7 @@ IMAGE_TOKEN = '<image>'
 
 
 def image_token_id(tokenizer: Tokenizer) -> int:
-    """What stands at visual positions: the id behind all others, unless there is a token for it."""
+    """What stands at visual positions: the id after all others, unless there is a token for it."""
     known = tokenizer.backend.token_to_id(IMAGE_TOKEN)
     return tokenizer.backend.get_vocab_size() if known is None else known
 
@@ -62,10 +62,10 @@ def tokenizer_files(tokenizer: Tokenizer, *, starts_with_bos: bool) -> dict[str,
 
 
 def _sides_apart(backend: str) -> str:
-    """Gives the text behind a special token the prefix that SentencePiece gives any text.
+    """Gives the text after a special token the prefix that SentencePiece gives any text.
 
     With Metaspace's scheme 'first', which transformers sets, only the very first text gets it; our
-    prompts encode the text behind the image as one of its own.
+    prompts encode the text after the image as one of its own.
     """
     state = json.loads(backend)
     pre_tokenizer = state['pre_tokenizer'] or {}

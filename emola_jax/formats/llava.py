@@ -87,7 +87,7 @@ def _differences(folder: Path, part: str, theirs: Part, ours: Part) -> list[str]
 def identity(llava: Path, clip: Path) -> dict[str, str]:
     """What tells these weights from others: names, sizes and first megabyte of every file.
 
-    Where the folders lie, and what they are called, doesn't matter.
+    The folders' paths and names don't matter.
     """
     parts = {}
     for role, folder in (('llava', llava), ('clip', clip)):
@@ -103,7 +103,7 @@ def read_base(llava: Path, clip: Path, model: EmolaConfig) -> Tree:
 
     Args:
       llava: folder of the language model and the projector, in any layout.
-      clip: folder of the vision tower; layers behind the chosen features are left out.
+      clip: folder of the vision tower; layers after the chosen features are left out.
       model: sizes.
 
     Returns:

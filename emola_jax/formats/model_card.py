@@ -78,7 +78,7 @@ _RENDERED = (
 
 @dataclasses.dataclass(frozen=True)
 class CardFacts:
-    """What a card tells.
+    """What a card says.
 
     Attributes:
       kind: of the folder: 'hf', 'llava-hf', 'emola' or 'peft'.

@@ -1,4 +1,4 @@
-"""Reads adapters: PEFT's LoRA, and the files that EmoLA and this project put beside it."""
+"""Reads adapters: PEFT's LoRA, and the files that EmoLA and this project put next to it."""
 
 from __future__ import annotations
 

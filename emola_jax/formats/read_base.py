@@ -133,7 +133,7 @@ def _left_out(layout: Layout, wanted: Collection[str], model: EmolaConfig) -> tu
 
 
 def _unneeded(vision: VisionConfig | None) -> list[str]:
-    """Patterns of CLIP's tensors behind the chosen features, from inside the vision tower."""
+    """Patterns of CLIP's tensors after the chosen features, from inside the vision tower."""
     if vision is None:
         return []
     layers = '|'.join(map(str, range(vision.used_layers, vision.layers)))

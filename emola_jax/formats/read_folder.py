@@ -26,10 +26,10 @@ from emola_jax.weights.hub import is_hub_id, is_there, local_folder
 from input_pipeline.conversation import TEMPLATES
 
 PROJECTORS_FILE = 'projectors.safetensors'
-"""What the `peft` format puts beside the adapter, in the names of `EMOLA_HF`."""
+"""What the `peft` format puts next to the adapter, in the names of `EMOLA_HF`."""
 
 MODEL_FILE = 'emola.json'
-"""Beside the adapter of the `peft` format: sizes, template and the base's own config."""
+"""Next to the adapter of the `peft` format: sizes, template and the base's own config."""
 
 
 def read_folder(
@@ -147,7 +147,7 @@ def _released(
 
 
 def _peft(folder: Path, base: str | None, clip: str | None, with_base: bool, hub: _Hub) -> Source:
-    """An adapter in PEFT's files, with the projectors that this project puts beside them."""
+    """An adapter in PEFT's files, with the projectors that this project puts next to them."""
     named = base or read_adapter.base_name(folder)
     known = _model_file(folder / MODEL_FILE)
     base_folder = _base_folder(named, hub, needed=with_base or not known, asked=base is not None)
@@ -247,7 +247,7 @@ def _projectors(folder: Path, model: EmolaConfig, *, needed: bool) -> Found:
 
 
 def _below(folder: Path, clip: Path | None, model: EmolaConfig, parts: tuple[str, ...]) -> Found:
-    """The base's parts; a base of other sizes is one fault instead of one a tensor."""
+    """The base's parts; a base of other sizes is one fault instead of one per tensor."""
     theirs = hf_config_in.read_model(folder, model.vision).llm
     differing = [
         f'{folder}: has {field.name} {getattr(theirs, field.name)}, but the adapter was trained on '
@@ -316,7 +316,7 @@ def vocabulary_faults(folder: Path, vocab: int) -> list[str]:
 
     A table may be longer than the tokenizer's vocabulary, up to the next multiple of 64, as that of
     llava-hf is. In a merged folder of this project the image placeholder is the tokenizer's last
-    id, and may lie behind the table.
+    id, and may be past the end of the table.
     """
     try:
         tokenizer = Tokenizer.from_pretrained(folder)

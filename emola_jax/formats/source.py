@@ -35,7 +35,7 @@ class Source:
       params: path -> parameter. All of them, or those of adapter and projectors alone.
       template: name of the conversation template.
       base: path or hub id of the model that an adapter belongs to.
-      tokenizer: a folder with the tokenizer's files, if it lies in such files.
+      tokenizer: a folder with the tokenizer's files, if it has such files.
       load_tokenizer: loads the tokenizer, if there is one.
       foreign: its config.json, for the fields that we don't have.
     """
@@ -52,7 +52,7 @@ class Source:
 
 
 def describe(source: Source) -> list[str]:
-    """Which tensors come from which file: one line a file, with counts a part of the model."""
+    """Which tensors come from which file: one line per file, with counts per part of the model."""
     counts: dict[str, collections.Counter[str]] = {}
     for path, value in source.params.items():
         tensors = value.layers or (value,)

@@ -48,7 +48,7 @@ class Reading:
 
     Attributes:
       tokens: the prompt; `VISUAL_TOKEN` at the visual positions.
-      logits: of the next token at each position, float32; columns behind our vocabulary are left
+      logits: of the next token at each position, float32; columns beyond our vocabulary are left
         out of a comparison.
     """
 

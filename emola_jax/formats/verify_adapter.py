@@ -28,7 +28,7 @@ _LIMIT = 1e-3
 
 
 def check_written(source_: Source, folder: Path) -> float:
-    """The largest difference between the logits of what lies in `folder` and of `source_`.
+    """The largest difference between the logits of what is in `folder` and of `source_`.
 
     Args:
       source_: what was written, with the base's weights.

@@ -111,7 +111,7 @@ def _their_reading(
 
 
 def _base(plain: Source, tokenizer: Tokenizer, placeholder: int) -> torch.nn.Module:
-    """The base in transformers' own class, in float32; tensor by tensor, so that it stands once."""
+    """The base in transformers' own class, in float32; tensor by tensor, so there is one copy."""
     from transformers import LlavaConfig, LlavaForConditionalGeneration
 
     base = {p: leaf for p, leaf in plain.params.items() if p[-1] not in ('lora_a', 'lora_b')}

@@ -40,7 +40,7 @@ class Options:
       dtype: one of `DTYPES`, of every tensor; None leaves each as it is stored.
       max_shard_size: bytes of tensors in one file.
       base: path or hub id that an adapter names as its base; None leaves the one it has.
-      progress: is told the bytes of each tensor that is written.
+      progress: called with the bytes of each tensor that is written.
     """
 
     dtype: str | None = None
@@ -70,7 +70,7 @@ def write_safetensors(
       tensors: by name; each is read when its turn comes, and forgotten.
       max_shard_size: bytes of tensors in a file; one that is larger has a file of its own.
       stem: `stem`.safetensors, or `stem`-00001-of-00002.safetensors and so on.
-      progress: is told the bytes of each tensor.
+      progress: called with the bytes of each tensor.
 
     Returns:
       The files with tensors.

@@ -18,7 +18,7 @@ from emola_jax.models.config import EmolaConfig
 from emola_jax.weights import rules
 from emola_jax.weights.lazy import Lazy
 
-# What the released code saves beside what follows from the model; LLaVA-1.5's values.
+# What the released code saves besides what follows from the model; LLaVA-1.5's values.
 _CONSTANT: JsonObject = {
     'architectures': ['LlavaLlamaForCausalLM'],
     'bos_token_id': 1,

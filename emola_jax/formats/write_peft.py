@@ -1,4 +1,4 @@
-"""The format `peft`: an adapter that PEFT loads on a llava-hf model, the projectors beside it."""
+"""The format `peft`: an adapter that PEFT loads on a llava-hf model, with the projectors."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ CODES = AuList('Seen here: AU', '', ', AU', 'No')
 """'Seen here: AU4, AU9.'"""
 
 NUMBERED = AuList('1. AU', ' - {name}.\n', '{number}. AU', 'No')
-"""'1. AU4 - Brow Lowerer.', a line each."""
+"""'1. AU4 - Brow Lowerer.', one line each."""
 
 
 @dataclasses.dataclass(frozen=True)

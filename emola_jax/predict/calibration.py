@@ -1,8 +1,8 @@
-"""What turns a model's own probabilities into ones that hold: fitted on faces it never saw.
+"""Calibrates a model's own probabilities: fitted on faces that it never saw.
 
 Emotion: P ∝ exp(log p / T), one temperature T. Action units: logit P = s · logit p + b, one slope
 and one offset for all (Platt scaling). Both minimise the negative log likelihood of the labels.
-Kept in calibration.json beside the run; it belongs to one checkpoint.
+Kept in calibration.json in the run's folder; it belongs to one checkpoint.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def fit(
 def emotion_errors(
     log_probs: Float[np.ndarray, 'n C'], emotions: Int[np.ndarray, 'n'], made: Calibration
 ) -> JsonObject:
-    """How far the likeliest emotion's probability may be believed, without and with `made`.
+    """How reliable the likeliest emotion's probability is, without and with `made`.
 
     Returns:
       'faces'; and with the ending _before and _after 'ece', the expected calibration error, and
@@ -129,14 +129,14 @@ def _compared(before: _Given, after: _Given) -> JsonObject:
 
 
 def save(workdir: Path, calibration: Calibration, identity: JsonObject) -> Path:
-    """Writes it beside the run; `identity` says which answers it belongs to."""
+    """Writes it into the run's folder; `identity` says which answers it belongs to."""
     path = workdir / CALIBRATION_FILE
     write_json(path, {'identity': identity, **dataclasses.asdict(calibration)})
     return path
 
 
 def load(workdir: Path, identity: JsonObject) -> Calibration | None:
-    """The calibration beside a run, or None: there is none, or it belongs to another checkpoint.
+    """The calibration of a run, or None: there is none, or it belongs to another checkpoint.
 
     Raises:
       UserError: the file is damaged.

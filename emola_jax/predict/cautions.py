@@ -1,4 +1,4 @@
-"""What is to be taken with care in an answer, a sentence each."""
+"""Warnings about an answer, one sentence each."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Shot:
 
 
 def count(files: Sequence[Path], fps: float) -> int:
-    """How many shots there are, about: what videos say of their length isn't always true."""
+    """About how many shots there are: the length that a video states isn't always true."""
     return sum(max(1, int(videos.length(file) * fps)) if is_video(file) else 1 for file in files)
 
 
@@ -58,7 +58,7 @@ def shots(files: Sequence[Path], fps: float, done: frozenset[str]) -> Iterator[S
 
     Args:
       files: photos and videos.
-      fps: frames a second of a video.
+      fps: frames per second of a video.
       done: names of shots that are left out.
     """
     for file in files:

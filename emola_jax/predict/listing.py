@@ -60,8 +60,8 @@ class Listing:
 
     Attributes:
       inputs: each file once, whatever its names, in the order given; folders sorted.
-      faults: what is wrong with an argument or below it, a line each.
-      notes: what was left out of folders, a line each.
+      faults: what is wrong with an argument or below it, one line each.
+      notes: what was left out of folders, one line each.
     """
 
     inputs: list[Input] = dataclasses.field(default_factory=list)
@@ -95,7 +95,7 @@ def collect(given: Sequence[str], lines: Iterable[str], *, without: Path) -> Lis
 
 
 def stdin_lines(stream: BinaryIO) -> Iterator[str]:
-    """The paths on stdin: one each line, or each ended by NUL as of `find -print0`."""
+    """The paths on stdin: one per line, or each ended by NUL as of `find -print0`."""
     content = stream.read()
     separator = b'\0' if content.endswith(b'\0') else b'\n'
     for line in content.removeprefix(b'\xef\xbb\xbf').split(separator):

@@ -69,7 +69,7 @@ def load(
         )
     if source.load_tokenizer is None:
         raise UserError(f'{checkpoint.folder}: has no tokenizer, nor has its base')
-    # The paper's base is split over the devices; a small one lies on each of them whole.
+    # The paper's base is split over the devices; a small one is on each of them whole.
     mesh = sharding.make_mesh({'fsdp' if config.base.kind == 'llava' else 'data': -1})
     model, params = _place(_computed_here(source, checkpoint), mesh, quantize)
     if config.eval.unroll:
@@ -119,7 +119,7 @@ def _computed_here(source: Source, checkpoint: Trained) -> Source:
 def _place(source: Source, mesh: jax.sharding.Mesh, quantize: str | None) -> tuple[Emola, Params]:
     """The model without an adapter, and its parameters on the mesh."""
     if quantize is not None:
-        # Merged and quantised layer by layer: nothing stands anywhere in full.
+        # Merged and quantised layer by layer: nothing is ever held in full.
         whole = merged(source)
         cfg = whole.model.replace(quantize=quantization(quantize))
         return Emola(cfg), _placed(whole, cfg, mesh)

@@ -55,7 +55,7 @@ class FaceAnswer:
       emotion_text: the answer to the question for the emotion; '' where no texts were wanted.
       au_text: the same of the action units.
       answers: question -> answer, of free questions.
-      flags: what is to be taken with care, a sentence each.
+      flags: warnings, one sentence each.
     """
 
     box: tuple[float, float, float, float]

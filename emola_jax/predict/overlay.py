@@ -1,4 +1,4 @@
-"""A photo with its faces marked, and beside it what the model says of each."""
+"""A photo with its faces marked, and next to it what the model says of each."""
 
 from __future__ import annotations
 

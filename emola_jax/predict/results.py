@@ -39,7 +39,7 @@ FACES_FILE, TABLE_FILE, PHOTOS_FILE = 'predictions.jsonl', 'predictions.csv', 'p
 OVERLAYS, TIMELINES = 'overlays', 'timelines'
 _SETTINGS_FILE = 'settings.json'
 _FORMAT = 2
-"""Of the rows; folders of another one are not gone on with."""
+"""Version of the rows; folders of another version are not continued."""
 
 _WAY_OUT = 'give another --out, or replace the answers with --overwrite'
 
@@ -100,11 +100,11 @@ class Results:
         return made
 
     def photos(self) -> list[Row]:
-        """A row each, see `rows.photo_row`."""
+        """One row each, see `rows.photo_row`."""
         return _read(self.folder, PHOTOS_FILE)
 
     def faces(self) -> list[Row]:
-        """A row each, see `rows.face_row`."""
+        """One row each, see `rows.face_row`."""
         return _read(self.folder, FACES_FILE)
 
     def add(
@@ -129,7 +129,7 @@ class Results:
         )
 
     def stem(self, one: Input) -> str:
-        """What names of files begin with that are made for a photo or video; its own, and kept."""
+        """Start of the names of files made for a photo or video: unique, and never changed."""
         if one.file not in self._stems:
             stem = file_stem(one.name, one.file, self._taken)
             self._stems[one.file] = stem

@@ -4,12 +4,12 @@ Emotion. The prompt and the answer's opening are given. With w the tokens of an 
 
     P(emotion) = p(w) / Σ p(w'),    p(w) = Π p(w_i | prompt, opening, w_<i)
 
-so a long word has no disadvantage: behind its first tokens the others are all but certain.
+so a long word has no disadvantage: after its first tokens the others are all but certain.
 
 Action units. The model lists them in ascending order, so a list is a walk: from the number before,
-either on to a higher one or to the end. With `go` the probability that the list goes on behind S
+either on to a higher one or to the end. With `go` the probability that the list goes on after S
 (at its start: that the answer doesn't begin as that of a face at rest) and q the probabilities of
-the numbers behind that, over the allowed ones,
+the numbers after that, over the allowed ones,
 
     P(next is a | S) = go · q(a),    P(end | S) = 1 - go
     P(a) = P(next is a | S) / (P(next is a | S) + Σ_{b > a} P(next is b | S) + P(end | S))
@@ -69,7 +69,7 @@ def emotion_log_probs(
     Args:
       model: the model, adapters merged.
       params: its parameters.
-      batch: prompts padded on the left, one conversation a row.
+      batch: prompts padded on the left, one conversation per row.
       stems: the opening [1, T].
       tree: of the words.
     """
@@ -136,11 +136,11 @@ def au_log_odds(
 def _hazards(
     goes_on: Float[Array, 'B'], numbers: Float[Array, 'B C'], last: Int[Array, 'B']
 ) -> tuple[Float[Array, 'B C'], Int[Array, 'B']]:
-    """Log odds of every code behind `last`, and the first of them that is listed, or C.
+    """Log odds of every code after `last`, and the first of them that is listed, or C.
 
     Args:
       goes_on: log probability that the list goes on.
-      numbers: log probability of each code behind that.
+      numbers: log probability of each code after that.
       last: index of the newest code, -1 for none.
     """
     codes = numbers.shape[1]
@@ -174,10 +174,10 @@ def _read_prompt(
 def _look(
     model: Emola, params: Params, context: _Context, stems: Stems, tree: TokenTree
 ) -> tuple[Float[Array, 'B'], Float[Array, 'B C'], _Context]:
-    """Reads one stem a row and what may follow.
+    """Reads one stem per row and what may follow.
 
     Returns:
-      (log probability of the stem's counted tokens, log probability of each alternative behind it,
+      (log probability of the stem's counted tokens, log probability of each alternative after it,
       the context with the stem).
     """
     rows, longest = stems.tokens.shape

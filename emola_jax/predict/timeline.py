@@ -1,4 +1,4 @@
-"""Action units and emotion of one face over a video, as an SVG that stands alone."""
+"""Action units and emotion of one face over a video, as a self-contained SVG."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def tracks(frames: Sequence[Sequence[JsonObject]]) -> list[list[JsonObject]]:
 
 
 def draw(rows: Sequence[JsonObject], *, title: str) -> Markup:
-    """One row of curves an action unit and emotion, over the seconds of the video.
+    """One row of curves per action unit and emotion, over the seconds of the video.
 
     Args:
       rows: of one face, by time, with `seconds`, `aus` and `emotions`.

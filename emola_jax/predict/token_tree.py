@@ -27,7 +27,7 @@ class TokenTree(NamedTuple):
 
     Attributes:
       tokens: i32[N], of the inner nodes: what is fed to the model.
-      depth: i32[N], 0 right behind the root.
+      depth: i32[N], 0 right after the root.
       ancestors: bool[N, N], row n: the inner nodes on the way to n, itself included.
       steps: i32[C, D], the positions that predict an alternative's tokens.
       targets: i32[C, D], those tokens.
@@ -95,7 +95,7 @@ class Stems(NamedTuple):
 def words_after(
     encoder: TextEncoder, opening: str, words: Sequence[str]
 ) -> tuple[Stems, TokenTree]:
-    """The opening, i32[1, T], and the tree of the words behind it."""
+    """The opening, i32[1, T], and the tree of the words after it."""
     full = [encoder.encode(opening + word) for word in words]
     common = _common(full)
     stems = _stems([(full[0][:common], [False] * common)])
@@ -153,7 +153,7 @@ def _stems(parts: Sequence[tuple[Sequence[int], Sequence[bool]]]) -> Stems:
 
 
 def _common(sequences: Sequence[Sequence[int]]) -> int:
-    """How many tokens all begin with; one of each at least stays behind them."""
+    """How many first tokens all share; at least one more of each is left over."""
     shortest = min(len(ids) for ids in sequences) - 1
     for length in range(shortest):
         if len({ids[length] for ids in sequences}) > 1:

@@ -1,4 +1,4 @@
-"""What a training run says: one JSON object a line, TensorBoard events, and a progress bar."""
+"""The log of a training run: one JSON object per line, TensorBoard events, and a progress bar."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class TrainLog:
           workdir: metrics.jsonl and tensorboard/ go here.
           start: steps done.
           steps: steps in all.
-          every: a row is written each so many steps.
+          every: steps from one row to the next.
           rate: learning rate at a count of done steps.
           name_record: index of a record -> its id, for the message when the loss isn't finite.
           writes: False on hosts that only watch over their numbers.
@@ -103,7 +103,7 @@ class TrainLog:
             self.flush()
 
     def saved(self, seconds: float) -> None:
-        """Takes how long a checkpoint held up the loop (its files are written beside it)."""
+        """Takes how long a checkpoint held up the loop (files are written in the background)."""
         self._held_up.append(seconds)
 
     def flush(self) -> None:

@@ -148,7 +148,7 @@ def _trained_split(experiment: Experiment) -> Split:
 
 @contextlib.contextmanager
 def _leaving() -> Iterator[Callable[[int], bool]]:
-    """Yields what is asked at every step that was started: is the run to stop behind it?
+    """Yields a function that says, for a step that was started, whether to stop after it.
 
     SIGTERM before the first step (which is compiled) ends the run at once: nothing is to be saved.
     """
@@ -358,7 +358,7 @@ def new_state(experiment: Experiment, optimiser: optax.GradientTransformation) -
 def state_shapes(
     trainable: Params, optimiser: optax.GradientTransformation, mesh: Mesh
 ) -> TrainState:
-    """Shape, dtype and sharding of a state's leaves; moments lie where their parameters do.
+    """Shape, dtype and sharding of a state's leaves; moments are placed as their parameters are.
 
     Args:
       trainable: arrays, or their shapes with shardings.

@@ -43,7 +43,7 @@ def chunked_next_token_loss(
     chunk: int,
     vocab_axis: int = 1,
 ) -> Float[Array, '']:
-    """`next_token_loss(hidden @ head, …)` from logits of `chunk` positions a row at a time.
+    """`next_token_loss(hidden @ head, …)` from logits of `chunk` positions per row at a time.
 
     Positions without weight cost nothing, and logits [B, L, V] never exist. The head is frozen: no
     gradient reaches it.
@@ -54,7 +54,7 @@ def chunked_next_token_loss(
       targets: as above.
       weights: as above.
       chunk: positions of every row that are mapped at the same time.
-      vocab_axis: of the head; 0 if it is a table [V, D], which is read as it lies.
+      vocab_axis: of the head; 0 if it is a table [V, D], which is read without a transpose.
 
     Raises:
       UserError: `chunk` is below 1.

@@ -16,7 +16,7 @@ from emola_jax.models.emola import Params
 
 
 def is_due(experiment: Experiment, step: int) -> bool:
-    """Whether the config asks for a validation behind this step."""
+    """Whether the config asks for a validation after this step."""
     every = experiment.config.train.validate.every
     return every > 0 and step % every == 0
 
