@@ -58,11 +58,14 @@ def _parameter(one: inspect.Parameter) -> str:
 
 def _doc(thing: object) -> str:
     """A docstring: its sections as lists."""
-    found = []
+    found, head = [], ''
     for line in (inspect.getdoc(thing) or '').split('\n'):
         heads = ('Args:', 'Returns:', 'Raises:', 'Attributes:')
+        head = line if line in heads else head
         if line in heads:
             found += [f'**{line.removesuffix(":")}**', '']
+        elif head == 'Returns:':
+            found.append(line.strip())
         elif line.startswith('  ') and not line.startswith('    '):
             name, colon, text = line.strip().partition(': ')
             found.append(

@@ -59,7 +59,7 @@ def test_plain_llava_is_the_baseline_without_prior_and_adapter(folder):
     emola = emola_jax.load(base, clip=str(CLIP), max_new_tokens=4)
     assert emola.predictor.model.cfg.priors == ()
     assert 'face_prior' not in emola.predictor.params
-    picture = np.zeros((30, 40, 3), np.uint8)
+    picture = np.full((60, 60, 3), 90, np.uint8)
     (text,) = emola.generate([picture], ['What is it?'])
     (face,) = emola(picture)
     assert isinstance(text, str) and len(face.emotions) == 7

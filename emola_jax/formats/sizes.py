@@ -5,13 +5,19 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TypeGuard
 
 from emola_jax.errors import UserError
-from emola_jax.models.config import EmolaConfig
+from emola_jax.models.config import (
+    EmolaConfig,
+    LlamaConfig,
+    LoraConfig,
+    PriorConfig,
+    QuantConfig,
+    VisionConfig,
+)
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+Part = LlamaConfig | VisionConfig | PriorConfig | LoraConfig | QuantConfig
 
 MOST_LAYERS = 1024
 _MOST = {
@@ -47,7 +53,7 @@ def faults(model: EmolaConfig) -> list[str]:
     found = _of_record(model, '')
     for name in ('llm', 'vision', 'prior', 'lora', 'quantize'):
         if (part := getattr(model, name)) is not None:
-            if dataclasses.is_dataclass(part) and not isinstance(part, type):
+            if isinstance(part, Part):
                 found += _of_record(part, f'{name}.')
             else:
                 found.append(f'{name} is {_shown(part)}, expected an object')
@@ -56,7 +62,7 @@ def faults(model: EmolaConfig) -> list[str]:
     return found
 
 
-def _of_record(record: DataclassInstance, prefix: str) -> list[str]:
+def _of_record(record: EmolaConfig | Part, prefix: str) -> list[str]:
     found = []
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)

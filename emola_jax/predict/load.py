@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
 import jax
 from flax.traverse_util import flatten_dict, unflatten_dict
+from jax.sharding import Mesh
 
 from emola_jax.config.quantize import quantization
 from emola_jax.config.run import RunConfig
@@ -69,8 +71,7 @@ def load(
         )
     if source.load_tokenizer is None:
         raise UserError(f'{checkpoint.folder}: has no tokenizer, nor has its base')
-    # The paper's base is split over the devices; a small one is on each of them whole.
-    mesh = sharding.make_mesh({'fsdp' if config.base.kind == 'llava' else 'data': -1})
+    mesh = _mesh(source.model, split=config.base.kind == 'llava')
     model, params = _place(_computed_here(source, checkpoint), mesh, quantize)
     if config.eval.unroll:
         model, params = unroll(model, params)
@@ -90,6 +91,19 @@ def load(
         or calibration.UNCALIBRATED,
         batch=-(-batch // devices) * devices,
     )
+
+
+def _mesh(model: EmolaConfig, *, split: bool) -> Mesh:
+    """All devices: they share the parameters of the paper's base, and hold a small one whole.
+
+    So they do where they do not divide the sizes of a model.
+    """
+    if split:
+        mesh = sharding.make_mesh({'fsdp': -1})
+        with contextlib.suppress(UserError):
+            bases.whole_shapes_on(model, mesh)
+            return mesh
+    return sharding.make_mesh({'data': -1})
 
 
 def read_config(workdir: Path) -> RunConfig:
@@ -116,7 +130,7 @@ def _computed_here(source: Source, checkpoint: Trained) -> Source:
     return dataclasses.replace(source, model=source.model.replace(dtype=stored))
 
 
-def _place(source: Source, mesh: jax.sharding.Mesh, quantize: str | None) -> tuple[Emola, Params]:
+def _place(source: Source, mesh: Mesh, quantize: str | None) -> tuple[Emola, Params]:
     """The model without an adapter, and its parameters on the mesh."""
     if quantize is not None:
         # Merged and quantised layer by layer: nothing is ever held in full.
@@ -127,7 +141,7 @@ def _place(source: Source, mesh: jax.sharding.Mesh, quantize: str | None) -> tup
     return model, sharding.one_copy(params)
 
 
-def _placed(source: Source, model: EmolaConfig, mesh: jax.sharding.Mesh) -> Params:
+def _placed(source: Source, model: EmolaConfig, mesh: Mesh) -> Params:
     shapes = flatten_dict(bases.whole_shapes_on(model, mesh))
     return unflatten_dict(
         {path: bases.place_leaf(path, leaf, shapes[path]) for path, leaf in source.params.items()}
