@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import emola_jax
+from emola_jax.experiment import finished_run
 from emola_jax.files import assets
+from emola_jax.formats.read_folder import read_folder
 from examples import finetune_own_photos, new_dataset, predict, reproduce_paper, score
 from input_pipeline.datasets import registry
 from tests.fake_finder import Finder
@@ -97,6 +100,12 @@ def test_new_dataset(tmp_path, capsys, monkeypatch):
     assert registry.find('by_folder') is new_dataset.ByFolder
     rows = (tmp_path / 'run' / 'predictions.jsonl').read_text().splitlines()
     assert {json.loads(row)['label'] for row in rows} == {'happiness', 'fear'}
+    # The run answers and is converted like that of any data set that comes along.
+    (face,) = emola_jax.load(tmp_path / 'run')(np.full((60, 60, 3), 90, np.uint8))
+    assert sum(face.emotions.values()) == pytest.approx(1)
+    emola_jax.convert(tmp_path / 'run', 'hf', tmp_path / 'hf', verify=False)
+    merged = read_folder(tmp_path / 'hf').model
+    assert merged.llm == finished_run.read_run(tmp_path / 'run').model.llm
 
 
 def test_reproduce_paper(tmp_path, capsys):
