@@ -60,7 +60,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     flag(
         '--quantize',
         choices=list(PRESETS),
-        help='store the weights in 8 or 4 bits: 7B answer in about 8 or 5 GB',
+        help='store the weights in 8 or 4 bits (docs/memory.md)',
     )
     flag(
         '--expert',
