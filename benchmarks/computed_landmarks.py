@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from emola_jax.cli import calibrate
+from emola_jax.experiment import trained
 from emola_jax.experts import landmark_cache
 from emola_jax.facs import EMOTIONS
 from emola_jax.files.kept_rows import KeptRows
@@ -34,7 +35,7 @@ from emola_jax.files.whole import write_json
 from emola_jax.metrics import rege
 from emola_jax.parallel import hosts
 from emola_jax.predict import calibration
-from emola_jax.predict.load import load, read_config
+from emola_jax.predict.load import load
 from emola_jax.predict.model import Predictor
 from input_pipeline.prompt_batches import prompt_length
 from input_pipeline.records import TASKS, Record
@@ -53,14 +54,15 @@ def main() -> None:
     parser.add_argument('--no-text', dest='text', action='store_false')
     parser.add_argument('--out', type=Path, help='also write the JSON there')
     arguments = parser.parse_args()
-    hosts.start(read_config(arguments.run).cpu_devices)
-    model = load(arguments.run, batch=arguments.batch)
-    exact = calibrate.read_split(arguments.run, arguments.split)
+    hosts.start(trained.cpu_devices(arguments.run))
+    checkpoint = trained.look(arguments.run)
+    model = load(checkpoint, batch=arguments.batch)
+    exact = calibrate.read_split(checkpoint.config, arguments.split)
     exact = exact[: 2 * arguments.faces or None]
     computed, kept = landmark_cache.of_records(exact, model.finder)
     kept_rows = KeptRows(
         arguments.run / 'computed_landmarks',
-        calibrate.rows_identity(arguments.run, arguments.split),
+        calibrate.rows_identity(checkpoint, arguments.split),
     )
     result: dict[str, Any] = {
         'records': len(exact),

@@ -11,7 +11,6 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.sharding import Mesh
 
 from emola_jax.config.quantize import quantization
-from emola_jax.config.run import RunConfig
 from emola_jax.errors import UserError
 from emola_jax.experiment import base as bases
 from emola_jax.experiment import splits, trained
@@ -104,15 +103,6 @@ def _mesh(model: EmolaConfig, *, split: bool) -> Mesh:
             bases.whole_shapes_on(model, mesh)
             return mesh
     return sharding.make_mesh({'data': -1})
-
-
-def read_config(workdir: Path) -> RunConfig:
-    """The config of a run.
-
-    Raises:
-      UserError: the folder holds no trained run, or its config is damaged.
-    """
-    return trained.run_config(workdir)
 
 
 def _encoder(checkpoint: Trained, model: EmolaConfig, tokenizer: Tokenizer) -> Encoder:
