@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
+from emola_jax.errors import UserError
+
 if TYPE_CHECKING:
     import ml_collections
     import numpy as np
@@ -226,19 +228,21 @@ def evaluate(
       UserError: a config is missing or at fault, or files that it needs are.
     """
     from emola_jax import workflow
-    from emola_jax.experiment import init_from, trained
+    from emola_jax.experiment import finished_run, init_from, trained
 
     name = _name(checkpoint)
-    is_run = (name / 'checkpoints').is_dir()
+    is_run = finished_run.is_run(name)
     if config is None and not is_run:
-        raise _error(f'{name}: is no run, so `config` has to name its data set')
+        raise UserError(f'{name}: is no run, so `config` has to name its data set')
     chosen = trained.run_config(name).to_dict() if config is None else config
     settings = _settings(chosen, {**(overrides or {}), 'init_from': str(name)})
     if split is not None:
         settings = settings.with_eval(split=split)
     if workdir is None and not is_run:
-        raise _error(f'{name}: is no run, so `workdir` has to say where the answers go')
+        raise UserError(f'{name}: is no run, so `workdir` has to say where the answers go')
     folder = Path(workdir) if workdir else name / 'evaluation' / settings.eval.split
+    if finished_run.is_run(folder):
+        raise UserError(f'{folder}: holds a run; name another `workdir` for the answers')
     settings = init_from.resolved(settings, whole=True)
     with workflow.alone_in(folder, 'works there (evaluate)'):
         workflow.evaluate(settings, folder)
@@ -272,7 +276,7 @@ def score(
     from emola_jax.metrics import any_answers
 
     if task not in ('emotion', 'au'):
-        raise _error(f"task is {task!r}; expected 'emotion' or 'au'")
+        raise UserError(f"task is {task!r}; expected 'emotion' or 'au'")
     return any_answers.score(
         any_answers.of_rows(rows, task),
         task,
@@ -384,9 +388,3 @@ def _settings(
     settings = RunConfig.from_config_dict(values)
     hosts.start(settings.cpu_devices, silence=settings.hosts.silence)
     return settings
-
-
-def _error(message: str) -> Exception:
-    from emola_jax.errors import UserError
-
-    return UserError(message)

@@ -17,6 +17,7 @@ import dataclasses
 import os
 import re
 from collections.abc import Iterator
+from logging import LogRecord
 
 import jax
 import orbax.checkpoint as ocp
@@ -65,7 +66,7 @@ def start(cpu_devices: int, hosts: Hosts | None = None, *, silence: int = SILENC
     """
     logging.set_verbosity(logging.ERROR)  # orbax tells every rename at INFO, amid the progress bars
     # What it logs as an error, with tracebacks, it raises as well.
-    logging.get_absl_logger().addFilter(lambda record: 'orbax' not in record.pathname)
+    logging.get_absl_logger().addFilter(_is_not_of_orbax)
     if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
         jax.config.update('jax_compilation_cache_dir', str(assets.cache_dir() / 'compiled'))
     given = 'xla_force_host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
@@ -82,6 +83,10 @@ def start(cpu_devices: int, hosts: Hosts | None = None, *, silence: int = SILENC
         if cpu_devices == 1:
             cpu_memory.keep()
     join_hosts(hosts, silence)
+
+
+def _is_not_of_orbax(record: LogRecord) -> bool:
+    return 'orbax' not in record.pathname
 
 
 def join_hosts(hosts: Hosts | None = None, silence: int = SILENCE) -> None:

@@ -57,7 +57,8 @@ def local_folder(name: str | Path) -> Path:
     if match is None or is_path:
         raise UserError(
             f'{name}: no such folder; expected that of a run or a checkpoint, or an id of the '
-            'Hugging Face hub (owner/name, owner/name@revision)'
+            'Hugging Face hub (owner/name, owner/name@revision; hub:owner/name where a folder '
+            'owner/ is here)'
         )
     import huggingface_hub  # takes a while to import
 
