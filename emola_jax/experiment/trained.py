@@ -18,16 +18,15 @@ from emola_jax.files import checksums
 from emola_jax.files.json_values import JsonObject
 from emola_jax.files.texts import quoted
 from emola_jax.files.whole import read_json
+from emola_jax.formats.hf_config_in import TOWER_FIELD
 from emola_jax.formats.read_adapter import ADAPTER_CONFIG
 from emola_jax.formats.source import Source
+from emola_jax.weights import hub
 from emola_jax.weights.hub import local_folder
-from emola_jax.weights.read_files import KINDS, weight_files
+from emola_jax.weights.read_files import KINDS, head, weight_files
 from input_pipeline.conversation import TEMPLATES
 from input_pipeline.datasets import registry
 from input_pipeline.records import TASKS
-
-_HEAD = 1 << 20
-"""Bytes at the start of a file of weights that tell it from others of its size."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,22 +235,43 @@ def _foreign(folder: Path, asked: Asked) -> Trained:
             processes=1,
             read_threads=1,
         ),
-        train=TrainConfig(1, 256, False, 1, 1, 1, 1, steps=1),
-        eval=EvalConfig('eval', 8, dict.fromkeys(TASKS, longest)),
+        train=TrainConfig(
+            batch_size=1,
+            loss_chunk=256,
+            unroll=False,
+            accumulate=1,
+            log_every=1,
+            checkpoint_every=1,
+            keep_checkpoints=1,
+            steps=1,
+        ),
+        eval=EvalConfig(split='eval', batch_size=8, max_new_tokens=dict.fromkeys(TASKS, longest)),
     )
-    return Trained(folder, asked, config, (), _foreign_identity(folder), source.kind)
+    tower = source.foreign.get(TOWER_FIELD)
+    stands_on = (asked.base or source.base, asked.clip or tower)
+    identity = _foreign_identity(folder, *stands_on)
+    return Trained(folder, asked, config, (), identity, source.kind)
 
 
-def _foreign_identity(folder: Path) -> JsonObject:
-    """What the answers of a foreign folder depend on: its files of weights."""
-    files = []
-    for path in sorted(
-        {*weight_files(folder), *folder.glob('*.bin'), *folder.glob('*.safetensors')}
-    ):
-        with path.open('rb') as file:
-            head = hashlib.sha256(file.read(_HEAD)).hexdigest()
-        files.append((path.name, path.stat().st_size, head))
-    return {'step': 0, 'base': '', 'checkpoint': _digest(files)}
+def _foreign_identity(folder: Path, *below: str | None) -> JsonObject:
+    """What the answers of a foreign folder depend on: its files of weights, and those below it.
+
+    Args:
+      folder: of the checkpoint.
+      below: names of the models that it stands on; what is not here yet is known by its name.
+    """
+    stands_on = [
+        _heads(Path(name).expanduser()) if hub.is_there(name) else name
+        for name in below
+        if name is not None
+    ]
+    base = _digest(stands_on) if stands_on else ''
+    return {'step': 0, 'base': base, 'checkpoint': _digest(_heads(folder))}
+
+
+def _heads(folder: Path) -> list[tuple[str, str]]:
+    found = {*weight_files(folder), *folder.glob('*.bin'), *folder.glob('*.safetensors')}
+    return [(path.name, head(path)) for path in sorted(found) if path.is_file()]
 
 
 def _digest(files: Sequence[object]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +17,7 @@ from emola_jax.formats.read_folder import vocabulary_faults
 from emola_jax.formats.source import refuse
 from emola_jax.models import tokenizer_files
 from emola_jax.models.config import EmolaConfig, LlamaConfig, VisionConfig
-from emola_jax.weights.read_files import refuse_pointer, weight_files
+from emola_jax.weights.read_files import head, refuse_pointer, weight_files
 from emola_jax.weights.trees import Tree
 
 Part = TypeVar('Part', LlamaConfig, VisionConfig)
@@ -89,13 +88,11 @@ def identity(llava: Path, clip: Path) -> dict[str, str]:
 
     The folders' paths and names don't matter.
     """
-    parts = {}
-    for role, folder in (('llava', llava), ('clip', clip)):
-        for path in weight_files(folder):
-            with path.open('rb') as file:
-                head = hashlib.sha256(file.read(1 << 20)).hexdigest()
-            parts[f'{role}/{path.name}'] = f'{path.stat().st_size}-{head}'
-    return parts
+    return {
+        f'{role}/{path.name}': head(path)
+        for role, folder in (('llava', llava), ('clip', clip))
+        for path in weight_files(folder)
+    }
 
 
 def read_base(llava: Path, clip: Path, model: EmolaConfig) -> Tree:

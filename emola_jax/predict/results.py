@@ -155,7 +155,7 @@ class Results:
 
 
 def _goes_on(folder: Path, settings: JsonObject) -> bool:
-    """Whether the folder holds answers of these settings; False if it holds none.
+    """Whether the folder holds answers of these settings; False if it holds no answers at all.
 
     Raises:
       UserError: it holds answers of others, or something else.
@@ -174,6 +174,9 @@ def _goes_on(folder: Path, settings: JsonObject) -> bool:
         raise UserError(f'{error}; {_WAY_OUT}') from None
     if found == settings:
         return True
+    answers = (folder / FACES_FILE, folder / PHOTOS_FILE)
+    if not any(path.exists() and path.stat().st_size for path in answers):
+        return False  # of a command that failed before its first answer
     if found.get('format') != _FORMAT:
         raise UserError(f'{folder}: holds answers of another version of the program; {_WAY_OUT}')
     different = [name for name in settings if found.get(name) != settings[name]]

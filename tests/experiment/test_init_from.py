@@ -158,3 +158,18 @@ def test_a_run_starts_from_another_run(tmp_path):
     other = dataclasses.replace(asked, seed=1)
     with pytest.raises(UserError, match=r'was trained on base weights .*, but the config gives'):
         init_from.started(other, prepare.bases.random_base(other.model, 1))
+
+
+def test_answers_know_the_base_below_a_foreign_checkpoint(root, tmp_path):
+    """Else those on two bases would stand in one folder of results."""
+    other = tmp_path / 'other'
+    shutil.copytree(root / 'llava-v1.5-tiny-mha', other)
+    folder, own = root / golden.RELEASED_NAME, str(root / 'llava-v1.5-tiny-mha')
+    first = trained.look(folder)
+    assert trained.look(folder, trained.Asked(base=own)).identity == first.identity
+    assert trained.look(folder, trained.Asked(base=str(other))).identity == first.identity
+    weights = other / 'pytorch_model.bin'
+    weights.write_bytes(weights.read_bytes() + b' ')
+    changed = trained.look(folder, trained.Asked(base=str(other))).identity
+    assert changed['base'] != first.identity['base']
+    assert changed['checkpoint'] == first.identity['checkpoint']

@@ -273,3 +273,11 @@ def test_a_spreadsheet_runs_no_text_of_the_table_and_all_can_be_had_back(tmp_pat
     assert (row['photo'], row['emotion_text']) == ('=1+1.jpg', '@SUM(A1)')
     assert (row['=what?'], row['"ok"']) == ('-2+3', "'=x")
     assert dict(zip(header, cells, strict=True))["'=what?"] == "'-2+3"
+
+
+def test_a_command_that_failed_before_its_first_answer_leaves_nothing_to_protect(answered):
+    folder, inputs = answered
+    for name in ('predictions.jsonl', 'photos.jsonl'):
+        (folder / name).write_bytes(b'')
+    assert go_on(folder, *inputs, step=5).photos() == []
+    assert json.loads((folder / 'settings.json').read_text())['step'] == 5
